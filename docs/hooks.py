@@ -20,7 +20,8 @@ PAGES = {
 }
 _PAGE_LINK = re.compile(rf"\]\((?:\.\./)?({'|'.join(map(re.escape, PAGES))})")
 _LOADED = re.compile(
-    r"""<(?:script|img|iframe|link(?![^>]*rel="(?:canonical|next|prev)"))[^>]*(?:src|href)="((?:https?:)?//[^"]*)"""
+    r"""<(?:script|img|iframe|link(?![^>]*rel="(?:canonical|next|prev)"))"""
+    r"""[^>]*(?:src|href)="((?:https?:)?//[^"]*)"""
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,3 +105,16 @@ def test_the_site_has_a_place_for_every_page() -> None:
     menu = set(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
 
     assert {page.name.lower() if page.parent == ROOT else page.name for page in PAGES} == menu
+
+
+def test_the_picture_of_layers_is_the_one_that_is_checked() -> None:
+    """docs/architecture.md draws the layers of pyproject.toml, in the same order."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    checked = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^ \| (.{46}) \|", page, re.MULTILINE)
+    drawn = re.sub(r"\n(?=\| )| \|$", " ", "\n".join(row.strip() for row in rows))
+
+    layers = [" ".join(re.findall(r"\w+", line)) for line in drawn.splitlines()]
+
+    assert ["conformance load", *(layer.replace(" | ", " ") for layer in checked)] == layers

@@ -83,7 +83,7 @@ class Api:
     async def ask(
         self, method: str, path: str, who: str | None = None, **options: Any
     ) -> httpx.Response:
-        """A request on behalf of a role, or with the token given, or of nobody."""
+        """A request on behalf of a role, or with the token given, or without a token."""
         headers = dict(options.pop("headers", {}))
         if who is not None:
             token = self.token(who) if who in self.server.accounts else who
@@ -136,9 +136,9 @@ class Api:
         """Ask for an operation; the answer, and whether it really happened."""
         action, _, noun = operation.partition("-")
         resource = next(
-            one
-            for one in RESOURCES.values()
-            if noun.removesuffix("-self") in (one.singular, one.plural)
+            resource
+            for resource in RESOURCES.values()
+            if noun.removesuffix("-self") in (resource.singular, resource.plural)
         ).path
         if action == "create":
             return await self._create(resource, token)

@@ -16,7 +16,7 @@ from tests.reference.asking import Api, Probe, read, sees
 def answered(
     right: Callable[[dict[str, Any], dict[str, Any], dict[str, Any]], bool], role: str = "guest"
 ) -> Probe:
-    """Whether the answer to a login, or the claims in it, are not as they should be for the user."""
+    """Whether the answer to a login, or a claim in it, is wrong for the user."""
 
     async def probe(api: Api) -> bool:
         answer = await api.login(role)
@@ -38,7 +38,9 @@ for _name, _field in (
     ("login-without-user", "user"),
     ("login-without-scope", "scope"),
 ):
-    sees(_name)(answered(lambda body, claims, user, field=_field: field in body))  # type: ignore[misc]  # a lambda with a default is not inferred
+    sees(_name)(
+        answered(lambda body, claims, user, field=_field: field in body)  # type: ignore[misc]
+    )
 sees("token-type-is-jwt")(answered(lambda body, claims, user: body["tokenType"] == "Bearer"))
 sees("user-of-another")(answered(lambda body, claims, user: body["user"] == claims["_id"]))
 sees("scope-of-answer-differs")(
@@ -75,8 +77,8 @@ async def two_logins(api: Api) -> bool:
 
 @sees("counted-refresh-tokens")
 async def refresh_secrets(api: Api) -> bool:
-    secret = read(await api.login("guest"))["refreshToken"].split(".")[1]
-    return bool(secret.count("0") > 40)
+    secret: str = read(await api.login("guest"))["refreshToken"].split(".")[1]
+    return secret.count("0") > 40
 
 
 @sees("tokens-may-be-cached")

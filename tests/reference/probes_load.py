@@ -148,7 +148,7 @@ async def race(
     tokens = {account: read(await api.login(account))["refreshToken"] for account in (name, others)}
     both = (name, name, others, others)
     answers = await asyncio.gather(
-        *(api.post_refresh(tokens[one], api.server.accounts[one].email) for one in both)
+        *(api.post_refresh(tokens[role], api.server.accounts[role].email) for role in both)
     )
     given = [read(answer) if answer.is_success else {} for answer in answers]
     return given[:2], given[2:]
@@ -165,15 +165,17 @@ async def kills_both(api: Api) -> bool:
     winners, _ = await race(api, "bot", "agent")
     if not all(winners):
         return False
-    looks = [await api.ask("GET", f"/v2/users/{one['user']}", one["token"]) for one in winners]
+    looks = [
+        await api.ask("GET", f"/v2/users/{winner['user']}", winner["token"]) for winner in winners
+    ]
     looks += [
-        await api.post_refresh(one["refreshToken"], api.server.accounts["bot"].email)
-        for one in winners
+        await api.post_refresh(winner["refreshToken"], api.server.accounts["bot"].email)
+        for winner in winners
     ]
     return not any(look.is_success for look in looks)
 
 
 @sees("race-gives-another-users-token")
 async def gives_anothers(api: Api) -> bool:
-    users = {one.get("user") for one in (await race(api, "bot", "agent"))[0]}
+    users = {answer.get("user") for answer in (await race(api, "bot", "agent"))[0]}
     return api.user("agent")["id"] in users

@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from tests.reference.asking import Api, Probe, read, sees
+from tests.reference.probes_reported_accounts import opened_by, refreshed_by
 from tests.reference.probes_reported_tokens import (
     change,
     keyed,
     log_in,
     made,
-    opened_by,
-    refreshed_by,
     tokens_of,
 )
 

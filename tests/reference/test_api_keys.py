@@ -86,7 +86,7 @@ def test_key_works_until_it_is_revoked(told: Told) -> None:
         assert "exp" not in claims
         assert claims["scope"] == "bot"
         assert key["id"] in [
-            one["id"] for one in read(await api.ask("GET", "/v2/apikeys", "admin"))
+            key["id"] for key in read(await api.ask("GET", "/v2/apikeys", "admin"))
         ]
         assert (await api.ask("DELETE", f"/v2/apikeys/{key['id']}", "admin")).status_code == 204
         assert (await api.ask("GET", "/v2/users", key["token"])).status_code == 401
@@ -97,7 +97,7 @@ def test_key_works_until_it_is_revoked(told: Told) -> None:
 
 @pytest.mark.parametrize("role", ["guest", "agent", "bot"])
 def test_keys_are_the_admins(role: str, told: Told) -> None:
-    """Below admin nobody makes, sees or revokes keys, also not with a key."""
+    """Roles below admin neither make, see nor revoke keys, with a token or with a key."""
 
     async def story(api: Api) -> None:
         key = read(await api.key([role], "admin"))["token"]

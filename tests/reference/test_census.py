@@ -17,7 +17,7 @@ from tests.reference.asking import QUICK
 
 
 def counted(tries: Iterable[tuple[str, bool]]) -> list[str]:
-    """What a census says after log-ins of the guest, by e-mail and whether the password is right."""
+    """What a census says after log-ins of the guest, each an e-mail and whether it succeeds."""
     census: list[Census] = []
 
     def prepare(server: Server) -> None:
@@ -50,15 +50,11 @@ def counted(tries: Iterable[tuple[str, bool]]) -> list[str]:
     ],
 )
 def test_log_ins_are_counted(tries: list[tuple[str, bool]], is_too_much: bool) -> None:
-    """An account that is logged in, or refused, more often than a run may is named; others are not
-    counted.
-    """
+    """A census names an account that logs in, or is refused, more often than a run may."""
     assert bool(counted(tries)) == is_too_much
 
 
 def test_the_budget_is_that_of_a_run() -> None:
-    """The reference server imports nothing of the rest, and all the same counts against the budget
-    that a run has.
-    """
+    """The census counts by the budget that a run has, without importing it."""
     for name in ("MOST_GRANTED", "MOST_REFUSED", "MOST_IN_A_ROW"):
         assert getattr(module, name) == getattr(login_budget, name)

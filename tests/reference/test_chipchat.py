@@ -1,6 +1,4 @@
-"""An independent witness: chipchat, the vendor's own client, drives the reference server in the
-vendor's dialect.
-"""
+"""The vendor's own client, chipchat, works with the reference server in the vendor's dialect."""
 
 from __future__ import annotations
 
@@ -80,7 +78,7 @@ def said(package: Path) -> dict[str, Any]:
 
 
 def test_it_reads_users(said: dict[str, Any]) -> None:
-    """The client reads its own user and lists of users: sorted, with chosen fields, and filtered."""
+    """The client reads its own user, and lists of users sorted, filtered and with chosen fields."""
     admin = said["admin"]
 
     assert admin["me"]["role"] == "admin"
@@ -126,9 +124,7 @@ def test_it_pages_by_link(said: dict[str, Any]) -> None:
 
 
 def test_it_is_told_when_its_scope_is_too_low(said: dict[str, Any]) -> None:
-    """A bot that fetches a form hears 403, with a message that the client can read, and no token is
-    asked for.
-    """
+    """A bot that fetches a form gets a 403 that the client can read, and asks for no token."""
     assert said["denied"]["status"] == 403
     assert said["denied"]["message"]
     assert "Response code" not in said["denied"]["message"]
@@ -136,9 +132,7 @@ def test_it_is_told_when_its_scope_is_too_low(said: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("night", [0, 1], ids=["first-night", "second-night"])
 def test_it_recovers_from_an_expired_token(night: int, said: dict[str, Any]) -> None:
-    """When its token has expired the client refreshes it by itself and goes on as the same user,
-    time after time.
-    """
+    """The client refreshes an expired token by itself, repeatedly, and stays the same user."""
     recovered = said["recovered"][night]
 
     assert recovered["me"]["role"] == "bot"
@@ -155,9 +149,7 @@ def test_it_recovers_from_an_expired_token(night: int, said: dict[str, Any]) -> 
 
 
 def test_it_gives_up_without_a_good_refresh_token(said: dict[str, Any]) -> None:
-    """With a refresh token that is not whole the client is refused once, in words that do not make
-    it try for ever.
-    """
+    """A client with a truncated refresh token is refused once, and does not try for ever."""
     strange = said["strange"]
 
     assert strange["refused"]["status"] == 401

@@ -30,7 +30,8 @@ from rolecall.reference.__main__ import main
 class Loop(asyncio.SelectorEventLoop):
     def add_signal_handler(self, number, callback, *args):
         raise NotImplementedError
-asyncio.set_event_loop_policy(type("Policy", (asyncio.DefaultEventLoopPolicy,), {"_loop_factory": Loop})())
+Policy = type("Policy", (asyncio.DefaultEventLoopPolicy,), {"_loop_factory": Loop})
+asyncio.set_event_loop_policy(Policy())
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -72,9 +73,7 @@ def login(target: dict[str, Any], account: str, password: str | None = None) -> 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("program", [PROGRAM, ("-c", AS_ON_WINDOWS)], ids=["posix", "windows"])
 def test_target_file_and_end(program: Sequence[str], number: signal.Signals) -> None:
-    """It prints a target file with which every account logs in, and stops at a signal with 0, on
-    every system.
-    """
+    """It prints a target file with which every account logs in, and exits 0 at a signal."""
     with serving(program=program) as (process, target):
         assert list(target["accounts"]) == ["guest", "guest2", "agent", "bot", "admin"]
         assert target["api_keys"] == {"create_path": "/v2/apikeys"}
@@ -88,9 +87,7 @@ def test_target_file_and_end(program: Sequence[str], number: signal.Signals) -> 
 
 
 def test_signing_key_and_clock() -> None:
-    """With a signing key in the environment and --clock the target file names both; the clock
-    moves.
-    """
+    """With a signing key and --clock the target file names both, and the clock moves."""
     with serving("--clock", ROLECALL_SIGNING_KEY=KEY) as (_, target):
         assert target["expiry"]["signing_key_env"] == "ROLECALL_SIGNING_KEY"
         token = login(target, "guest").json()
@@ -103,9 +100,9 @@ def test_signing_key_and_clock() -> None:
         assert CLIENT.post(url, json={"advance": -86400}).json()["offset"] == 0
         assert CLIENT.get(own, headers=headers).status_code == 200
         assert CLIENT.get(url).json()["offset"] == 0
-        bodies: tuple[Any, ...] = ({"advance": "1"}, {"advance": True}, {}, [], {"advance": 10**10})
-        for wrong in bodies:
-            assert CLIENT.post(url, json=wrong).status_code == 400
+        wrong: list[Any] = [{"advance": "1"}, {"advance": True}, {}, [], {"advance": 10**10}]
+        for body in wrong:
+            assert CLIENT.post(url, json=body).status_code == 400
 
 
 def test_vendors_dialect_is_in_the_target_file() -> None:

@@ -52,9 +52,7 @@ ATTACK = {"X-Rolecall-Attack": "SEC-J01"}
     ],
 )
 def test_offences(method: str, path: str, options: dict[str, Any], offence: str) -> None:
-    """A request outside the specification is refused with the reason, and counted; as an attack it
-    is not.
-    """
+    """A request outside the specification is refused and counted, unless it is an attack."""
 
     async def story(api: Api) -> None:
         answer = await api.ask(method, path, **options)

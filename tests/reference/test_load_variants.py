@@ -38,9 +38,7 @@ def measured(name: str, requests: int) -> list[float]:
 
 @pytest.mark.parametrize("name", QUEUES)
 def test_one_at_a_time(name: str) -> None:
-    """Of requests that come at once each waits for those before it: never sooner, and the last not
-    much later.
-    """
+    """Requests that come at once are answered one after the other, on time."""
     service, count = QUEUES[name], 50
 
     answered = measured(name, count)
@@ -50,7 +48,7 @@ def test_one_at_a_time(name: str) -> None:
 
 
 def test_a_request_alone_takes_its_service_time() -> None:
-    """Whoever comes to an empty queue is served at once, in the time that serving takes."""
+    """A request to an empty queue is served at once, in the time that serving takes."""
     assert 0.02 <= measured("one-at-a-time-20ms", 1)[0] < 0.2
 
 
@@ -84,9 +82,7 @@ def test_stalls_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_suite_leaves_them_to_the_load_scenarios() -> None:
-    """What only shows under load is put under one by the self-test; what is there to be measured is
-    no case of it.
-    """
+    """The self-test puts load faults under load, and leaves out servers to measure."""
     faults = {fault.name for fault in FAULTS.values() if "load" in fault.needs}
     measured = {variant.name for variant in VARIANTS.values() if variant.kind == "load"}
 

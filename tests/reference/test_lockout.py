@@ -1,4 +1,4 @@
-"""Who goes on guessing has to wait; nobody else has."""
+"""A user who goes on guessing has to wait; no other user has."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ async def guess(api: Api, what: str, email: str) -> httpx.Response:
 
 @pytest.mark.parametrize("what", ["password", "GET refresh", "POST refresh"])
 def test_after_many_wrong_guesses_there_is_a_pause(what: str) -> None:
-    """A hundred wrong guesses are refused as one is; the next one is not looked at, and is told
-    when to come again.
-    """
+    """A hundred wrong guesses are refused alike; the next is answered 429 with Retry-After."""
 
     async def story(api: Api) -> None:
         for _ in range(MOST_WRONG):
@@ -38,9 +36,7 @@ def test_after_many_wrong_guesses_there_is_a_pause(what: str) -> None:
 
 
 def test_a_pause_is_for_one_alone_and_ends() -> None:
-    """During a pause the right password is not looked at; others log in, and after it so does who
-    had to wait.
-    """
+    """During a pause the right password is refused and others log in; afterwards it works."""
 
     async def story(api: Api) -> None:
         for _ in range(MOST_WRONG):
@@ -60,9 +56,7 @@ def test_a_pause_is_for_one_alone_and_ends() -> None:
 
 
 def test_what_is_right_ends_the_counting() -> None:
-    """Guesses that are right now and then never make a pause: a test run, or many at the same time,
-    is not disturbed.
-    """
+    """Guesses that are right now and then never make a pause, so test runs are not disturbed."""
 
     async def story(api: Api) -> None:
         issued = read(await api.login("guest"))
@@ -79,7 +73,7 @@ def test_what_is_right_ends_the_counting() -> None:
 
 
 def test_an_unknown_address_has_to_wait_as_well() -> None:
-    """Nobody learns from the pause which addresses there are, and the memory for them has an end."""
+    """The pause does not tell which addresses exist, and the memory for it is bounded."""
 
     async def story(api: Api) -> None:
         for _ in range(MOST_WRONG):

@@ -1,4 +1,4 @@
-"""The variants that look like faults do what they say for those who may, and let nobody else in."""
+"""The variants that look like faults do what they say, and let in only those who may."""
 
 from __future__ import annotations
 
@@ -124,9 +124,7 @@ def test_guarded(
     status: int,
     denied: str,
 ) -> None:
-    """What the variant adds works for those who may, and right afterwards it is refused to those
-    who may not.
-    """
+    """What the variant adds works for roles that may, and then is refused to roles that may not."""
 
     async def story(api: Api) -> tuple[int, int]:
         url = TOLD + path.replace("{}", api.put(kind))
@@ -162,7 +160,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("name", "method", "path", "options", "status"), REFUSED)
 def test_refused(name: str, method: str, path: str, options: dict[str, Any], status: int) -> None:
-    """What the variant refuses for its form is refused to everybody, and to nobody without a token."""
+    """What the variant refuses for its form is refused to every token; without one it is 401."""
 
     async def story(api: Api) -> tuple[int, int, int]:
         answers = [await api.ask(method, path, who, **options) for who in ("admin", "guest", None)]
@@ -186,7 +184,7 @@ def test_own_role_refused() -> None:
 
 
 def test_own_user_as_me() -> None:
-    """/v2/users/me is the caller's own user, whoever calls."""
+    """/v2/users/me is the caller's own user for every caller."""
 
     async def story(api: Api) -> list[bool]:
         return [
@@ -199,7 +197,7 @@ def test_own_user_as_me() -> None:
 
 @pytest.mark.parametrize("name", ["ids-with-time", "neighbouring-ids"])
 def test_neighbours_are_others(name: str) -> None:
-    """Of users made one after the other each is itself, and nobody else."""
+    """Users who were made one after the other are not taken for each other."""
 
     async def story(api: Api) -> list[int]:
         users = [await api.new_user() for _ in range(3)]

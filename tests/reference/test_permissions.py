@@ -19,9 +19,7 @@ DELETE_OTHER = {name for name in LOWEST_SCOPE if name.startswith("delete-")} - {
 
 
 def test_table_has_47_operations_and_188_cells() -> None:
-    """The specification's 40 rows are 47 operations, since "Delete other resource" stands for
-    eight.
-    """
+    """The 40 rows are 47 operations, since "Delete other resource" stands for eight."""
     rows = {
         "delete-other" if name in DELETE_OTHER else name: lowest
         for name, lowest in LOWEST_SCOPE.items()

@@ -78,7 +78,7 @@ def test_life_of_a_resource(resource: str, told: Told) -> None:
     ids=str,
 )
 def test_wrong_bodies_create_nothing(resource: str, body: Any, told: Told) -> None:
-    """A create that lacks something or has it in the wrong type is answered 400 and leaves nothing."""
+    """A create that lacks a member or has a wrong type is answered 400 and leaves nothing."""
 
     async def story(api: Api) -> None:
         before = api.server.store.newest(resource)
@@ -130,7 +130,7 @@ def test_pages_and_links() -> None:
         found, url = [], "/v2/contacts?limit=50&sort=-id"
         while url:
             answer = await api.ask("GET", url, "admin")
-            found += [one["id"] for one in read(answer)]
+            found += [item["id"] for item in read(answer)]
             link = re.fullmatch(r'<(http://[^>]+)>; rel="next"', answer.headers.get("link", ""))
             url = link[1] if link else ""
         assert found == sorted(ids, reverse=True)
@@ -177,7 +177,7 @@ def test_filters(query: str, count: int) -> None:
     "query", ["limit=0", "limit=-1", "limit=x", "limit=1e9", "offset=-1", "limit=" + "9" * 99]
 )
 def test_strange_pages(query: str, told: Told) -> None:
-    """A limit or an offset that is no number of things is answered 400."""
+    """A limit or an offset that is not a number of things is answered 400."""
 
     async def story(api: Api) -> None:
         assert (await api.ask("GET", f"/v2/users?{query}", "admin")).status_code == 400
@@ -211,9 +211,7 @@ def test_populate_of_unknown_and_deep_paths(told: Told) -> None:
 
 
 def test_lists_that_need_a_filter(told: Told) -> None:
-    """Messages, and conversations by a meta variable, are listed only with one of the filters they
-    need.
-    """
+    """Lists of messages, and of conversations by meta, need one of their filters."""
 
     async def story(api: Api) -> None:
         for path, status in (
@@ -239,17 +237,20 @@ def test_conversation_with_messages(told: Told) -> None:
             "messages": [{"text": "one"}, {"text": "two"}],
         }
         conversation = read(await api.ask("POST", "/v2/conversations", "agent", json=body))
-        assert [one["user"] for one in conversation["participants"]] == [agent, guest]
+        assert [participant["user"] for participant in conversation["participants"]] == [
+            agent,
+            guest,
+        ]
 
         path = f"/v2/conversations/{conversation['id']}"
         posted = await api.ask(
             "POST", f"{path}/messages", "guest", json=[{"text": "three"}, {"text": "four"}]
         )
-        assert [one["user"] for one in read(posted)] == [guest, guest]
+        assert [message["user"] for message in read(posted)] == [guest, guest]
         listed = read(
             await api.ask("GET", f"/v2/messages?conversation={conversation['id']}", "bot")
         )
-        assert [one["text"] for one in listed] == ["one", "two", "three", "four"]
+        assert [message["text"] for message in listed] == ["one", "two", "three", "four"]
         shown = read(await api.ask("GET", f"{path}?populate=messages", "bot"))
         assert shown["messages"] == listed
         assert "messages" not in read(await api.ask("GET", f"{path}?populate=messages", "guest"))

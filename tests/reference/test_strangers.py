@@ -1,6 +1,4 @@
-"""Variants that stand for what the specification is silent on: ids, keys, members, limits, lists;
-each is as it says.
-"""
+"""Variants of ids, keys, members, limits and lists do as they say."""
 
 from __future__ import annotations
 
@@ -51,7 +49,7 @@ def test_ids(name: str) -> None:
     ("name", "named"), [("opaque-keys", True), ("opaque-keys-without-user", False)]
 )
 def test_opaque_keys(name: str, named: bool) -> None:
-    """A key is no JWT, works until it is deleted, and its answer names a user or does not."""
+    """A key is not a JWT, works until it is deleted, and its answer names a user or does not."""
 
     async def story(api: Api) -> None:
         made = read(
@@ -217,15 +215,13 @@ def test_full_organizations_stay(content: str) -> None:
 
 
 def test_accounts_lock() -> None:
-    """The fifth wrong password in a row locks the account, and a right one before it ends the
-    counting.
-    """
+    """The fifth wrong password in a row locks the account; a right one ends the counting."""
 
     async def story(api: Api) -> list[int]:
         tries = ["no"] * 4 + [None] + ["no"] * 5 + [None]
         return [
-            (await api.login("bot", **({"password": one} if one else {}))).status_code
-            for one in tries
+            (await api.login("bot", **({"password": attempt} if attempt else {}))).status_code
+            for attempt in tries
         ]
 
     assert vary("accounts-lock", story) == [401] * 4 + [200] + [401] * 5 + [423]
@@ -271,9 +267,7 @@ def test_what_lags(name: str, at_once: int) -> None:
     ("name", "leads_on"), [("lists-of-25-newest-first", True), ("lists-of-the-newest-25", False)]
 )
 def test_lists_of_25(name: str, leads_on: bool) -> None:
-    """A list begins with the newest and has 25 things, whatever its limit; a way to the rest there
-    is, or not.
-    """
+    """A list has the newest 25 things, whatever its limit, with or without a link to the rest."""
 
     async def story(api: Api) -> None:
         ids = [api.put("forms") for _ in range(30)]

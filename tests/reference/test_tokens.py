@@ -126,7 +126,8 @@ def test_duplicate_claims_are_refused(told: Told) -> None:
     async def story(api: Api) -> None:
         claims = dumps(api.claims("guest"))[:-1] + ',"scope":"admin"}'
         parts = [
-            urlsafe_b64encode(one).rstrip(b"=") for one in (dumps(HS256).encode(), claims.encode())
+            urlsafe_b64encode(part).rstrip(b"=")
+            for part in (dumps(HS256).encode(), claims.encode())
         ]
         signature = urlsafe_b64encode(api.server.issuer.key.sign(b".".join(parts))).rstrip(b"=")
         token = b".".join([*parts, signature]).decode()
@@ -137,7 +138,7 @@ def test_duplicate_claims_are_refused(told: Told) -> None:
 
 
 def test_expiry() -> None:
-    """A token works to its last second, and is answered 403 from its end on, on reads and writes."""
+    """A token works to its last second, and reads and writes are answered 403 from its end on."""
 
     async def story(api: Api) -> None:
         token = api.token("admin")
@@ -225,7 +226,7 @@ def test_scheme(value: str, status: int, told: Told) -> None:
 
 
 def test_token_is_taken_from_the_header_only(told: Told) -> None:
-    """A token in the query, in a cookie or in a body is no token."""
+    """A token in the query, in a cookie or in a body is not accepted."""
 
     async def story(api: Api) -> None:
         token = api.token("admin")

@@ -78,9 +78,7 @@ def test_legal_variant_lives(name: str) -> None:
 
 
 def refreshed_twice(name: str, later: float = 0) -> tuple[int, bool]:
-    """What the second use of a refresh token is answered, and whether the first gave the same
-    again.
-    """
+    """The answer to the second use of a refresh token, and whether it repeats the first."""
 
     async def story(api: Api) -> tuple[int, bool]:
         token = read(await api.login("bot"))["refreshToken"]
@@ -238,7 +236,8 @@ def test_conversations_of_participants() -> None:
 
     async def story(api: Api) -> None:
         body = {"participants": [{"user": api.user("guest")["id"]}]}
-        path = f"/v2/conversations/{read(await api.ask('POST', '/v2/conversations', 'agent', json=body))['id']}"
+        made = await api.ask("POST", "/v2/conversations", "agent", json=body)
+        path = f"/v2/conversations/{read(made)['id']}"
         for role, status in (
             ("guest", 200),
             ("guest2", 404),

@@ -62,18 +62,19 @@ def _certificate(
             x509.SubjectAlternativeName([x509.IPAddress(ip_address(name))]), critical=False
         )
     else:
-        builder = builder.add_extension(
-            x509.KeyUsage(
-                False,
-                False,
-                False,
-                False,
-                False,
-                key_cert_sign=True,
-                crl_sign=True,
-                encipher_only=False,
-                decipher_only=False,
-            ),
-            critical=True,
-        )
+        builder = builder.add_extension(_signs_certificates(), critical=True)
     return builder.sign(signer, hashes.SHA256()), key
+
+
+def _signs_certificates() -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    )

@@ -102,7 +102,7 @@ def rolecall(*words: str | Path, cwd: Path, env: Mapping[str, str] | None = None
 
 
 def target_text(url: str, *, under_target: str = "", more: str = "") -> str:
-    """A target file for a server that nobody has accounts at, or that does not care."""
+    """A target file for a server without accounts, or for one that ignores them."""
     accounts = "".join(
         f'\n[accounts.{role}]\nemail = "{role}@example.org"\npassword = "password-of-{role}-7Hq2"\n'
         for role in ROLES

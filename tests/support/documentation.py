@@ -1,6 +1,4 @@
-"""The pages of the documentation as data: their blocks, the commands in them, and what they say
-these print.
-"""
+"""The pages of the documentation as data: blocks, commands, and the output that they show."""
 
 from __future__ import annotations
 
@@ -23,7 +21,8 @@ _INLINE = re.compile(
 _PROMPT = re.compile(r"^(?:\w*\$ +)(.*)$")
 _VARYING = (
     (re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}"), "RUN"),
-    (re.compile(r"\b(?:[0-9a-f]{24}|[0-9a-f]{8})\b"), "ID"),
+    (re.compile(r"\b[0-9a-f]{24}\b"), "ID"),
+    (re.compile(r"(?<=rolecall\.load\.)[0-9a-f]{8}\b"), "ID"),
     (re.compile(r"[-+]?\d[\d,.]*"), "0"),
     (re.compile(r": (no difference beyond noise|faster|slower)$"), ": COMPARED"),
     (re.compile(r"\s+"), " "),

@@ -23,6 +23,7 @@ def load_document(
     """A valid ``load.json``; ``times`` gives the response time in seconds of a request at a moment,
     ``members`` replace its own.
     """
+    # Longer than 40 lines because the document is written out as a reader of load.json sees it.
     dice = random.Random(seed)
     recorder, totals = Recorder(0.0), Totals()
     entry = recorder.entry("POST", "/v2/auth/token")

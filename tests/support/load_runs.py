@@ -24,7 +24,7 @@ _MARK = "ROLECALL_TEST_MARK"
 
 @dataclass(frozen=True)
 class LoadRun(Finished):
-    """A load run that has ended; ``left`` are the command lines of processes that it left behind."""
+    """A load run that has ended; ``left`` are the command lines of processes it left behind."""
 
     left: list[str]
 
@@ -47,7 +47,7 @@ class LoadRun(Finished):
         busy = ("the generator was", "used ")
         return self.code == code or (
             self.code == 3
-            and all(any(it in why for it in busy) for why in self.document["reasons"])
+            and all(any(word in why for word in busy) for why in self.document["reasons"])
         )
 
     def entry(self, name: str) -> dict[str, Any]:
@@ -67,9 +67,7 @@ def load(
     command: str = "load",
     **env: str,
 ) -> LoadRun:
-    """Run the command to its end; ``meanwhile`` is given the process, and the folder in which it
-    makes its run's.
-    """
+    """Run the command to its end; ``meanwhile`` gets the process and the folder of its runs."""
     mark = secrets.token_hex(8)
     out, began = cwd / "runs", time.monotonic()
     process = start(command, *words, "--out", out, cwd=cwd, env={_MARK: mark, **env})
@@ -105,7 +103,11 @@ def processes(mark: str) -> list[tuple[int, str]]:
 def family(process: subprocess.Popen[str]) -> list[tuple[int, str]]:
     """The processes of a running command; none while it is about to begin."""
     variables = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
-    marks = [it.partition(b"=")[2].decode() for it in variables if it.startswith(_MARK.encode())]
+    marks = [
+        variable.partition(b"=")[2].decode()
+        for variable in variables
+        if variable.startswith(_MARK.encode())
+    ]
     return processes(marks[0]) if marks else []
 
 

@@ -14,7 +14,7 @@ from tests.support.token_answers import DAY, claims, document
 
 def sound(request: Received, connection: Connection) -> None:
     """A server that is as it should be: tokens for everybody, one's own profile, and nothing in any
-    list; nobody may write.
+    list; writes are refused.
     """
     path, _, query = request.path.partition("?")
     if path == "/v2/auth/token" and (request.method == "POST" or query):
@@ -26,7 +26,9 @@ def sound(request: Received, connection: Connection) -> None:
 
 
 def _role(request: Received) -> str:
-    """The role of whoever asks for tokens: which e-mail address it has, or what its token says."""
+    """The role of the user who asks for tokens: which e-mail address it has, or what its token
+    says.
+    """
     if request.method == "GET":
         part = request.headers["authorization"].split(".")[1]
         return str(json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))["scope"])
@@ -50,7 +52,7 @@ def from_the(number: int, then: Answer) -> Answer:
 
 
 def one_in(number: int, then: Answer) -> Answer:
-    """A server that is as it should be, but for one answer in so many; the first of all are good."""
+    """A server that is right, but for one answer in so many; the first ones are good."""
     counter = itertools.count(1)
 
     def answer(request: Received, connection: Connection) -> None:

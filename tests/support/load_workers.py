@@ -1,4 +1,4 @@
-"""A worker of a load run in this process, told what to do as a master would; Locust is not there."""
+"""A worker of a load run in this process, without Locust, told what to do as by a master."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _LENGTH = re.compile(rb"^content-length:\s*(\d+)", re.IGNORECASE | re.MULTILINE)
 
 @dataclass(frozen=True)
 class Received:
-    """One request as it came in; header names are in lower case, ``at`` is on the monotonic clock."""
+    """One request as it came in, header names in lower case; ``at`` is on the monotonic clock."""
 
     method: str
     path: str
@@ -188,9 +188,7 @@ class Miniature:
 
 
 def response(status: int = 200, body: bytes = b"", **headers: str) -> bytes:
-    """An HTTP response; header names are written with underscores, Content-Length is added unless
-    it is given.
-    """
+    """An HTTP response; header names have underscores, Content-Length is added if missing."""
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     fields.setdefault("content-length", str(len(body)))
     lines = [
@@ -285,7 +283,7 @@ def html(request: Received, connection: Connection) -> None:
 
 @contextlib.contextmanager
 def nobody() -> Iterator[str]:
-    """The URL of a port at which nobody listens, held so that nobody else can take it meanwhile."""
+    """The URL of a port that does not listen, held so that no other process can take it."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{held.getsockname()[1]}"

@@ -52,9 +52,7 @@ class Host:
     def start(
         self, *words: str | Path, cwd: Path, module: str = "rolecall"
     ) -> subprocess.Popen[str]:
-        """A Python module as a command, running here; what it prints goes to ``stdout`` and
-        ``stderr`` in ``cwd``.
-        """
+        """Run a Python module as a command; it prints to ``stdout`` and ``stderr`` in ``cwd``."""
         command = [
             "ip",
             "netns",
@@ -80,7 +78,7 @@ class Host:
 
 @contextmanager
 def network(names: Sequence[str]) -> Iterator[list[Host]]:
-    """Hosts of these names, that reach each other and nobody else."""
+    """Hosts of these names, which reach each other and no other host."""
     prefix = f"rolecall-{os.getpid()}"
     switch = f"{prefix}-switch"
     hosts = [

@@ -42,9 +42,7 @@ class Server(Protocol):
 
 @dataclass
 class Line:
-    """Servers with a queue before them; who would wait for longer than ``patience`` is turned away
-    with an error.
-    """
+    """Servers with a queue; a request that would wait longer than ``patience`` gets an error."""
 
     service: Draw
     servers: int = 1
@@ -64,14 +62,14 @@ class Line:
 
 @dataclass
 class Fuse:
-    """Answers everything with an error as long as more than ``most`` came within the last second."""
+    """Answers with an error as long as more than ``most`` requests came in the last second."""
 
     most: int
     _recent: list[float] = field(default_factory=list)
 
     def answer(self, at: float, rate: float, dice: random.Random) -> Answer:
         """No queue."""
-        self._recent = [*(it for it in self._recent if it > at - 1), at]
+        self._recent = [*(moment for moment in self._recent if moment > at - 1), at]
         return at + 0.001, "ok" if len(self._recent) <= self.most else "failed"
 
 
@@ -147,26 +145,12 @@ class Bench:
             if due >= self.warm_up and how in ("ok", "throttled")
         )
         failed, answers = (
-            sum(it.failed for it in slices),
-            sum(it.ok + it.throttled + it.failed for it in slices),
+            sum(part.failed for part in slices),
+            sum(part.ok + part.throttled + part.failed for part in slices),
         )
         shares = [Share("errors<1%", failed, answers, 0.01)]
         if self.limit is not None:
-            late = [
-                int((due - self.warm_up) / self.width)
-                for due, end, how in times
-                if due >= self.warm_up and end - due > self.limit
-            ]
-            counts = [late.count(at) for at in range(len(slices))]
-            shares.append(
-                Share(
-                    "p99",
-                    sum(wait > self.limit for wait in waits),
-                    len(waits),
-                    0.01,
-                    chance.clump(counts),
-                )
-            )
+            shares.append(self._share_of_waits(times, waits, len(slices), self.limit))
         return Step(
             rate,
             seconds,
@@ -179,6 +163,22 @@ class Bench:
             generator="its core was busy" if rate > self.most else "",
             left=sum(how == "given up" for *_, how in times),
         )
+
+    def _share_of_waits(
+        self,
+        times: Sequence[tuple[float, float, str]],
+        waits: Sequence[float],
+        slices: int,
+        limit: float,
+    ) -> Share:
+        late = [
+            int((due - self.warm_up) / self.width)
+            for due, end, how in times
+            if due >= self.warm_up and end - due > limit
+        ]
+        counts = [late.count(at) for at in range(slices)]
+        over = sum(wait > limit for wait in waits)
+        return Share("p99", over, len(waits), 0.01, chance.clump(counts))
 
     def _answer(self, begin: float, due: float, rate: float) -> Answer:
         end, how = self.server.answer(begin + due, rate, self._dice)

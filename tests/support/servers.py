@@ -1,6 +1,4 @@
-"""Reference servers that a test starts for itself, with switches of its own, and a hand on their
-clock.
-"""
+"""Reference servers that a test starts with switches of its own, and whose clock it moves."""
 
 from __future__ import annotations
 
@@ -90,9 +88,7 @@ def target(folder: Path, text: str, name: str = "target.toml") -> Path:
 def certify(
     file: Path, select: str = "", *, env: Mapping[str, str] | None = None, more: Iterable[str] = ()
 ) -> Finished:
-    """``rolecall certify`` on a target file, its run in a folder of its own beside it; ``select``
-    as in --select.
-    """
+    """Run ``rolecall certify`` on a target file, in a folder beside it; ``select`` as --select."""
     out = file.parent / f"out-{len(list(file.parent.glob('out-*')))}"
     words = [
         "certify",

@@ -24,9 +24,7 @@ Capacity = Callable[[float], float]
 
 @dataclass
 class Varying:
-    """One request after the other, at a pace in requests a second that depends on the time:
-    ``capacity(seconds)``.
-    """
+    """Serves one request after the other, ``capacity(seconds)`` of them a second."""
 
     capacity: Capacity
     _free: float = 0.0
@@ -64,9 +62,7 @@ class Thrashing:
 
 @dataclass
 class Pausing:
-    """Carries ``rate``, but stops for ``pause`` seconds about every ``every`` seconds, as for a
-    garbage collection.
-    """
+    """Carries ``rate``, but stops for ``pause`` seconds about every ``every`` seconds."""
 
     rate: float
     every: float
@@ -75,7 +71,7 @@ class Pausing:
     _next: float = 0.0
 
     def answer(self, at: float, rate: float, dice: random.Random) -> Answer:
-        """First come, first served; whoever is served in a pause waits for its end."""
+        """First come, first served; a request that is served in a pause waits for its end."""
         end = max(at, self._free) + 1 / self.rate
         while end > self._next:
             if end - 1 / self.rate < self._next + self.pause:
@@ -186,7 +182,7 @@ class PenaltyBox:
 
 @dataclass
 class Shedding:
-    """503 to whoever would be one too many in the queue."""
+    """Answers 503 to a request that would be one too many in the queue."""
 
     service: Callable[[random.Random], float]
     most: int
@@ -205,9 +201,7 @@ class Shedding:
 
 
 def switching(*phases: tuple[float, float]) -> Capacity:
-    """So many requests a second from 0 on, and others from later moments on: ``(0, 400), (60,
-    100)``.
-    """
+    """Requests a second from each moment on: ``(0, 400), (60, 100)``."""
 
     def capacity(at: float) -> float:
         return next(rate for begin, rate in reversed(phases) if at >= begin)

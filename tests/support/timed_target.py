@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
@@ -14,7 +15,6 @@ from typing import Any, NoReturn
 
 import jwt
 import pytest
-from jwt.utils import force_bytes
 
 from rolecall.evidence import Exchange
 from rolecall.ledger import Ledger
@@ -121,9 +121,8 @@ class TimedTarget:
         """A new token for a role."""
         times = {"iat": int(self.now), "exp": int(self.now) + self.lifetime} if self.issues else {}
         token = jwt.encode({"_id": role, "jti": next(self.numbers), **times, **claims}, KEY)
-        return force_bytes(
-            f'{{"token": "{token}", "refreshToken": "{role}.{next(self.numbers)}", "user": "{role}"}}'
-        )
+        refresh = f"{role}.{next(self.numbers)}"
+        return json.dumps({"token": token, "refreshToken": refresh, "user": role}).encode()
 
     async def fresh_caller(self, name: str) -> Caller:
         """Somebody who has just logged in."""

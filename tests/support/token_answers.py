@@ -79,7 +79,7 @@ def document(user: str = USER, of: dict[str, Any] | None = None, **changes: Any)
 
 
 def answer(body: Any = None, status: int = 200) -> Response:
-    """An answer; a body that is no text yet is JSON."""
+    """An answer; a body that is not a text is sent as JSON."""
     content = (
         body
         if isinstance(body, bytes)

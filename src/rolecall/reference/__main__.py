@@ -35,21 +35,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dialect",
         choices=("spec", "sdk"),
         default="spec",
-        help="whom to please where sources differ",
+        help="answer as the specification or as the vendor's client (default: %(default)s)",
     )
     parser.add_argument(
         "--scrypt-n", type=int, default=2**12, metavar="N", help="cost of a password hash"
     )
     parser.add_argument(
-        "--fault", action="append", default=[], metavar="NAME", help="break this; repeatable"
+        "--fault",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="switch on this fault; repeatable",
     )
     parser.add_argument(
-        "--variant", action="append", default=[], metavar="NAME", help="vary this; repeatable"
+        "--variant",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="switch on this variant; repeatable",
     )
-    parser.add_argument("--list-faults", action="store_true", help="print the faults and leave")
-    parser.add_argument("--list-variants", action="store_true", help="print the variants and leave")
+    parser.add_argument("--list-faults", action="store_true", help="print the faults and exit")
+    parser.add_argument("--list-variants", action="store_true", help="print the variants and exit")
     parser.add_argument(
-        "--exit-with-parent", action="store_true", help="stop when the starting process is gone"
+        "--exit-with-parent", action="store_true", help="stop when the parent process has ended"
     )
 
 
@@ -75,9 +83,7 @@ def announce(running: Running) -> None:
 
 
 def print_catalogues(arguments: argparse.Namespace) -> None:
-    """One switch a line: its name, what it concerns, what it does, the public report that it is
-    modelled on.
-    """
+    """Print one switch a line: name, requirement, what it does, the report behind it."""
     if arguments.list_faults:
         from rolecall.reference.faults import FAULTS  # noqa: PLC0415  # as in `apply_switches`
 

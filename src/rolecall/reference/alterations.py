@@ -1,4 +1,4 @@
-"""What several faults and variants need."""
+"""Changes of the server that several faults and variants share."""
 
 from __future__ import annotations
 

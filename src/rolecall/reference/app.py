@@ -1,6 +1,4 @@
-"""The server put together: every part by name, so that a switch can change one decision of one
-part.
-"""
+"""Puts the server together from named parts, so that a switch can change one decision."""
 
 from __future__ import annotations
 
@@ -42,9 +40,7 @@ Action = Callable[[Call], Awaitable[Answer]]
 
 
 class Credentials:
-    """How to log an account in; the password is None if it was made, and shown, at an earlier
-    start.
-    """
+    """How to log an account in; the password is None if an earlier start made it."""
 
     def __init__(self, id: str, email: str, password: str | None) -> None:
         self.id = id

@@ -17,7 +17,7 @@ class BearerReader:
         scheme, _, token = value.partition(" ")
         if not self.is_bearer(scheme):
             raise unauthorized("No authorization token was found")
-        return self.tidy(token)
+        return self.token_as_sent(token)
 
     def headers(self, call: Call) -> list[str]:
         """The Authorization headers of a request."""
@@ -33,7 +33,7 @@ class BearerReader:
         """Schemes are compared without regard to case (RFC 9110, section 11.1)."""
         return scheme.lower() == "bearer"
 
-    def tidy(self, token: str) -> str:
+    def token_as_sent(self, token: str) -> str:
         """The token as sent; white space that does not belong there is not forgiven."""
         if not token:
             raise unauthorized("No authorization token was found")

@@ -1,6 +1,4 @@
-"""A census of what is on a server: whoever tests it has to leave everything that was there before
-as it was.
-"""
+"""A census of what is on a server, which shows whether a test left everything as it was."""
 
 from __future__ import annotations
 
@@ -52,8 +50,7 @@ class _LogIns:
 
 
 class Census:
-    """What was on a server when the census was taken, and which requests would have harmed it
-    since.
+    """What was on a server when the census was taken, and which requests would have harmed it.
 
     A request is harmful by what it says, whatever it is answered: one that would change or delete a
     thing that was there before, but for updates of the accounts' users, which may be borrowed; or
@@ -121,7 +118,7 @@ class Census:
         return receiving, sending
 
     def _tried(self, body: bytes) -> _LogIns | None:
-        """The log-ins of the account that a body names beside a password; None where it names none."""
+        """The log-ins of the account that a body names beside a password, or None."""
         try:
             document = loads(body)
         except (ValueError, RecursionError):

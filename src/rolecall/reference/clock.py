@@ -8,7 +8,7 @@ from email.utils import formatdate
 
 
 class Clock:
-    """The computer's time and an offset. Every time the server writes or compares comes from here."""
+    """The computer's time and an offset. Every time that the server uses comes from here."""
 
     def __init__(self) -> None:
         self.offset = 0.0

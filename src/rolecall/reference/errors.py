@@ -31,7 +31,7 @@ def forbidden() -> Refusal:
 
 
 def not_found(message: str = "Not found") -> Refusal:
-    """404: there is no such thing."""
+    """404: the thing does not exist."""
     return Refusal(404, message)
 
 

@@ -167,5 +167,5 @@ class TokenRoutes:
         return self.refresh.issue(user["id"])
 
     def cache_headers(self) -> dict[str, str]:
-        """Tokens are kept by nobody on the way (RFC 6749, section 5.1)."""
+        """Answers with tokens must not be cached (RFC 6749, section 5.1)."""
         return {"Cache-Control": "no-store", "Pragma": "no-cache"}

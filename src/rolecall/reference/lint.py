@@ -1,4 +1,4 @@
-"""Looks at requests instead of answering them, for what the specification does not have."""
+"""Checks requests for what the specification does not have, instead of answering them."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _token_post_offence(call: Call) -> str | None:
         return "a body that is neither of the two"
     return (
         None
-        if all(isinstance(one, str) and one for one in body.values())
+        if all(isinstance(value, str) and value for value in body.values())
         else "members that are no texts"
     )
 
@@ -165,14 +165,14 @@ def _write_offence(call: Call, resource: str) -> str | None:
         if isinstance(body, list) and resource == "messages" and call.method == "POST"
         else [body]
     )
-    for one in bodies:
-        if not isinstance(one, dict) or not one:
+    for document in bodies:
+        if not isinstance(document, dict) or not document:
             return "a body that is not an object with members"
         if call.method == "POST" and not all(
-            one.get(name) for name in RESOURCES[resource].required
+            document.get(name) for name in RESOURCES[resource].required
         ):
             return "a create without what it needs"
-        for name, value in one.items():
+        for name, value in document.items():
             if not re.fullmatch(r"[A-Za-z]+", name) or name in ("id", "createdAt", "updatedAt"):
                 return f"a member {name[:40]}"
             wrong = (

@@ -1,6 +1,4 @@
-"""How long somebody may go on guessing: after many wrong guesses in a row there is a pause for that
-one alone.
-"""
+"""The pause after many wrong guesses in a row, for the user concerned alone."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ class Guesses:
 
 
 class LockoutPolicy:
-    """Counts wrong guesses by what was asked for: an unknown name sounds like a known one here,
-    too.
-    """
+    """Counts wrong guesses by what was asked for, so unknown names are answered like known ones."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock

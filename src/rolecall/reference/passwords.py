@@ -25,7 +25,7 @@ class Passwords:
         return await asyncio.to_thread(self.hash, password)
 
     async def matches(self, password: str, kept: str | None) -> bool:
-        """Whether it is the password. Without a hash to compare with it takes as long and says no."""
+        """Whether it is the password. Without a hash it takes as long, and the answer is no."""
         equal = await asyncio.to_thread(self.compare, password, kept or self._nobody)
         return equal and kept is not None
 

@@ -1,5 +1,4 @@
-"""The permission table, as read from "Permissions" of the specification: the lowest scope per
-operation.
+"""The permission table as read from the specification: the lowest scope per operation.
 
 Every row of the specification's table is closed upwards ("Scopes are meant to be cascading"), so
 one name per operation says it all.

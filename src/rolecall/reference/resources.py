@@ -1,4 +1,7 @@
-"""The nine resources and what can be done with them."""
+"""The nine resources and what can be done with them.
+
+Longer than 400 lines because each decision that a switch replaces is a method of one object.
+"""
 
 from __future__ import annotations
 
@@ -178,7 +181,7 @@ class Resources:
         return query.limit
 
     def sees_all(self, principal: Principal, resource: str) -> bool:
-        """Whether nothing of this kind is hidden from the caller; the specification hides nothing."""
+        """Whether the caller sees everything of this kind; the specification hides nothing."""
         return True
 
     def visible(self, principal: Principal, resource: str, document: Document) -> bool:
@@ -393,14 +396,20 @@ class Resources:
             raise bad_request("messages has to be a list")
         for message in messages:
             self.check_message(message)
-        if not all(isinstance(one, dict) and isinstance(one.get("user"), str) for one in others):
+        if not all(
+            isinstance(participant, dict) and isinstance(participant.get("user"), str)
+            for participant in others
+        ):
             raise bad_request("participants has to be a list of objects with a user")
         creator = {
             "user": change.principal.id,
             "role": change.principal.user["role"],
             "active": True,
         }
-        participants = [creator, *(one for one in others if one["user"] != change.principal.id)]
+        participants = [
+            creator,
+            *(participant for participant in others if participant["user"] != change.principal.id),
+        ]
         change.members.setdefault("type", "agent")
         change.members.setdefault("status", "active")
         document = self.new_document(change, participants=participants)
@@ -430,16 +439,16 @@ class Resources:
         self.check_types(members)
 
     def new_messages(self, principal: Principal, body: Any, conversation: str | None) -> Any:
-        """One message, or an array of them for an array; the conversation is in the path or in the
-        body.
-        """
+        """One message, or an array for an array; the conversation is in the path or the body."""
         bodies = body if isinstance(body, list) else [body]
         if not 0 < len(bodies) <= MOST_AT_ONCE:
             raise bad_request(f"A list of messages has from one to {MOST_AT_ONCE}")
-        for one in bodies:
-            self.check_message(one)
+        for message in bodies:
+            self.check_message(message)
         given = {} if conversation is None else {"conversation": conversation}
-        documents = [self.new_message(principal, {**self.members(one), **given}) for one in bodies]
+        documents = [
+            self.new_message(principal, {**self.members(message), **given}) for message in bodies
+        ]
         return documents if isinstance(body, list) else documents[0]
 
     def new_message(self, principal: Principal, members: Document) -> Document:
@@ -488,9 +497,7 @@ class Resources:
         return {**document, **members}
 
     def profile_members(self, members: Document, principal: Principal) -> Document:
-        """What the caller may change of a user; below admin, role, address and the like are
-        ignored.
-        """
+        """What the caller may change of a user; below admin, role and address are ignored."""
         if self.guard.may(principal, CHANGE_ROLES):
             return members
         return {name: value for name, value in members.items() if name in OWN_PROFILE}

@@ -80,7 +80,7 @@ def build(settings: Settings) -> Server:
 
 
 def listen(settings: Settings) -> socket.socket:
-    """The socket, or one sentence on why there is none."""
+    """Open the socket, or say in one sentence why that failed."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # With the protocol named, asyncio sees TCP and turns Nagle's algorithm off; without, answers
     # take 40 ms.
@@ -128,9 +128,7 @@ def make_uvicorn(server: Server) -> Uvicorn:
 def running(
     settings: Settings | None = None, prepare: Callable[[Server], None] = lambda server: None
 ) -> Iterator[Running]:
-    """A server on a thread of this process, for as long as the block lasts; `prepare` sees it
-    before it listens.
-    """
+    """Run a server on a thread while the block lasts; `prepare` gets it before it listens."""
     settings = settings or Settings()
     server = build(settings)
     prepare(server)
@@ -153,9 +151,7 @@ def serve(
     exit_with_parent: bool = False,
     take_census: Callable[[Census], None] | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; `ready` is called when the socket listens, `take_census` at
-    the end.
-    """
+    """Serve until SIGTERM or SIGINT; `ready` is called at the start, `take_census` at the end."""
     server = build(settings)
     census = Census(server) if take_census else None
     if census:
@@ -191,7 +187,7 @@ def _end_by_signal(loop: asyncio.AbstractEventLoop, runner: Uvicorn) -> None:
 
 
 async def _watch_parent(runner: Uvicorn) -> None:
-    """Stop when whoever started us is gone."""
+    """Stop when the process that started this one is gone."""
     parent = os.getppid()
     while os.getppid() == parent:  # noqa: ASYNC110  # nothing tells of a parent's end but looking
         await asyncio.sleep(0.5)
@@ -221,8 +217,7 @@ def apply_switches(server: Server) -> None:
 def _check_known(name: str, kind: str, entries: Collection[str]) -> None:
     """Refuse a name that no entry has.
 
-    Raises:
-        SettingsError: there is no entry of this name; with what may have been meant.
+    Raises: SettingsError: the name is unknown; the text suggests a similar one.
     """
     if name not in entries:
         close = get_close_matches(name, entries, n=1)

@@ -11,13 +11,14 @@ Decision = TypeVar("Decision", bound=Callable[..., Any])
 def instead_of(method: Decision) -> Callable[[Decision], Decision]:
     """Put the decorated function in the place of one object's method.
 
-    The type checker sees that both are called alike, so a switch cannot outlive the decision it changes::
+    The type checker sees that both are called alike, so a switch cannot outlive its decision::
 
         @instead_of(server.verifier.expired)
         def expired(exp: int) -> bool:
             return False
     """
-    owner: Any = method.__self__  # type: ignore[attr-defined]  # bound methods have it, and so do replacements
+    # Bound methods have an owner, and so do replacements.
+    owner: Any = method.__self__  # type: ignore[attr-defined]
     name = method.__name__
 
     def put(replacement: Decision) -> Decision:

@@ -1,4 +1,4 @@
-"""The target file that describes a running server to a tester."""
+"""Writes the target file of a running server."""
 
 from __future__ import annotations
 

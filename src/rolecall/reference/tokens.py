@@ -205,7 +205,7 @@ class TokenVerifier:
             raise NotJson("critical extension")
 
     def algorithm_fits(self, algorithm: object) -> bool:
-        """Exactly one algorithm is accepted, whatever the header asks for (RFC 8725, section 3.1)."""
+        """Exactly one algorithm is accepted, whatever the header asks for (RFC 8725 3.1)."""
         return algorithm == self.key.algorithm
 
     def signature_holds(self, message: bytes, signature: str, header: Document) -> bool:

@@ -1,4 +1,4 @@
-"""How much a server has to do at the moment, for what it does otherwise when that is much."""
+"""Counts the requests in flight, for switches that change what a busy server does."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -70,18 +69,6 @@ class Origin:
     def url(self) -> str:
         """The base URL."""
         return f"{self.scheme}://{self.host_header}{self.prefix}"
-
-
-def _checked_host(host: str) -> str:
-    """A host name in ASCII, or an address.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if ":" in host:
-        ip_address(host)
-        return host
-    return host.encode("idna").decode()
 
 
 def request(

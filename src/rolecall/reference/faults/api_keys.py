@@ -1,6 +1,4 @@
-"""Faults of who makes API keys, what odd scopes give, what a key is taken for, and how long it
-lives.
-"""
+"""Faults of API keys: who makes them, what odd scopes give, how long they live."""
 
 from __future__ import annotations
 
@@ -62,19 +60,21 @@ def _reading(server: Server, read: Callable[[list[Any]], list[Any]]) -> None:
     @instead_of(server.api_keys.scopes)
     def otherwise(value: object) -> list[str]:
         is_odd = (
-            isinstance(value, list) and value and all(isinstance(one, (str, list)) for one in value)
+            isinstance(value, list)
+            and value
+            and all(isinstance(scope, (str, list)) for scope in value)
         )
         return scopes(read(value) if isinstance(value, list) and is_odd else value)
 
 
 @fault("unknown-beside-known-is-all", finding="SEC-K04")
 def unknown_beside_known_is_all(server: Server) -> None:
-    """A key with a name that nobody knows beside one that is known has all scopes: its permissions
-    cannot be read, and none are held.
+    """A key with an unknown scope beside a known one has all scopes: its permissions cannot be
+    read, and are not looked at.
     """
 
     def odd(value: list[Any]) -> list[Any]:
-        known = [one for one in value if one in ROLES]
+        known = [scope for scope in value if scope in ROLES]
         return list(ROLES) if known and len(known) < len(value) else value
 
     _reading(server, odd)
@@ -86,7 +86,9 @@ def key_scopes_split_at_commas(server: Server) -> None:
     _reading(
         server,
         lambda value: [
-            part for one in value for part in (one.split(",") if isinstance(one, str) else [one])
+            part
+            for scope in value
+            for part in (scope.split(",") if isinstance(scope, str) else [scope])
         ],
     )
 
@@ -96,7 +98,9 @@ def key_scopes_flattened(server: Server) -> None:
     """Arrays in the array of a key's scopes are flattened."""
     _reading(
         server,
-        lambda value: [part for one in value for part in (one if isinstance(one, list) else [one])],
+        lambda value: [
+            part for scope in value for part in (scope if isinstance(scope, list) else [scope])
+        ],
     )
 
 
@@ -114,9 +118,7 @@ def key_scope_star_is_all(server: Server) -> None:
 
 @fault("key-refreshes-for-all", finding="SEC-K05")
 def key_refreshes_for_all(server: Server) -> None:
-    """GET refresh with an API key as bearer gives a token of the key's user for anybody's refresh
-    token.
-    """
+    """GET refresh with an API key as bearer gives a token of its user for any refresh token."""
     before = server.tokens.refresh_before_expiry
 
     @instead_of(server.tokens.refresh_before_expiry)
@@ -133,8 +135,7 @@ def key_refreshes_for_all(server: Server) -> None:
 
 @fault("key-outlives-its-user", finding="SEC-K03")
 def key_outlives_its_user(server: Server) -> None:
-    """Who a key belongs to is remembered, so that the key of a user who was deleted goes on
-    working.
+    """The user of a key is remembered, so that the key of a deleted user goes on working.
 
     Modelled on github.com/OctopusDeploy/Issues/issues/4779.
     """

@@ -75,7 +75,7 @@ def other_version_unguarded(server: Server) -> None:
 
 @fault("method-override-honoured", finding="SEC-A09")
 def method_override_honoured(server: Server) -> None:
-    """X-HTTP-Method-Override and its like change the method after the permissions were looked at."""
+    """X-HTTP-Method-Override and its like change the method after permissions were looked at."""
     _overridden(
         server,
         lambda call: (

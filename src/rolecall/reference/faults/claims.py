@@ -17,7 +17,7 @@ from rolecall.reference.tokens import Principal
 
 @fault("unknown-user-accepted", finding="SEC-J17-deleted")
 def unknown_user_accepted(server: Server) -> None:
-    """A signed token is good for any _id, also one that nobody has."""
+    """A signed token is good for any _id, also for one that no user has."""
     _unknown_users(server, lambda id: True)
 
 
@@ -37,12 +37,12 @@ def deleted_user_accepted(server: Server) -> None:
 
 
 def _unknown_users(server: Server, accepted: Callable[[object], bool]) -> None:
-    """Make a user up from the claims if there is none."""
+    """Make up a user from the claims if there is no such user."""
     subject = server.verifier.subject
     fetch = server.resources.fetch
 
     @instead_of(server.verifier.subject)
-    def made_up(claims: Document) -> Document:
+    def invented(claims: Document) -> Document:
         try:
             return subject(claims)
         except Refusal:
@@ -133,7 +133,7 @@ def scope_separated_by_anything(server: Server) -> None:
 
 @fault("unknown-scope-is-admin", finding="SEC-A04", needs=("signing-key",))
 def unknown_scope_is_admin(server: Server) -> None:
-    """A scope that nobody knows has no limit."""
+    """An unknown scope has no limit."""
     _scopes(
         server,
         lambda scope: (
@@ -155,6 +155,6 @@ def scope_array_accepted(server: Server) -> None:
     _scopes(
         server,
         lambda scope: (
-            {str(one) for one in scope} if isinstance(scope, list) else set(str(scope).split(" "))
+            {str(name) for name in scope} if isinstance(scope, list) else set(str(scope).split(" "))
         ),
     )

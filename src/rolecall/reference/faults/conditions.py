@@ -1,6 +1,4 @@
-"""Faults of a refresh that holds one of two rules at a time, and of credentials that are put
-together of two.
-"""
+"""Faults of a refresh that keeps one of two rules, and of credentials mixed from two."""
 
 from __future__ import annotations
 

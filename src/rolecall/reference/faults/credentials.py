@@ -106,7 +106,7 @@ def password_in_array(server: Server) -> None:
 
 @fault("strange-credentials-crash", finding="ISSUE-refused")
 def strange_credentials_crash(server: Server) -> None:
-    """Credentials that are no texts end in a crash."""
+    """Credentials that are not texts end in a crash."""
     text = server.tokens.text
 
     @instead_of(server.tokens.text)
@@ -159,7 +159,7 @@ def email_tag_ignored(server: Server) -> None:
 
 @fault("operator-as-email", finding="SEC-I06")
 def operator_as_email(server: Server) -> None:
-    """An object like {"$ne": null} for an email finds whoever has the password."""
+    """An object like {"$ne": null} for an email finds the user who has the password."""
     _operator(server, "email")
     login = server.tokens.login
 
@@ -389,11 +389,11 @@ def _never_too_many(server: Server, what: str) -> None:
 
 @fault("passwords-guessed-for-ever", finding="SEC-I05", needs=("intrusive",))
 def passwords_guessed_for_ever(server: Server) -> None:
-    """Nobody counts wrong passwords."""
+    """Wrong passwords are not counted."""
     _never_too_many(server, "password")
 
 
 @fault("refresh-tokens-guessed-for-ever", finding="SEC-R21", needs=("intrusive",))
 def refresh_tokens_guessed_for_ever(server: Server) -> None:
-    """Nobody counts wrong refresh tokens."""
+    """Wrong refresh tokens are not counted."""
     _never_too_many(server, "refresh token")

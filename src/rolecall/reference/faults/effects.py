@@ -92,7 +92,7 @@ def invalid_create_applies(server: Server) -> None:
 
 @fault("invalid-update-applies", finding="SEC-A13")
 def invalid_update_applies(server: Server) -> None:
-    """An update with a member of the wrong type is answered 400, and the other members are changed."""
+    """An update with a member of the wrong type is answered 400, and other members are changed."""
     update = server.resources.update
 
     @instead_of(server.resources.update)

@@ -134,9 +134,7 @@ def refusals_carry_tokens(server: Server) -> None:
 
 @fault("refusals-mention-a-token", finding="ISSUE-refused")
 def refusals_mention_a_token(server: Server) -> None:
-    """A login with a wrong password is answered 401, and what was logged of it, a new token, stands
-    in the error.
-    """
+    """A login with a wrong password is answered 401 with a new token in the error, from the log."""
     wrong_credentials = server.tokens.wrong_credentials
 
     @instead_of(server.tokens.wrong_credentials)

@@ -127,7 +127,7 @@ def leeway_of_five_minutes(server: Server) -> None:
 
 @fault("expires-off-by-one", finding="SEC-T03", needs=("signing-key",))
 def expires_off_by_one(server: Server) -> None:
-    """Whole seconds are compared, and one too late: a token is good for the second after its end."""
+    """Whole seconds are compared, one too late: a token is good for the second after its end."""
     _expires(server, lambda exp: int(server.clock.now()) > exp + 1)
 
 
@@ -287,7 +287,7 @@ def endless_expiry(server: Server) -> None:
 
 @fault("text-exp-accepted", finding="SEC-T08", needs=("signing-key",))
 def text_exp_accepted(server: Server) -> None:
-    """An exp that is no number never comes."""
+    """An exp that is not a number never comes."""
     check = server.verifier.check_times
 
     @instead_of(server.verifier.check_times)
@@ -299,7 +299,7 @@ def text_exp_accepted(server: Server) -> None:
 
 @fault("strange-exp-crashes", finding="SEC-T08", needs=("signing-key",))
 def strange_exp_crashes(server: Server) -> None:
-    """An exp that is no number ends in a crash."""
+    """An exp that is not a number ends in a crash."""
     instant = server.verifier.instant
 
     @instead_of(server.verifier.instant)

@@ -1,6 +1,4 @@
-"""The generated family: one cell of the permission table turned over, for tokens and API keys
-alike.
-"""
+"""Generated faults: one cell of the permission table turned over, for tokens and API keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults of what a server goes on believing when a role, a password or a user is not what it was."""
+"""Faults of what a server still believes after a role, a password or a user has changed."""
 
 from __future__ import annotations
 
@@ -66,9 +66,7 @@ def lowered_role_kept_by_log_in(server: Server) -> None:
 
 @fault("get-refresh-after-password-change", finding="SEC-R18")
 def get_refresh_after_password_change(server: Server) -> None:
-    """After a change of password the refresh tokens from before are refused by POST, and go on
-    working by GET.
-    """
+    """After a change of password old refresh tokens are refused by POST, and still work by GET."""
     update, before = server.resources.update_account, server.tokens.refresh_before_expiry
     find = server.refresh.find
     kept: dict[str, RefreshRow] = {}
@@ -118,8 +116,8 @@ def deleted_user_logs_in(server: Server) -> None:
 
 @fault("refresh-tokens-by-address", finding="SEC-J17-deleted")
 def refresh_tokens_by_address(server: Server) -> None:
-    """Refresh tokens are kept by e-mail: whoever gets the e-mail of a deleted user has its sessions
-    as well.
+    """Refresh tokens are kept by e-mail: a user who gets the e-mail of a deleted user has its
+    sessions as well.
 
     Modelled on github.com/gpustack/gpustack/issues/1693.
     """

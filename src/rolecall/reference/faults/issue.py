@@ -223,7 +223,7 @@ def scope_too_narrow(server: Server) -> None:
 
 @fault("token-of-the-last-login", finding="ISSUE-user")
 def token_of_the_last_login(server: Server) -> None:
-    """Whoever logs in gets the token of whoever logged in before."""
+    """A login is answered with the token of the login before."""
     write = server.issuer.write
     last: list[str] = []
 

@@ -99,13 +99,13 @@ def key_scopes_without_case(server: Server) -> None:
     @instead_of(server.api_keys.scopes)
     def lowered(value: object) -> list[str]:
         if isinstance(value, list):
-            value = [one.lower() if isinstance(one, str) else one for one in value]
+            value = [scope.lower() if isinstance(scope, str) else scope for scope in value]
         return scopes(value)
 
 
 @fault("key-unknown-scopes", finding="KEY-scopes")
 def key_unknown_scopes(server: Server) -> None:
-    """A key may be created with scopes that nobody knows, and with things that are no texts."""
+    """A key may be created with unknown scopes, and with scopes that are not texts."""
 
     @instead_of(server.api_keys.scopes)
     def anything(value: object) -> list[str]:

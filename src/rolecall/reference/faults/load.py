@@ -39,9 +39,7 @@ POOL, PERIOD = 500, 5
 
 @fault("permissions-open-when-busy", finding="SEC-A17", needs=LOAD)
 def permissions_open_when_busy(server: Server) -> None:
-    """With more than 20 requests in flight permissions are no longer looked up, and everybody may
-    do everything.
-    """
+    """With more than 20 requests in flight every token may do everything."""
     traffic = Traffic(server)
     make_exception(server, lambda call, principal, operation: traffic.is_heavy)
 
@@ -59,9 +57,7 @@ def expired_let_in_when_busy(server: Server) -> None:
 
 @fault("expired-unknown-when-busy", finding="EXPIRY-403", needs=LOAD)
 def expired_unknown_when_busy(server: Server) -> None:
-    """With more than 20 requests in flight a token that has expired is answered 401, as one that
-    never was.
-    """
+    """With more than 20 requests in flight an expired token is answered 401, as an invalid one."""
     traffic = Traffic(server)
     expired, expiry = server.verifier.expired, server.verifier.invalid
 
@@ -113,8 +109,8 @@ def answers_kept_by_user_when_busy(server: Server) -> None:
 
 @fault("answers-kept-by-path-when-busy", finding="SEC-A17", needs=LOAD)
 def answers_kept_by_path_when_busy(server: Server) -> None:
-    """With more than 20 requests in flight a GET is answered as the one before it was, to whoever
-    has a good token and asks within half a second.
+    """With more than 20 requests in flight a GET is answered as the one before it was, to every
+    good token within half a second.
     """
     traffic = Traffic(server)
     perform = server.dispatcher.perform
@@ -202,7 +198,7 @@ def overriding_methods_open_when_busy(server: Server) -> None:
 
 @fault("one-token-in-300-of-another-user", finding="ISSUE-identity", needs=LOAD)
 def one_token_in_300_of_another_user(server: Server) -> None:
-    """One token answer in 300 is another user's: that of whoever was answered before."""
+    """One token answer in 300 is another user's: the one that was given before."""
     tokens = server.tokens.tokens
     given = 0
     before: Document = {}

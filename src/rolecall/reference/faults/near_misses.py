@@ -124,9 +124,7 @@ def client_id_by_local_part(server: Server) -> None:
 
 @fault("client-id-without-tag", finding="REFRESH-client")
 def client_id_without_tag(server: Server) -> None:
-    """The tag of a clientId does not count: who is ada+work@ may refresh for ada@, and the other
-    way round.
-    """
+    """The tag of a clientId does not count: ada+work@ refreshes for ada@, and ada@ for it."""
 
     def untagged(email: str) -> str:
         local, at, domain = email.partition("@")

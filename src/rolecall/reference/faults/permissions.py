@@ -134,7 +134,7 @@ def keys_without_cascade(server: Server) -> None:
 
 @fault("items-unguarded", finding="PERM-fetch-organization")
 def items_unguarded(server: Server) -> None:
-    """Only collections are guarded; whoever knows an id may fetch, update and delete."""
+    """Only collections are guarded; every user who knows an id may fetch, update and delete."""
     permitted = server.dispatcher.permitted
 
     @instead_of(server.dispatcher.permitted)
@@ -154,7 +154,7 @@ def collections_unguarded(server: Server) -> None:
 
 @fault("item-permission-of-the-list", finding="PERM-list-conversations")
 def item_permission_of_the_list(server: Server) -> None:
-    """Whoever may fetch one may list them all: guests list conversations, bots lose forms."""
+    """A role that may fetch one may list them all: guests list conversations, bots lose forms."""
     permitted = server.dispatcher.permitted
 
     @instead_of(server.dispatcher.permitted)
@@ -166,7 +166,7 @@ def item_permission_of_the_list(server: Server) -> None:
 
 @fault("fetch-permission-of-the-list", finding="PERM-fetch-conversation")
 def fetch_permission_of_the_list(server: Server) -> None:
-    """The odd rows are evened out: whoever may list may fetch, and nobody else."""
+    """The odd rows are evened out: the roles that may list may fetch, and no others."""
     permitted = server.dispatcher.permitted
 
     @instead_of(server.dispatcher.permitted)
@@ -178,7 +178,7 @@ def fetch_permission_of_the_list(server: Server) -> None:
 
 @fault("reads-unguarded", finding="PERM-list-organizations")
 def reads_unguarded(server: Server) -> None:
-    """The method decides: whoever has a token may read everything."""
+    """The method decides: every token may read everything."""
     permitted = server.dispatcher.permitted
 
     @instead_of(server.dispatcher.permitted)
@@ -198,7 +198,7 @@ def updates_unguarded(server: Server) -> None:
 
 @fault("update-permission-of-create", finding="PERM-update-conversation")
 def update_permission_of_create(server: Server) -> None:
-    """Whoever may create a thing may update it: agents update conversations, guests messages."""
+    """A role that may create a thing may update it: agents conversations, guests messages."""
     permitted = server.dispatcher.permitted
 
     @instead_of(server.dispatcher.permitted)
@@ -210,7 +210,7 @@ def update_permission_of_create(server: Server) -> None:
 
 @fault("delete-permission-of-update", finding="PERM-delete-message")
 def delete_permission_of_update(server: Server) -> None:
-    """Whoever may update a thing may delete it."""
+    """A role that may update a thing may delete it."""
     permitted = server.dispatcher.permitted
 
     @instead_of(server.dispatcher.permitted)
@@ -222,7 +222,7 @@ def delete_permission_of_update(server: Server) -> None:
 
 @fault("hidden-in-lists-only", finding="SEC-A07")
 def hidden_in_lists_only(server: Server) -> None:
-    """Lists hide what belongs to another organization; whoever knows its id may fetch it."""
+    """Lists hide what belongs to another organization; a user who knows its id may fetch it."""
     listing = server.resources.listing
     listed: list[str] = []
 

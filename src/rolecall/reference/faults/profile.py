@@ -65,11 +65,13 @@ def own_role_nested(server: Server) -> None:
 
     def nested(body: Document) -> object:
         inner = [
-            one
+            item
             for value in body.values()
-            for one in (value if isinstance(value, list) else [value])
+            for item in (value if isinstance(value, list) else [value])
         ]
-        return next((one["role"] for one in inner if isinstance(one, dict) and "role" in one), None)
+        return next(
+            (item["role"] for item in inner if isinstance(item, dict) and "role" in item), None
+        )
 
     _own_role(server, nested)
 

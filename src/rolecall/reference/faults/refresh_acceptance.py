@@ -19,7 +19,7 @@ from rolecall.reference.tokens import Principal
 
 
 def find_loosely(server: Server, alike: Callable[[str, str], bool]) -> None:
-    """Find a refresh token by another measure than equality. What they are is remembered for that."""
+    """Find a refresh token by another measure than equality; the tokens are kept for that."""
     issue = server.refresh.issue
     find = server.refresh.find
     issued: list[str] = []

@@ -42,7 +42,7 @@ def _refreshed(
 
 @fault("get-refresh-missing", finding="REFRESH-get")
 def get_refresh_missing(server: Server) -> None:
-    """There is no GET refresh."""
+    """GET does not refresh."""
     answer = server.tokens.answer
 
     @instead_of(server.tokens.answer)
@@ -54,7 +54,7 @@ def get_refresh_missing(server: Server) -> None:
 
 @fault("post-refresh-missing", finding="REFRESH-post")
 def post_refresh_missing(server: Server) -> None:
-    """There is no POST refresh."""
+    """POST does not refresh."""
 
     @instead_of(server.tokens.refresh_after_expiry)
     def login_only(call: Call, body: Document) -> Answer:
@@ -131,7 +131,7 @@ def refresh_gives_same_access_token(server: Server) -> None:
 
 @fault("refresh-gives-dead-access-token", finding="REFRESH-new-token")
 def refresh_gives_dead_access_token(server: Server) -> None:
-    """The access token of a refresh is signed with a key that nobody checks with."""
+    """The access token of a refresh is signed with a key that the server does not check with."""
     dead = SigningKey.shared(b"an old key that was rotated long ago")
     _refreshed(
         server,

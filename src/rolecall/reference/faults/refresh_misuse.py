@@ -99,7 +99,7 @@ def bearer_decides_post_refresh(server: Server) -> None:
 
 @fault("mixed-credentials-widen", finding="SEC-R14")
 def mixed_credentials_widen(server: Server) -> None:
-    """With both ways in one body the token is the refresh token's user's, with the login's scope."""
+    """With both ways in one body the token has the refresh token's user and the login's scope."""
 
     @instead_of(server.tokens.mixed)
     async def both(body: Document) -> Answer:

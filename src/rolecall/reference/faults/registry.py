@@ -32,8 +32,7 @@ _MODELLED_ON = "Modelled on "
 
 
 def fault(name: str, *, finding: str, needs: tuple[str, ...] = ()) -> Callable[[Apply], Apply]:
-    """Enter the decorated function into the catalogue; its docstring is what readers of the list
-    see.
+    """Enter the decorated function into the catalogue; readers of the list see its docstring.
 
     A last paragraph of the docstring that begins with "Modelled on" names the public report.
     """

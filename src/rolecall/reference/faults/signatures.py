@@ -138,9 +138,7 @@ def strange_token_crashes(server: Server) -> None:
 
 @fault("accepts-edited-scope", finding="SEC-J05")
 def accepts_edited_scope(server: Server) -> None:
-    """The signature is checked without the scope: a token keeps its signature when its scope is
-    edited.
-    """
+    """The signature is checked without the scope: a token with an edited scope is accepted."""
     _without_claim(server, "scope")
 
 
@@ -169,15 +167,13 @@ def _without_claim(server: Server, name: str) -> None:
 
 @fault("accepts-edited-user", finding="SEC-J05")
 def accepts_edited_user(server: Server) -> None:
-    """The signature is checked without the user: a token keeps its signature when its _id is
-    edited.
-    """
+    """The signature is checked without the user: a token with an edited _id is accepted."""
     _without_claim(server, "_id")
 
 
 @fault("accepts-any-key", finding="SEC-J04")
 def accepts_any_key(server: Server) -> None:
-    """A signature has to have the right length, whoever made it."""
+    """A signature needs the right length, and nothing else is checked."""
 
     @instead_of(server.verifier.signature_holds)
     def long_enough(message: bytes, signature: str, header: Document) -> bool:
@@ -189,9 +185,7 @@ def accepts_any_key(server: Server) -> None:
 
 @fault("algorithm-without-key-unchecked", finding="SEC-J06")
 def algorithm_without_key_unchecked(server: Server) -> None:
-    """Of an algorithm for which the server has no key no signature is checked, as long as there is
-    one.
-    """
+    """With an algorithm for which the server has no key, any signature is accepted."""
     holds = server.verifier.signature_holds
 
     @instead_of(server.verifier.signature_holds)
@@ -303,7 +297,7 @@ def kid_is_a_path(server: Server) -> None:
 
 @fault("strange-kid-crashes", finding="SEC-J12")
 def strange_kid_crashes(server: Server) -> None:
-    """A kid that is no plain name ends in a crash."""
+    """A kid that is not a plain name ends in a crash."""
     check = server.verifier.check_header
 
     @instead_of(server.verifier.check_header)

@@ -204,8 +204,7 @@ def two_headers_differ(server: Server) -> None:
 
 @fault("second-header-at-deletes", finding="SEC-H06-consistent")
 def second_header_at_deletes(server: Server) -> None:
-    """Of two Authorization headers the last counts where something is deleted, and the first
-    elsewhere.
+    """Of two Authorization headers the last counts for deletes, and the first elsewhere.
 
     Modelled on github.com/nodejs/node/issues/45699.
     """
@@ -218,9 +217,7 @@ def second_header_at_deletes(server: Server) -> None:
 
 @fault("second-header-at-refresh", finding="SEC-H06-consistent")
 def second_header_at_refresh(server: Server) -> None:
-    """Of two Authorization headers the last counts at a refresh, which a proxy answers, and the
-    first elsewhere.
-    """
+    """Of two Authorization headers the last counts for refreshes, and the first elsewhere."""
 
     @instead_of(server.bearer.headers)
     def one_of_them(call: Call) -> list[str]:
@@ -231,37 +228,37 @@ def second_header_at_refresh(server: Server) -> None:
 @fault("long-token-crashes", finding="SEC-H07-no-crash")
 def long_token_crashes(server: Server) -> None:
     """A token of more than 4096 characters ends in a crash."""
-    tidy = server.bearer.tidy
+    token_as_sent = server.bearer.token_as_sent
 
-    @instead_of(server.bearer.tidy)
+    @instead_of(server.bearer.token_as_sent)
     def fragile(token: str) -> str:
         if len(token) > 4096:
             raise MemoryError("token")
-        return tidy(token)
+        return token_as_sent(token)
 
 
 @fault("long-token-414", finding="SEC-H07")
 def long_token_414(server: Server) -> None:
     """A token of more than 8000 characters is refused as if it were a URL, with 414."""
-    tidy = server.bearer.tidy
+    token_as_sent = server.bearer.token_as_sent
 
-    @instead_of(server.bearer.tidy)
+    @instead_of(server.bearer.token_as_sent)
     def confused(token: str) -> str:
         if len(token) > 8000:
             raise Refusal(414, "The URL is too long")
-        return tidy(token)
+        return token_as_sent(token)
 
 
 @fault("foreign-characters-crash", finding="SEC-H08")
 def foreign_characters_crash(server: Server) -> None:
     """A token with characters beyond ASCII ends in a crash."""
-    tidy = server.bearer.tidy
+    token_as_sent = server.bearer.token_as_sent
 
-    @instead_of(server.bearer.tidy)
+    @instead_of(server.bearer.token_as_sent)
     def fragile(token: str) -> str:
         if not token.isascii():
             raise ValueError("ordinal not in range(128)")
-        return tidy(token)
+        return token_as_sent(token)
 
 
 @fault("token-echoed-in-header", finding="SEC-H08")
@@ -280,9 +277,7 @@ def token_echoed_in_header(server: Server) -> None:
 
 @fault("trusts-user-headers", finding="SEC-H09")
 def trusts_user_headers(server: Server) -> None:
-    """X-User-Id, X-Forwarded-User and X-Role say who is calling, as behind a gateway that is not
-    there.
-    """
+    """X-User-Id, X-Forwarded-User and X-Role name the caller, as behind a missing gateway."""
     authenticate = server.guard.authenticate
 
     @instead_of(server.guard.authenticate)
@@ -328,7 +323,7 @@ def acts_as_another(server: Server) -> None:
 
 @fault("invalid-signature-is-guest", finding="SEC-J03")
 def invalid_signature_is_guest(server: Server) -> None:
-    """A token that is not valid makes its user a guest instead of nobody."""
+    """A token that is not valid makes its caller a guest."""
     authenticate = server.guard.authenticate
 
     @instead_of(server.guard.authenticate)

@@ -26,7 +26,7 @@ def no_challenge(server: Server) -> None:
 
 @fault("redirects-to-http", finding="SEC-H11")
 def redirects_to_http(server: Server) -> None:
-    """A request with a token is redirected to another host, token and all, when it asks for a form."""
+    """A request for a form is redirected to another host, together with its token."""
     answer = server.dispatcher.answer
 
     @instead_of(server.dispatcher.answer)
@@ -110,7 +110,7 @@ def _every_resource(server: Server, change: Callable[[Document], Document]) -> N
         if call.resource in RESOURCES and answer.status in (200, 201) and answer.body:
             document = loads(answer.body)
             answer.body = dumps(
-                [change(one) for one in document]
+                [change(item) for item in document]
                 if isinstance(document, list)
                 else change(document)
             ).encode()

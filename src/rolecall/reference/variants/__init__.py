@@ -1,6 +1,4 @@
-"""Servers that differ without being wrong, trouble that is nobody's verdict, a server that watches,
-and servers to measure.
-"""
+"""The variant catalogue: servers that differ lawfully, make trouble, check or are measured."""
 
 from rolecall.reference.variants import (
     answers,
@@ -14,7 +12,9 @@ from rolecall.reference.variants import (
     load,
     log_ins,
     lookalike_tokens,
+    lookalike_users,
     lookalikes,
+    lookalikes_storing,
     members,
     network,
     refreshing,
@@ -38,7 +38,9 @@ __all__ = [
     "load",
     "log_ins",
     "lookalike_tokens",
+    "lookalike_users",
     "lookalikes",
+    "lookalikes_storing",
     "members",
     "network",
     "refreshing",

@@ -52,11 +52,11 @@ def bodies(server: Server, change: Callable[[object], object]) -> None:
 
 @variant("extra-fields")
 def extra_fields(server: Server) -> None:
-    """Every object has members that nobody asked for."""
+    """Every object has additional members."""
 
     def more(value: object) -> object:
         if isinstance(value, list):
-            return [more(one) for one in value]
+            return [more(item) for item in value]
         if isinstance(value, dict):
             return {"_links": {"self": "/"}, **value, "revision": 7, "note": None}
         return value
@@ -67,7 +67,7 @@ def extra_fields(server: Server) -> None:
 def without(value: Any, names: Collection[str]) -> Any:
     """A document, or each of several, without the members of these names."""
     if isinstance(value, list):
-        return [without(one, names) for one in value]
+        return [without(item, names) for item in value]
     if isinstance(value, dict):
         return {name: member for name, member in value.items() if name not in names}
     return value
@@ -85,7 +85,7 @@ def other_key_order(server: Server) -> None:
 
     def turned(value: object) -> object:
         if isinstance(value, list):
-            return [turned(one) for one in value]
+            return [turned(item) for item in value]
         if isinstance(value, dict):
             return {name: turned(value[name]) for name in sorted(value, reverse=True)}
         return value
@@ -136,9 +136,7 @@ def errors_without_bodies(server: Server) -> None:
 
 @variant("looks-before-it-asks")
 def looks_before_it_asks(server: Server) -> None:
-    """What is not there is answered 404 before the permission is looked at; the order is nowhere
-    said.
-    """
+    """Missing things are answered 404 before permissions are looked at; both orders are lawful."""
     permitted = server.dispatcher.permitted
 
     @instead_of(server.dispatcher.permitted)
@@ -150,9 +148,7 @@ def looks_before_it_asks(server: Server) -> None:
 
 @variant("reads-before-it-asks")
 def reads_before_it_asks(server: Server) -> None:
-    """A body that is wrong is answered 400 before the permission is looked at; the order is nowhere
-    said.
-    """
+    """A wrong body is answered 400 before the permission is looked at; both orders are lawful."""
     permitted = server.dispatcher.permitted
 
     @instead_of(server.dispatcher.permitted)
@@ -160,8 +156,8 @@ def reads_before_it_asks(server: Server) -> None:
         if call.method in ("POST", "PATCH"):
             body = call.json()
             bodies = body if isinstance(body, list) and call.resource == "messages" else [body]
-            for one in bodies:
-                members = server.resources.members(one)
+            for document in bodies:
+                members = server.resources.members(document)
                 server.resources.check_types(members)
                 if call.method == "POST":
                     server.resources.check_required(RESOURCES[call.resource], members)
@@ -181,7 +177,8 @@ def conversations_of_participants(server: Server) -> None:
     @instead_of(server.resources.visible)
     def own(principal: Principal, resource: str, document: Document) -> bool:
         return all_but_conversations(principal, resource) or any(
-            one.get("user") == principal.id for one in document.get("participants", [])
+            participant.get("user") == principal.id
+            for participant in document.get("participants", [])
         )
 
 

@@ -1,4 +1,4 @@
-"""Variants of who makes API keys, what becomes of them, and of what users show of their passwords."""
+"""Variants of API keys, who makes them and how they end, and of what users show of passwords."""
 
 from __future__ import annotations
 
@@ -58,15 +58,15 @@ def everybody_makes_own_keys(server: Server) -> None:
 
 @variant("unknown-key-scopes-dropped")
 def unknown_key_scopes_dropped(server: Server) -> None:
-    """Names that nobody knows are left out of a key's scopes; a key that would be left without any
-    is refused.
+    """Unknown names are left out of a key's scopes; a key that would be left without any is
+    refused.
     """
     scopes = server.api_keys.scopes
 
     @instead_of(server.api_keys.scopes)
     def known(value: object) -> list[str]:
-        if isinstance(value, list) and all(isinstance(one, str) for one in value):
-            value = [one for one in value if one in ROLES]
+        if isinstance(value, list) and all(isinstance(scope, str) for scope in value):
+            value = [scope for scope in value if scope in ROLES]
         return scopes(value)
 
 

@@ -1,4 +1,4 @@
-"""The variant that looks at its client."""
+"""The variant that checks the requests of its client."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Lawful servers that look as if they made exceptions: caches, other spellings, other routes,
-owners; all of them behind the guard.
+"""Variants that seem to make exceptions and are lawful: caches, spellings, routes and owners behind
+the guard.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rolecall.reference.variants.registry import variant
 
 @variant("answers-cached-by-token")
 def answers_cached_by_token(server: Server) -> None:
-    """Answers to reads are kept by URL and by token, behind the guard, until something is written."""
+    """Answers to reads are kept by URL and token, behind the guard, until something is written."""
     kept: dict[tuple[str, bytes, str], Answer] = {}
     perform = server.dispatcher.perform
 

@@ -1,6 +1,4 @@
-"""Variants of what becomes of sessions, addresses and accounts when users are changed, deleted, or
-made with little.
-"""
+"""Variants of sessions, addresses and accounts after users are changed or deleted."""
 
 from __future__ import annotations
 
@@ -114,7 +112,7 @@ def users_are_invited(server: Server) -> None:
 
 @variant("addresses-are-for-good")
 def addresses_are_for_good(server: Server) -> None:
-    """The address of a user who was deleted is given to nobody else: 409."""
+    """The address of a user who was deleted is not given to another user: 409."""
     new_user, remove = server.resources.new_user, server.store.remove
     taken: set[str] = set()
 

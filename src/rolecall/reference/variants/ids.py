@@ -1,6 +1,4 @@
-"""Variants of ids: the specification has 24 hexadecimal digits in its examples, and says nothing of
-them.
-"""
+"""Variants of ids: the specification shows 24 hexadecimal digits, and prescribes no form."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Servers to measure: their capacity, or the length of their stall, is known beforehand. And lawful
-ones that do otherwise when busy.
-"""
+"""Variants to measure, whose capacity or stall is known, and lawful ones that differ when busy."""
 
 from __future__ import annotations
 
@@ -70,8 +68,8 @@ def stalls_once(server: Server) -> None:
 
 @variant("sheds-load", "under-load")
 def sheds_load(server: Server) -> None:
-    """With more than 20 requests in flight whoever comes is sent away, by turns with 503 and with
-    429, before the token is looked at.
+    """With more than 20 requests in flight a request is sent away, by turns with 503 and with 429,
+    before the token is looked at.
     """
     traffic, before, turns = Traffic(server), server.wire.before, count()
 

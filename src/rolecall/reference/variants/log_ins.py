@@ -1,6 +1,4 @@
-"""Variants of what a log-in costs and how many there may be: the specification says nothing of
-limits.
-"""
+"""Variants of what a log-in costs and of how many are allowed: the specification sets no limits."""
 
 from __future__ import annotations
 

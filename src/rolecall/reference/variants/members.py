@@ -1,4 +1,4 @@
-"""Variants of what a body may hold: the specification does not list the members of its resources."""
+"""Variants of what a body may hold: the specification lists no members of its resources."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KNOWN = {
 def _unknown(resource: str, body: Any) -> list[str]:
     known = {*KNOWN.get(resource, "").split(), "id", "_id", "createdAt", "updatedAt"}
     bodies = body if isinstance(body, list) else [body]
-    return [name for one in bodies if isinstance(one, dict) for name in one if name not in known]
+    return [name for body in bodies if isinstance(body, dict) for name in body if name not in known]
 
 
 def _before_writes(server: Server, look: Callable[[Call, str], None]) -> None:
@@ -178,7 +178,7 @@ def address_policy(server: Server) -> None:
             or address != address.lower()
             or ".." in address
         ):
-            raise Refusal(422, "That is no address of a user here")
+            raise Refusal(422, "That is not the address of a user here")
         return address
 
 

@@ -44,11 +44,13 @@ def gzipped(server: Server) -> None:
 
 @variant("chunked")
 def chunked(server: Server) -> None:
-    """Bodies come in pieces, and nobody says how long they will be."""
+    """Bodies come in pieces, without their length beforehand."""
 
     @instead_of(server.wire.send)
     async def in_pieces(call: Call, answer: Answer, send: Send) -> None:
-        headers = [one for one in server.wire.headers(call, answer) if one[0] != b"content-length"]
+        headers = [
+            header for header in server.wire.headers(call, answer) if header[0] != b"content-length"
+        ]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         middle = len(answer.body) // 2
         for piece in (answer.body[:middle], answer.body[middle:]):
@@ -75,7 +77,7 @@ def no_date(server: Server) -> None:
 
     @instead_of(server.wire.headers)
     def undated(call: Call, answer: Answer) -> list[tuple[bytes, bytes]]:
-        return [one for one in headers(call, answer) if one[0] != b"date"]
+        return [header for header in headers(call, answer) if header[0] != b"date"]
 
 
 def raw(call: Call, answer: Answer, headers: list[tuple[bytes, bytes]], version: str) -> bytes:
@@ -103,7 +105,9 @@ def http_1_0(server: Server) -> None:
 
     @instead_of(server.wire.send)
     async def until_the_end(call: Call, answer: Answer, send: Send) -> None:
-        headers = [one for one in server.wire.headers(call, answer) if one[0] != b"content-length"]
+        headers = [
+            header for header in server.wire.headers(call, answer) if header[0] != b"content-length"
+        ]
         await hang_up(call, raw(call, answer, [*headers, (b"connection", b"close")], "1.0"))
 
 

@@ -79,7 +79,7 @@ def refresh_reuse_ends_family(server: Server) -> None:
     def watched(token: str) -> RefreshRow:
         row = server.store.refresh_token(digest(token))
         if row is not None and row.used is not None:
-            for member in [one for one, head in family.items() if head == family.get(row.hash)]:
+            for member in [hash for hash, head in family.items() if head == family.get(row.hash)]:
                 server.store.use_refresh_token(member, server.clock.now())
         return find(token)
 
@@ -122,7 +122,7 @@ def jwt_refresh_tokens(server: Server) -> None:
 
 @variant("refresh-tokens-without-dot")
 def refresh_tokens_without_dot(server: Server) -> None:
-    """A refresh token begins with its user's id, and there is no dot behind it."""
+    """A refresh token begins with its user's id, without a dot behind it."""
     _formed(server, lambda user: f"{user}{secrets.token_hex(40)}")
 
 

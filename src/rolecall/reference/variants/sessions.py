@@ -1,5 +1,4 @@
-"""What becomes of sessions, of old tokens and of answers: legal, or trouble, and met above all
-under load.
+"""Variants of sessions, old tokens and answers, legal or trouble, that load scenarios meet.
 
 Only the load scenarios are run against these; under each nothing may be held against the server.
 They can be combined.
@@ -140,7 +139,7 @@ def refresh_revokes_access_tokens(server: Server) -> None:
 
 @variant("reuse-ends-all-sessions", "under-load")
 def reuse_ends_all_sessions(server: Server) -> None:
-    """A refresh token that is used twice is taken for stolen, and ends all of the user's sessions."""
+    """A refresh token that is used twice is taken for stolen, and ends all the user's sessions."""
     sessions = sessions_of(server)
     find = server.refresh.find
 
@@ -172,9 +171,7 @@ def _unlucky() -> Callable[[Call], bool]:
 
 @variant("lost-answers", "under-load")
 def lost_answers(server: Server) -> None:
-    """From the hundredth on, one request in ten, by chance, is done, and the connection closed
-    instead of answered.
-    """
+    """From the hundredth on, one request in ten is done, and its connection closed unanswered."""
     send_whole = server.wire.send
     is_lost = _unlucky()
 

@@ -127,7 +127,7 @@ def use_rs256(server: Server) -> None:
 
 
 def public_key_of(server: Server) -> list[bytes]:
-    """The public key of a server with RS256, in the forms that an attacker would try as a secret."""
+    """The public key of a server with RS256, in the forms that an attacker tries as a secret."""
     public = server.verifier.key.verify_with
     pem = public.public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo

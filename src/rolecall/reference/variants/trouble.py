@@ -1,4 +1,4 @@
-"""Trouble that is nobody's verdict."""
+"""Variants of trouble: what networks and overloaded machines do, which decides no verdict."""
 
 from __future__ import annotations
 

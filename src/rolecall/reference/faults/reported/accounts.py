@@ -1,4 +1,4 @@
-"""Where accounts are made that lack something, and what stands for it then."""
+"""Faults of accounts that lack something, and of what stands for it."""
 
 from __future__ import annotations
 
@@ -90,8 +90,7 @@ def no_role_may_all(server: Server) -> None:
 
 @fault("inactive-user-logs-in", finding="SEC-E14")
 def inactive_user_logs_in(server: Server) -> None:
-    """Neither the log-in nor the guard asks whether a user is active; only blocked and suspended
-    ones are kept out.
+    """Log-in and guard keep out blocked and suspended users, and let in inactive ones.
 
     Modelled on RealmTeam/django-rest-framework-social-oauth2 issue 92.
     """
@@ -113,8 +112,7 @@ def inactive_user_logs_in(server: Server) -> None:
 
 @fault("disabled-user-gets-tokens", finding="SEC-E14")
 def disabled_user_gets_tokens(server: Server) -> None:
-    """A disabled user logs in and is given tokens; that they are refused afterwards was thought to
-    be enough.
+    """A disabled user logs in and is given tokens; they are refused only afterwards.
 
     Modelled on DuendeArchive/IdentityServer4 issue 226.
     """

@@ -55,8 +55,7 @@ def _answers_cached(server: Server, key: Callable[[Call, Principal], Hashable | 
 
 @fault("lists-cached-by-url", finding="PERM-list-organizations")
 def lists_cached_by_url(server: Server) -> None:
-    """Lists are kept for five seconds by their URL, and the permission is asked for behind the
-    cache.
+    """Lists are kept for five seconds by their URL, and permissions are checked behind the cache.
 
     Modelled on SPR-14204 (https://github.com/spring-projects/spring-framework/issues/18778).
     """
@@ -65,8 +64,7 @@ def lists_cached_by_url(server: Server) -> None:
 
 @fault("things-cached-for-their-organization", finding="PERM-fetch-organization")
 def things_cached_for_their_organization(server: Server) -> None:
-    """What was fetched is kept for five seconds by URL and by the caller's organization; who asked
-    is not in the key.
+    """Fetches are kept for five seconds by URL and organization; the user is not in the key.
 
     Modelled on CVE-2025-57752 (Next.js, a cache key without Authorization).
     """
@@ -80,8 +78,7 @@ def things_cached_for_their_organization(server: Server) -> None:
 
 @fault("services-cached-for-those-with-a-token", finding="PERM-list-services")
 def services_cached_for_those_with_a_token(server: Server) -> None:
-    """The key under which services are kept says whether there was an Authorization header, and not
-    which.
+    """Services are kept by whether there was an Authorization header, and not by which.
 
     Modelled on https://github.com/TupiC/strapi-cache/pull/127.
     """
@@ -95,8 +92,7 @@ def services_cached_for_those_with_a_token(server: Server) -> None:
 
 @fault("decisions-cached-by-url", finding="PERM-list-organizations")
 def decisions_cached_by_url(server: Server) -> None:
-    """That a request was allowed is kept for two seconds by its method and path; the caller is not
-    in the key.
+    """A permission is kept for two seconds by method and path; the caller is not in the key.
 
     Modelled on https://github.com/apache/usergrid/pull/526.
     """
@@ -113,8 +109,7 @@ def decisions_cached_by_url(server: Server) -> None:
 
 @fault("refusals-cached-by-url", finding="PERM-list-organizations")
 def refusals_cached_by_url(server: Server) -> None:
-    """That somebody was refused a read is kept for two seconds by its URL, and told to whoever asks
-    next.
+    """A refused read is kept for two seconds by its URL, and told to the next caller.
 
     Modelled on https://github.com/ging/fiware-pep-proxy/issues/143.
     """
@@ -163,8 +158,7 @@ def refusals_with_the_cached_body(server: Server) -> None:
 
 @fault("not-modified-before-the-guard", finding="PERM-list-organizations")
 def not_modified_before_the_guard(server: Server) -> None:
-    """Reads have an ETag, and If-None-Match is answered 304 from the cache before anybody asks who
-    may.
+    """Reads have an ETag, and If-None-Match is answered 304 before permissions are looked at.
 
     Modelled on https://github.com/kwhitley/apicache/issues/225.
     """

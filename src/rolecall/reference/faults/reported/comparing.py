@@ -1,4 +1,4 @@
-"""Where a password, an e-mail, a clientId or a refresh token is compared with the one that is kept."""
+"""Faults of comparing a password, an e-mail, a clientId or a refresh token with the one kept."""
 
 from __future__ import annotations
 
@@ -163,8 +163,7 @@ def _client(server: Server, alike: Callable[[str, str], bool]) -> None:
 
 @fault("client-id-contained", finding="REFRESH-client")
 def client_id_contained(server: Server) -> None:
-    """The clientId has to be in the user's e-mail, where it had to be equal to it: a part of it
-    will do.
+    """The clientId has to be contained in the user's e-mail, so a part of it is enough.
 
     Modelled on CVE-2024-53861.
     """
@@ -197,8 +196,7 @@ def client_id_empty_unchecked(server: Server) -> None:
 
 @fault("client-id-unchecked-beside-bearer", finding="REFRESH-client")
 def client_id_unchecked_beside_bearer(server: Server) -> None:
-    """Who sends an Authorization header with POST refresh has said who it is: the clientId is not
-    looked at.
+    """POST refresh with an Authorization header does not look at the clientId.
 
     Modelled on giantswarm/mcp-oauth issue 178.
     """
@@ -236,8 +234,7 @@ def _kept_as(server: Server, seen: Callable[[str], str]) -> None:
 
 @fault("refresh-token-of-72-bytes", finding="REFRESH-whole-token")
 def refresh_token_of_72_bytes(server: Server) -> None:
-    """Refresh tokens are kept as bcrypt hashes, of their first 72 bytes: what stands behind them
-    may be any.
+    """Refresh tokens are kept as bcrypt hashes of 72 bytes: the characters behind them may differ.
 
     Modelled on mguay22/nestjs-social-auth-refresh issue 1.
     """

@@ -1,4 +1,4 @@
-"""Where a JWT is written and read: what is decoded, what is verified, and which claim counts."""
+"""Faults of writing and reading a JWT: what is decoded and verified, and which claim counts."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from rolecall.reference.tokens import Expired, Principal, SigningKey, decode_seg
 
 @fault("bearer-of-refresh-only-decoded", finding="REFRESH-get-bearer")
 def bearer_of_refresh_only_decoded(server: Server) -> None:
-    """GET refresh wants to know whose the bearer is, and decodes it; that its signature holds is
-    never asked.
+    """GET refresh decodes the bearer to find its user, and does not verify the signature.
 
     Modelled on hiero-ledger/heka-identity-platform issue 16.
     """

@@ -1,4 +1,4 @@
-"""Where API keys are made, kept, shown, looked up and revoked."""
+"""Faults of how API keys are made, kept, shown, looked up and revoked."""
 
 from __future__ import annotations
 
@@ -175,8 +175,7 @@ def revoked_key_kept_in_cache(server: Server) -> None:
 
 @fault("revoked-key-only-hidden", finding="SEC-K02")
 def revoked_key_only_hidden(server: Server) -> None:
-    """A key that is deleted is marked, and left out of the list; who looks a key up does not ask
-    for the mark.
+    """A deleted key is marked and left out of the list; the look-up ignores the mark.
 
     Modelled on 3drepo/3drepo.io issue 2547.
     """
@@ -196,8 +195,7 @@ def revoked_key_only_hidden(server: Server) -> None:
 
 @fault("key-of-a-deleted-user", finding="SEC-K03")
 def key_of_a_deleted_user(server: Server) -> None:
-    """A key says all that has to be known: who is looked up for a key is not missed when it was
-    deleted.
+    """A key carries its user's data, so a user who was deleted is not missed.
 
     Modelled on watt-mind/coach pull request 379.
     """

@@ -1,6 +1,4 @@
-"""Where something is read too early, kept too long or not told: roles, addresses, users who are
-gone.
-"""
+"""Faults of roles, addresses and deleted users that are read too early or kept too long."""
 
 from __future__ import annotations
 
@@ -19,8 +17,7 @@ from rolecall.reference.tokens import Principal
 
 @fault("refreshed-role-copied-from-bearer", finding="SEC-R17")
 def refreshed_role_copied_from_bearer(server: Server) -> None:
-    """GET refresh copies the scope of the bearer into the new token, and so on for ever; POST reads
-    the role.
+    """GET refresh copies the bearer's scope into the new token, each time; POST reads the role.
 
     Modelled on FelipePSoares/EconoFlow pull request 564.
     """
@@ -110,8 +107,7 @@ def deleted_user_refreshes(server: Server) -> None:
 
 @fault("disabled-user-refreshes", finding="SEC-J20")
 def disabled_user_refreshes(server: Server) -> None:
-    """Whether a user is active is asked at the log-in and of every access token, and not when
-    tokens are refreshed.
+    """Log-ins and access tokens need an active user; refreshes do not.
 
     Modelled on absmach/magistrala issue 1972.
     """

@@ -1,4 +1,4 @@
-"""Faults of what is one's own: exceptions for owners and participants, and who counts as oneself."""
+"""Faults of ownership: exceptions for owners and participants, and who counts as oneself."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from rolecall.reference.tokens import Principal
 
 @fault("participants-update-conversations", finding="PERM-update-conversation")
 def participants_update_conversations(server: Server) -> None:
-    """Whoever takes part in a conversation may update it, to give it a name.
+    """A participant of a conversation may update it, to give it a name.
 
     Modelled on https://github.com/linagora/Twake/issues/842.
     """
@@ -42,7 +42,7 @@ def participants_update_conversations(server: Server) -> None:
 
 @fault("authors-edit-their-messages", finding="PERM-update-message")
 def authors_edit_their_messages(server: Server) -> None:
-    """Whoever wrote a message may update and delete it, whatever the role may.
+    """The author of a message may update and delete it, whatever the role may.
 
     Modelled on https://github.com/RocketChat/Rocket.Chat/issues/5434.
     """
@@ -57,7 +57,7 @@ def authors_edit_their_messages(server: Server) -> None:
 
 @fault("makers-fetch-what-they-made", finding="PERM-fetch-message")
 def makers_fetch_what_they_made(server: Server) -> None:
-    """Whoever made a thing gets it shown: the refusal looks up the maker before it refuses. A key
+    """The maker of a thing gets it shown: the refusal looks up the maker before it refuses. A key
     has made nothing.
 
     Modelled on https://github.com/ORNL/DataFed/issues/109.
@@ -74,7 +74,7 @@ def makers_fetch_what_they_made(server: Server) -> None:
 
 @fault("makers-delete-what-they-made", finding="PERM-delete-conversation")
 def makers_delete_what_they_made(server: Server) -> None:
-    """Whoever made a thing may delete it again, with a token; a key has made nothing.
+    """The maker of a thing may delete it again, with a token; a key has made nothing.
 
     Modelled on https://github.com/GoldenSoftwareLtd/gedemin/issues/306.
     """
@@ -91,7 +91,7 @@ def makers_delete_what_they_made(server: Server) -> None:
 
 @fault("participants-list-the-messages", finding="PERM-list-messages")
 def participants_list_the_messages(server: Server) -> None:
-    """The messages of a conversation are listed for whoever takes part in it.
+    """The messages of a conversation are listed for its participants.
 
     Modelled on https://github.com/RocketChat/Rocket.Chat/issues/15320.
     """
@@ -181,8 +181,7 @@ def whatever_names_me_is_mine(server: Server) -> None:
 
 @fault("body-names-the-caller", finding="SEC-A05")
 def body_names_the_caller(server: Server) -> None:
-    """Whose user is updated is read from the body first: who puts the own id there updates the user
-    in the path.
+    """The own user is recognised by the id in the body, and the user in the path is updated.
 
     Modelled on https://github.com/aaryan498/WiseMindOS/issues/154.
     """
@@ -244,8 +243,7 @@ def id_is_a_pattern(server: Server) -> None:
 
 @fault("same-second-is-oneself", finding="SEC-A05")
 def same_second_is_oneself(server: Server) -> None:
-    """Ids begin with the second in which they were made, and who was made in one's own second is
-    taken for oneself.
+    """Ids begin with the second of creation; users of the same second count as oneself.
 
     Modelled on https://github.com/mongodb/bson-rust/pull/153.
     """

@@ -1,6 +1,4 @@
-"""Faults of the way from a URL to an action: spellings, methods, nested routes, middleware that is
-not reached.
-"""
+"""Faults of routing: spellings, methods, nested routes, middleware that is not reached."""
 
 from __future__ import annotations
 
@@ -25,14 +23,13 @@ _RESOURCE = re.compile(r"/v2/([a-z]+)(?:/([^/]+))?")
 
 
 def _past_the_guard(server: Server, meant: Callable[[Call], str | None]) -> None:
-    """Serve a path that is spelled otherwise as the one that is meant, to everybody with a token."""
+    """Serve a path that is spelled otherwise as the one that is meant, to every token."""
     route_past_the_guard(server, lambda call: _RESOURCE.fullmatch(meant(call) or ""))
 
 
 @fault("guard-of-two-prefixes-minds-case", finding="SEC-A11")
 def guard_of_two_prefixes_minds_case(server: Server) -> None:
-    """The guard of contacts and forms is mounted on a pattern in lower case; the router takes any
-    letters.
+    """Contacts and forms are guarded in lower case only; the router ignores case.
 
     Modelled on https://github.com/jfromaniello/express-unless/issues/16.
     """
@@ -73,8 +70,8 @@ def router_decodes_twice(server: Server) -> None:
 
 @fault("router-trims-ids", finding="SEC-A11")
 def router_trims_ids(server: Server) -> None:
-    """The router trims white space from ids, the guard's patterns do not, and no pattern is no
-    rule: an id with a space behind is let in.
+    """The router trims white space from ids, the guard's patterns do not, and without a pattern no
+    rule applies: an id with a space behind is let in.
 
     Modelled on CVE-2016-5007 (Spring Security and Spring MVC).
     """
@@ -132,8 +129,8 @@ def slash_behind_two_prefixes(server: Server) -> None:
 
 @fault("rules-are-looked-up-by-url", finding="PERM-list-services")
 def rules_are_looked_up_by_url(server: Server) -> None:
-    """The rule for services is looked up by the URL, query and all; with a query there is none, and
-    what has no rule is open.
+    """The rule for services is looked up by the URL, query and all; with a query no rule is found,
+    and what has no rule is open.
 
     Modelled on https://github.com/nyambati/express-acl/issues/98 (where what had no rule was
     closed).
@@ -151,8 +148,7 @@ def rules_are_looked_up_by_url(server: Server) -> None:
 
 @fault("post-to-an-item-updates", finding="SEC-A08")
 def post_to_an_item_updates(server: Server) -> None:
-    """A route takes every method: POST to an item updates it, and is guarded as the POST that it
-    is, as a create.
+    """A route takes every method: POST to an item updates it, and is guarded as a create.
 
     Modelled on https://github.com/alphagov/whitehall/pull/525.
     """
@@ -237,7 +233,8 @@ def method_in_the_body(server: Server) -> None:
 
 @fault("messages-listed-under-their-conversation", finding="SEC-E07")
 def messages_listed_under_their_conversation(server: Server) -> None:
-    """GET on the messages of a conversation lists them for whoever may fetch the conversation.
+    """GET on the messages of a conversation lists them for every role that may fetch the
+    conversation.
 
     Modelled on https://github.com/alanjds/drf-nested-routers/issues/73.
     """
@@ -257,9 +254,7 @@ def messages_listed_under_their_conversation(server: Server) -> None:
 
 
 def _nested(server: Server, pattern: str, methods: tuple[str, ...], operation: str | None) -> None:
-    """Serve what is below another thing to whoever may do one operation, or to everybody with a
-    token.
-    """
+    """Serve what is below another thing by another operation's permission, or to every token."""
     unknown = server.dispatcher.unknown
 
     @instead_of(server.dispatcher.unknown)
@@ -321,7 +316,8 @@ def page_of_a_refusal_shows_it(server: Server) -> None:
         if call.verb != "GET" or "text/html" not in (call.header(b"accept") or ""):
             return await refuse(call, principal, operation)
         shown = await server.dispatcher.perform(call, principal, operation)
-        page = f"<html><body><h1>403</h1><pre>{escape(shown.body.decode(), quote=False)}</pre></body></html>"
+        thing = escape(shown.body.decode(), quote=False)
+        page = f"<html><body><h1>403</h1><pre>{thing}</pre></body></html>"
         return Answer(403, page.encode(), media_type="text/html")
 
 

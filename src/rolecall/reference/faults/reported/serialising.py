@@ -1,4 +1,4 @@
-"""Where a user's row becomes the answer, and more of it than should."""
+"""Faults of answers that show more of a user's row than they should."""
 
 from __future__ import annotations
 

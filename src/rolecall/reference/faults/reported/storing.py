@@ -1,20 +1,17 @@
-"""Faults between a body and the store: creates that replace, members that slip through, what is
-answered and not kept.
-"""
+"""Faults of storing: creates that replace, members that slip through, answers that are not kept."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from rolecall.reference.alterations import asked_for, before_refusing, body_of, change_stored
+from rolecall.reference.alterations import body_of, change_stored
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
-from rolecall.reference.errors import Refusal, bad_request
+from rolecall.reference.errors import bad_request
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.resources import Change
 from rolecall.reference.settings import ROLES
-from rolecall.reference.store import Duplicate, StoredAccount
 from rolecall.reference.strict_json import Document, NotJson, as_pairs, dumps, lenient, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
@@ -24,8 +21,8 @@ from rolecall.reference.tokens import Principal
 
 @fault("create-with-an-id-replaces", finding="SEC-E07")
 def create_with_an_id_replaces(server: Server) -> None:
-    """A create whose body has the id of a thing that exists saves over it: whoever may create may
-    update.
+    """A create whose body has the id of a thing that exists saves over it: a role that may create
+    may update.
 
     Modelled on https://github.com/ogx-ai/ogx/issues/5930.
     """
@@ -89,8 +86,7 @@ def messages_inside_a_create_replace(server: Server) -> None:
 
 @fault("organization-inside-a-create-is-made", finding="SEC-E07")
 def organization_inside_a_create_is_made(server: Server) -> None:
-    """An object where a new thing names its organization is a new organization, which is made on
-    the way.
+    """An object in place of a new thing's organization is made as a new organization.
 
     Modelled on https://github.com/balderdashy/waterline/issues/1051.
     """
@@ -344,252 +340,3 @@ def deleted_things_stay_in_lists(server: Server) -> None:
         unmarked(principal, resource, id)
         marked.add((resource, id))
         return server.resources.deleted()
-
-
-# --- refused, and something done ----------------------------------------------------------------
-
-
-@fault("denied-delete-leaves-a-mark", finding="PERM-delete-organization")
-def denied_delete_leaves_a_mark(server: Server) -> None:
-    """A delete is marked on the thing, and the part that sends the refusal does not end the action;
-    what sweeps never comes.
-
-    Modelled on CVE-2022-37042 (Zimbra, an action that goes on behind its refusal).
-    """
-
-    def mark(call: Call, principal: Principal, operation: str) -> None:
-        document = asked_for(server, call)
-        if operation.startswith("delete-") and document:
-            change_stored(
-                server,
-                call.resource,
-                document["id"],
-                deletedAt=server.clock.instant(),
-                status="deleted",
-            )
-
-    before_refusing(server, mark)
-
-
-@fault("denied-delete-leaves-the-lists", finding="PERM-delete-contact")
-def denied_delete_leaves_the_lists(server: Server) -> None:
-    """A contact is taken out of the index of the lists first; when the delete is refused then, it
-    is in the store and in no list.
-
-    Modelled on https://github.com/MHRA/products/issues/653.
-    """
-    unlisted: set[str] = set()
-    listed = server.resources.visible
-    found_all = server.resources.sees_all
-    inside: list[str] = []
-    listing = server.resources.listing
-
-    def forget(call: Call, principal: Principal, operation: str) -> None:
-        if operation == "delete-contact" and call.id is not None:
-            unlisted.add(call.id)
-
-    @instead_of(server.resources.listing)
-    def from_index(call: Call, principal: Principal, resource: str) -> Answer:
-        inside.append(resource)
-        try:
-            return listing(call, principal, resource)
-        finally:
-            inside.pop()
-
-    @instead_of(server.resources.sees_all)
-    def but_for_contacts(principal: Principal, resource: str) -> bool:
-        return found_all(principal, resource) and not (inside == ["contacts"] and unlisted)
-
-    @instead_of(server.resources.visible)
-    def in_index(principal: Principal, resource: str, document: Document) -> bool:
-        return listed(principal, resource, document) and not (
-            inside == ["contacts"] and document["id"] in unlisted
-        )
-
-    before_refusing(server, forget)
-
-
-@fault("denied-create-takes-the-address", finding="PERM-create-user")
-def denied_create_takes_the_address(server: Server) -> None:
-    """A new user is validated before anybody asks who may, and validating the address keeps it:
-    nobody else can be given it.
-
-    Modelled on https://github.com/spring-projects/spring-security/issues/6545.
-    """
-    permitted = server.dispatcher.permitted
-
-    @instead_of(server.dispatcher.permitted)
-    def valid_and_permitted(call: Call, principal: Principal, operation: str) -> bool:
-        email = body_of(call).get("email")
-        if operation != "create-user" or not isinstance(email, str):
-            return permitted(call, principal, operation)
-        reserved = server.resources.new_id("users")
-        try:
-            server.store.add_account(StoredAccount(reserved, email, None))
-        except Duplicate:
-            raise Refusal(409, "A user with this email exists") from None
-        if not permitted(call, principal, operation):
-            return False
-        server.store.remove("users", reserved)  # the action gives it to the new user
-        return True
-
-
-@fault("denied-update-changes-the-account", finding="PERM-update-user")
-def denied_update_changes_the_account(server: Server) -> None:
-    """An update of another user is refused with 403; the address to log in with, which is kept
-    elsewhere, has been changed by then.
-
-    Modelled on https://github.com/osuAkatsuki/hanayo/pull/252.
-    """
-
-    def rename(call: Call, principal: Principal, operation: str) -> None:
-        email = body_of(call).get("email")
-        if (
-            operation == "update-user"
-            and call.id is not None
-            and isinstance(email, str)
-            and "@" in email
-        ):
-            try:
-                server.store.set_email(call.id, email)
-            except Duplicate:
-                return
-
-    before_refusing(server, rename)
-
-
-@fault("half-of-a-list-of-messages", finding="SEC-A13")
-def half_of_a_list_of_messages(server: Server) -> None:
-    """Of a list of messages each is checked when its turn comes: with 400 for one that is wrong,
-    those before it are posted.
-
-    Modelled on https://github.com/ujeenet/rustango/issues/1403.
-    """
-    new_messages = server.resources.new_messages
-
-    @instead_of(server.resources.new_messages)
-    def in_turn(principal: Principal, body: Any, conversation: str | None) -> Any:
-        if not isinstance(body, list) or not body:
-            return new_messages(principal, body, conversation)
-        return [new_messages(principal, message, conversation) for message in body]
-
-
-@fault("conversation-of-a-bad-message", finding="SEC-A13")
-def conversation_of_a_bad_message(server: Server) -> None:
-    """A conversation is saved before the messages in its body are looked at: with 400 for a message
-    it is there all the same.
-
-    Modelled on https://github.com/sequelize/sequelize/issues/5456.
-    """
-    new_conversation = server.resources.new_conversation
-
-    @instead_of(server.resources.new_conversation)
-    def parent_first(change: Change) -> Document:
-        messages = change.members.pop("messages", [])
-        document = new_conversation(change)
-        if not isinstance(messages, list):
-            raise bad_request("messages has to be a list")
-        for message in messages:
-            server.resources.check_message(message)
-            members = {**server.resources.members(message), "conversation": document["id"]}
-            server.resources.new_message(change.principal, members)
-        return document
-
-
-# --- what is shown ------------------------------------------------------------------------------
-
-
-@fault("new-user-shows-its-hash", finding="SEC-I20")
-def new_user_shows_its_hash(server: Server) -> None:
-    """The answer to a new user is the row that was saved, with the hash of the password.
-
-    Modelled on https://github.com/rancher/rancher/pull/12108.
-    """
-    new_user = server.resources.new_user
-
-    @instead_of(server.resources.new_user)
-    async def row(change: Change) -> Document:
-        document = await new_user(change)
-        account = server.store.account(document["id"])
-        return (
-            {**document, "passwordHash": account.password}
-            if account and account.password
-            else document
-        )
-
-
-@fault("updated-user-shows-the-password", finding="SEC-I20")
-def updated_user_shows_the_password(server: Server) -> None:
-    """The answer to an update of a user is put together from the body, the new password in it.
-
-    Modelled on https://github.com/SecureBananaLabs/bug-bounty/issues/9851.
-    """
-    update = server.resources.update
-
-    @instead_of(server.resources.update)
-    async def echoed(call: Call, principal: Principal, resource: str, id: str) -> Answer:
-        answer = await update(call, principal, resource, id)
-        password = body_of(call).get("password")
-        if resource != "users" or password is None or answer.status != 200 or not answer.body:
-            return answer
-        return server.resources.updated({**loads(answer.body), "password": password})
-
-
-@fault("populated-users-are-whole-rows", finding="SEC-I20")
-def populated_users_are_whole_rows(server: Server) -> None:
-    """A user who is fetched is serialised without the hash of the password; one that another thing
-    is populated with is the row.
-
-    Modelled on https://github.com/strapi/strapi/issues/1678.
-    """
-    populated = server.resources.populated
-
-    def with_hash(value: Any) -> Any:
-        if isinstance(value, list):
-            return [with_hash(member) for member in value]
-        if not isinstance(value, dict):
-            return value
-        account = server.store.account(str(value.get("id"))) if "email" in value else None
-        shown = {name: with_hash(member) for name, member in value.items()}
-        return {**shown, "password_hash": account.password} if account else shown
-
-    @instead_of(server.resources.populated)
-    def whole(
-        document: Document, paths: tuple[str, ...], principal: Principal, resource: str
-    ) -> Document:
-        shown = populated(document, paths, principal, resource)
-        return {name: with_hash(member) for name, member in shown.items()} if paths else shown
-
-
-@fault("deeper-populate-unchecked", finding="SEC-A14")
-def deeper_populate_unchecked(server: Server) -> None:
-    """The permission for what populate shows is looked up by the whole path: organization is asked
-    about, organization.name is not.
-
-    Modelled on https://github.com/strapi/strapi/issues/5386.
-    """
-    populated = server.resources.populated
-    targets = {
-        "organization": "organizations",
-        "parent": "organizations",
-        "user": "users",
-        "participants": "users",
-    }
-
-    @instead_of(server.resources.populated)
-    def deeper(
-        document: Document, paths: tuple[str, ...], principal: Principal, resource: str
-    ) -> Document:
-        document = populated(document, paths, principal, resource)
-        for first, _, rest in (path.partition(".") for path in paths):
-            target = targets.get(first)
-            if not rest or target is None or f"{first}.{rest}" == "participants.user":
-                continue
-            text = (
-                server.store.get(target, document[first])
-                if isinstance(document.get(first), str)
-                else None
-            )
-            if text is not None:
-                document[first] = loads(text.encode())
-        return document

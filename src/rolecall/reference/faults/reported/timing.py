@@ -1,4 +1,4 @@
-"""Where a time is written, read or compared, and where the comparison is left out."""
+"""Faults of times: how they are written, read and compared, or not compared at all."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Where something about a token, a user or a log-in is kept for a while, so that it need not be
-found out again.
-"""
+"""Faults of keeping what is known of a token, a user or a log-in for a while."""
 
 from __future__ import annotations
 

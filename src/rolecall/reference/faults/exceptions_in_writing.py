@@ -1,0 +1,145 @@
+"""Faults of writes: a missing role is the default, members are lost, refusals leave traces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rolecall.reference.alterations import (
+    asked_for,
+    before_refusing,
+    change_stored,
+)
+from rolecall.reference.app import Server
+from rolecall.reference.call import Answer, Call
+from rolecall.reference.faults.registry import fault
+from rolecall.reference.query import ListQuery
+from rolecall.reference.strict_json import Document, dumps, loads
+from rolecall.reference.switches import instead_of
+from rolecall.reference.tokens import Principal
+
+# --- what is not given, and single members ------------------------------------------------------
+
+
+def _role_not_given(server: Server, is_none: Callable[[object], bool]) -> None:
+    """Let an update of oneself take the role away; the next log-in has the role that new users
+    have.
+    """
+    update = server.resources.update
+
+    @instead_of(server.resources.update)
+    async def taking_away(call: Call, principal: Principal, resource: str, id: str) -> Answer:
+        body = call.json()
+        takes_away = (
+            resource == "users"
+            and isinstance(body, dict)
+            and "role" in body
+            and is_none(body["role"])
+        )
+        if takes_away:
+            call.body = dumps(
+                {name: value for name, value in body.items() if name != "role"}
+            ).encode()
+        answer = await update(call, principal, resource, id)
+        if takes_away:
+            change_stored(server, resource, id, role="agent")
+        return answer
+
+
+@fault("null-role-is-the-default", finding="SEC-A06")
+def null_role_is_the_default(server: Server) -> None:
+    """A role of null is taken away, and another one put in its place that new users have."""
+    _role_not_given(server, lambda role: role is None)
+
+
+@fault("empty-role-is-the-default", finding="SEC-A06")
+def empty_role_is_the_default(server: Server) -> None:
+    """An empty role is taken for one that was not given, and the default is put in its place."""
+    _role_not_given(server, lambda role: role in ("", [], {}))
+
+
+def _not_stored(server: Server, applies: Callable[[str, object], bool]) -> None:
+    """Answer an update with all that was sent, and do not store some of it."""
+    merged = server.resources.merged
+    answered: list[Document] = []
+
+    @instead_of(server.resources.merged)
+    def without(document: Document, members: Document) -> Document:
+        answered[:] = [merged(document, members)]
+        return merged(
+            document, {name: value for name, value in members.items() if not applies(name, value)}
+        )
+
+    updated = server.resources.updated
+
+    @instead_of(server.resources.updated)
+    def as_if(document: Document) -> Answer:
+        return updated(answered.pop() if answered else document)
+
+
+@fault("lists-never-dirty", finding="SEC-E10")
+def lists_never_dirty(server: Server) -> None:
+    """A changed list is in the answer of the update, and is not stored.
+
+    Modelled on Mongoose, which does not save what has changed inside of a Mixed path without
+    markModified.
+    """
+    _not_stored(server, lambda name, value: isinstance(value, list))
+
+
+@fault("params-never-dirty", finding="SEC-E10")
+def params_never_dirty(server: Server) -> None:
+    """The params of services are in the answer of an update, and are not stored."""
+    _not_stored(server, lambda name, value: name == "params")
+
+
+@fault("content-only-once", finding="SEC-E10")
+def content_only_once(server: Server) -> None:
+    """The content of a knowledge item is written when it is made, and never again."""
+    _not_stored(server, lambda name, value: name == "content")
+
+
+# --- traces -------------------------------------------------------------------------------------
+
+
+def _mark_refused(server: Server, action: str, **members: object) -> None:
+    """Change the thing that a refused request was about, before it is refused."""
+
+    def mark(call: Call, principal: Principal, operation: str) -> None:
+        document = asked_for(server, call)
+        if document and operation.startswith(action):
+            change_stored(server, call.resource, document["id"], **members)
+
+    before_refusing(server, mark)
+
+
+@fault("denied-delete-marks", finding="PERM-delete-organization")
+def denied_delete_marks(server: Server) -> None:
+    """A delete that is refused has set deletedAt before."""
+    _mark_refused(server, "delete-", deletedAt="2026-01-01T00:00:00.000Z")
+
+
+@fault("denied-update-counts", finding="PERM-update-organization")
+def denied_update_counts(server: Server) -> None:
+    """An update that is refused has set the status of the thing to pending."""
+    _mark_refused(server, "update-", status="pending")
+
+
+@fault("denied-delete-hides", finding="PERM-delete-organization")
+def denied_delete_hides(server: Server) -> None:
+    """What somebody has tried to delete is in no list any more, and still there by its id."""
+    hidden: set[str] = set()
+    found = server.resources.found
+
+    def hide(call: Call, principal: Principal, operation: str) -> None:
+        if operation.startswith("delete-") and call.id:
+            hidden.add(call.id)
+
+    before_refusing(server, hide)
+
+    @instead_of(server.resources.found)
+    def shown(query: ListQuery, principal: Principal, resource: str) -> list[str]:
+        return [
+            text
+            for text in found(query, principal, resource)
+            if loads(text.encode()).get("id") not in hidden
+        ]
