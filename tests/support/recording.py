@@ -89,8 +89,7 @@ def report(environment: Any, totals: Any) -> None:
         ]
     }
     errors = {f"{error.name} {error.error}": error.occurrences for error in stats.errors.values()}
-    document = {"rows": rows, "errors": errors, "document": totals.document()}
-    print(json.dumps(document))  # noqa: T201  # the answer
+    print(json.dumps({"rows": rows, "errors": errors, "document": totals.document()}))  # noqa: T201  # the answer
 
 
 def local() -> None:
@@ -128,9 +127,9 @@ def master(port: int, workers: int) -> None:
     class Records(User):
         """Named as on the workers."""
 
-    environment: Any = Environment(user_classes=[Records])
-    totals = Totals()
-    environment.events.worker_report.add_listener(
+    environment, totals = Environment(user_classes=[Records]), Totals()
+    events: Any = environment.events  # its listeners have no types
+    events.worker_report.add_listener(
         lambda client_id, data: totals.merge(client_id, data["rolecall"])
     )
     runner = environment.create_master_runner("127.0.0.1", port)
@@ -161,19 +160,21 @@ def worker(port: int) -> None:
             record(recorder, runner.worker_index, lambda: gevent.sleep(0.1))
             gevent.sleep(60)
 
-    environment: Any = Environment(user_classes=[Records])
-    recorder = Recorder(time.perf_counter())
+    environment, recorder = Environment(user_classes=[Records]), Recorder(time.perf_counter())
 
+    # Before the runner exists, and so before Locust's own listener, which empties its statistics
+    # into the message.
+    events: Any = environment.events  # its listeners have no types
+
+    @events.report_to_master.add_listener  # type: ignore[untyped-decorator]  # as above
     def report_to_master(client_id: str, data: dict[str, Any]) -> None:
         flush(recorder, environment.stats)
         data["rolecall"] = recorder.take()
 
-    # Before the runner exists, and so before Locust's own listener, which empties its statistics
-    # into the message.
-    environment.events.report_to_master.add_listener(report_to_master)
-    environment.create_worker_runner("127.0.0.1", port).greenlet.join()
+    runner = environment.create_worker_runner("127.0.0.1", port)
+    runner.greenlet.join()
 
 
 if __name__ == "__main__":
-    roles: dict[str, Callable[..., None]] = {"local": local, "master": master, "worker": worker}
-    roles[sys.argv[1]](*map(int, sys.argv[2:]))
+    ways: dict[str, Callable[..., None]] = {"local": local, "master": master, "worker": worker}
+    ways[sys.argv[1]](*map(int, sys.argv[2:]))

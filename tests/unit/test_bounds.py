@@ -111,7 +111,7 @@ def test_what_credentials_are_worth(said: Exchange) -> None:
         (answer(302), "a refusal, or a token", "302 with neither"),
         (granted(user=OTHER), f"a refusal, or a token with user {USER!r}", f"{OTHER!r}"),
         (
-            granted({"user": OTHER}),
+            granted({"_id": OTHER}),
             f"a refusal, or a token with user in its claims {USER!r}",
             f"{OTHER!r}",
         ),
