@@ -314,7 +314,8 @@ def table(runs: dict[str, list[Run]]) -> Iterator[str]:
             for figure in ("generator_cpu", "server_cpu")
         ]
         yield (
-            f"{name:<26}{statistics.median(rates):>12,.0f}{f'{min(rates):,.0f} - {max(rates):,.0f}':>21}"
+            f"{name:<26}{statistics.median(rates):>12,.0f}"
+            f"{f'{min(rates):,.0f} - {max(rates):,.0f}':>21}"
             f"{each_takes:>13.1f}{shares[0]:>9.0%}{shares[1]:>7.0%}"
             + "".join(f"{'' if ratio is None else format(ratio, '.2f'):>8}" for ratio in ratios)
             + f"   {', '.join(goals)}".rstrip()

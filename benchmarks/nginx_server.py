@@ -1,4 +1,5 @@
-"""The server of the benchmarks: an nginx on the first core that answers each log-in with a new token.
+"""The server of the benchmarks: an nginx on the first core that answers each log-in with a new
+token.
 
 ``load.py``, ``memory.py`` and ``workers.py`` start it.
 """
@@ -45,7 +46,9 @@ http {
 
 
 def token_body() -> str:
-    """The answer to a log-in, for nginx to fill in: its claims hold, its signature is no signature."""
+    """The answer to a log-in, for nginx to fill in: its claims hold, its signature is no
+    signature.
+    """
 
     def part(document: dict[str, Any]) -> str:
         return (
@@ -61,7 +64,8 @@ def token_body() -> str:
         "scope": "guest",
         "grant_type": "access_token",
     }
-    token = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part({**claims, 'iat': now, 'exp': now + LIFETIME})}"
+    times = {"iat": now, "exp": now + LIFETIME}
+    token = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part(claims | times)}"
     return json.dumps(
         {
             "tokenType": "Bearer",

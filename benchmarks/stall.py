@@ -39,7 +39,8 @@ class Stock(FastHttpUser):
 
     @task
     def log_in(self):
-        self.client.post("/v2/auth/token", json={"email": os.environ["EMAIL"], "password": os.environ["PASSWORD"]})
+        account = {"email": os.environ["EMAIL"], "password": os.environ["PASSWORD"]}
+        self.client.post("/v2/auth/token", json=account)
 """
 
 

@@ -28,7 +28,7 @@ from rolecall.toolkit.world import World
 
 _ROLES = load_specification().roles
 
-# --- No way around the table ---------------------------------------------------------------------
+# --- No way around the table --------------------------------------------------------------------
 
 #: A role, and the higher scope that it asks for.
 LADDER = {
@@ -85,7 +85,7 @@ async def test_odd_scopes_give_no_rights(case: str, world: World) -> None:
         )
 
 
-# --- A key is no token of a user ----------------------------------------------------------------
+# --- A key is no token of a user ---------------------------------------------------------------
 
 #: Where a key stands in a refresh in place of what belongs there.
 PLACES = ("bearer", "refresh-token-by-post", "refresh-token-by-get", "client-id")
@@ -141,7 +141,7 @@ def expect_no_wider(answer: Exchange, key: Caller, world: World) -> None:
         )
 
 
-# --- Keys that are gone, and keys whose maker is ------------------------------------------------
+# --- Keys that are gone, and keys whose maker is -----------------------------------------------
 
 
 async def protected_request(key: Caller, world: World) -> tuple[Operation, Exchange]:
@@ -255,7 +255,7 @@ async def test_what_becomes_of_a_key_whose_maker_is_demoted(world: World, judge:
     )
 
 
-# --- Keys are shown once ------------------------------------------------------------------------
+# --- Keys are shown once -----------------------------------------------------------------------
 
 
 @requirement("SEC-K06")

@@ -24,7 +24,7 @@ from rolecall.toolkit.world import World
 _SPEC = load_specification()
 
 
-# --- One's own things, and oneself --------------------------------------------------------------
+# --- One's own things, and oneself -------------------------------------------------------------
 
 
 def own_things() -> list[Any]:
@@ -180,7 +180,7 @@ async def test_a_member_does_not_change_the_own_organization(
     await judge.expect_no_effect(request, answer, member.caller)
 
 
-# --- Traces where accounts are kept -------------------------------------------------------------
+# --- Traces where accounts are kept ------------------------------------------------------------
 
 
 @requirement("PERM-create-user")

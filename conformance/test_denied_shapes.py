@@ -37,7 +37,7 @@ def rows(*effects: str, phase: int = 0) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("operation", marked)
 
 
-# --- Reads --------------------------------------------------------------------------------------
+# --- Reads -------------------------------------------------------------------------------------
 
 
 @rows("list", "fetch")
@@ -55,7 +55,7 @@ async def test_a_refused_read_is_refused_in_every_shape(
     await judge.control(request)
 
 
-# --- Right after somebody who may ---------------------------------------------------------------
+# --- Right after somebody who may --------------------------------------------------------------
 
 
 @shared_setup
@@ -107,7 +107,7 @@ async def test_a_list_is_refused_some_time_after_it_was_allowed(
     expect_still_refused(world, answer, request, f"{role}, asking whether it has changed")
 
 
-# --- Writes --------------------------------------------------------------------------------------
+# --- Writes ------------------------------------------------------------------------------------
 
 
 @rows("create")
@@ -151,7 +151,7 @@ async def test_a_refused_write_leaves_no_trace_in_any_shape(operation: str, worl
         await expect_untouched(world, thing, tried, in_list=asked.effect == "delete")
 
 
-# --- When the token has expired -----------------------------------------------------------------
+# --- When the token has expired ----------------------------------------------------------------
 
 
 @requirement("EXPIRY-403", phase=EXPIRY)

@@ -27,7 +27,7 @@ _ROLES = load_specification().roles
 _LOWEST = _ROLES[0]
 
 
-# --- What is there, and what is not -------------------------------------------------------------
+# --- What is there, and what is not ------------------------------------------------------------
 
 
 @requirement("SEC-A12")
@@ -56,7 +56,7 @@ async def test_a_refusal_does_not_tell_what_there_is(
         )
 
 
-# --- Other organizations ------------------------------------------------------------------------
+# --- Other organizations -----------------------------------------------------------------------
 
 #: Things of an organization that a bot may list and fetch, and that belong to no single user.
 BELONGINGS = ("user", "contact", "knowledge-item")
@@ -108,7 +108,7 @@ async def test_what_is_hidden_in_a_list_is_hidden_by_its_id(
         raise Finding(f"a refusal: the list hides the {resource}", f"{answer.status}", answer)
 
 
-# --- Denied things inside allowed ones ----------------------------------------------------------
+# --- Denied things inside allowed ones ---------------------------------------------------------
 
 #: An allowed read, by whom, what its query asks to be put in, and what of that is denied to them.
 INSIDE = {
@@ -221,7 +221,7 @@ async def test_an_allowed_read_does_not_carry_a_denied_one(
     judge.cite(answer)
 
 
-# --- How much -----------------------------------------------------------------------------------
+# --- How much ----------------------------------------------------------------------------------
 
 LIMITS = {
     "huge": "1000000000",

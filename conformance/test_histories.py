@@ -22,7 +22,7 @@ from rolecall.toolkit.throwaway_users import (
 )
 from rolecall.toolkit.world import World
 
-# --- Another role --------------------------------------------------------------------------------
+# --- Another role -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ async def test_new_tokens_follow_the_role(move: str, world: World) -> None:
         raise Inconclusive(f"a log-in after a change of role: {login.exchange}", "ISSUE-status")
 
 
-# --- Another password ---------------------------------------------------------------------------
+# --- Another password --------------------------------------------------------------------------
 
 
 async def with_new_password(world: World, *, is_renewed: bool = False) -> ThrowawayUser:
@@ -126,7 +126,7 @@ async def test_a_new_password_ends_old_refresh_tokens(
         raise Finding("a refusal: the password was changed", f"{answer.status}", answer)
 
 
-# --- Another address ----------------------------------------------------------------------------
+# --- Another address ---------------------------------------------------------------------------
 
 
 @requirement("ISSUE-refused")
@@ -160,7 +160,7 @@ async def test_an_address_that_was_given_up_logs_nobody_in(world: World) -> None
         )
 
 
-# --- No user any more ---------------------------------------------------------------------------
+# --- No user any more --------------------------------------------------------------------------
 
 WAYS = ("log-in", "post", "get")
 

@@ -23,7 +23,7 @@ from rolecall.toolkit.throwaway_users import (
 )
 from rolecall.toolkit.world import World
 
-# --- Which user ----------------------------------------------------------------------------------
+# --- Which user ---------------------------------------------------------------------------------
 
 
 @requirement("SEC-I01")
@@ -150,7 +150,7 @@ async def test_a_refresh_grants_no_wishes(case: str, world: World, judge: Judge)
     await judge.expect_refresh_at_most(answer, caller, "post")
 
 
-# --- Other ways in ------------------------------------------------------------------------------
+# --- Other ways in -----------------------------------------------------------------------------
 
 
 @requirement("SEC-I15")
@@ -220,7 +220,7 @@ async def test_other_methods_are_called_so(case: str, world: World, judge: Judge
         )
 
 
-# --- Sessions -----------------------------------------------------------------------------------
+# --- Sessions ----------------------------------------------------------------------------------
 
 
 @requirement("SEC-I18")
@@ -251,7 +251,7 @@ async def test_what_becomes_of_the_first_session(world: World, judge: Judge) -> 
     )
 
 
-# --- Claims -------------------------------------------------------------------------------------
+# --- Claims ------------------------------------------------------------------------------------
 
 _SECRET_NAME = re.compile(
     r"passw|secret|^hash$|salt$|private_?key|credential|api_?key", re.IGNORECASE

@@ -21,7 +21,7 @@ from rolecall.toolkit.world import World
 
 WRONG = "rolecall-is-not-this"
 
-# --- Who is there --------------------------------------------------------------------------------
+# --- Who is there -------------------------------------------------------------------------------
 
 #: What differs from answer to answer, whoever asks: digits, and longer hexadecimal numbers.
 _VARIES = re.compile(r"[0-9a-fA-F]{8}[0-9a-fA-F-]*|\d+")
@@ -72,7 +72,7 @@ async def test_an_unknown_email_sounds_like_a_wrong_password(world: World, judge
             )
 
 
-# --- Operators where texts belong ---------------------------------------------------------------
+# --- Operators where texts belong --------------------------------------------------------------
 
 #: Seconds that the script among the operators sleeps, if somebody runs it.
 _SLEEP = 2.0
@@ -137,7 +137,7 @@ async def test_operators_outside_json_are_no_credentials(where: str, world: Worl
     expect_no_grant(answer)
 
 
-# --- Bodies that can be read in two ways --------------------------------------------------------
+# --- Bodies that can be read in two ways -------------------------------------------------------
 
 #: Members that come twice: the attacker's own e-mail and password, and the victim's e-mail.
 TWICE = {
@@ -171,7 +171,7 @@ async def test_members_that_come_twice_open_no_other_account(case: str, world: W
     expect_no_more_than(own.grant, answer)
 
 
-# --- Bodies that are no JSON object -------------------------------------------------------------
+# --- Bodies that are no JSON object ------------------------------------------------------------
 
 #: The media type, and how the right credentials are written: bodies that nobody can take for the
 #: JSON object.
@@ -299,7 +299,7 @@ async def test_what_is_no_json_object_is_called_so(case: str, world: World, judg
         raise Finding("400 or 415", f"{answer.status}", answer)
 
 
-# --- Large bodies -------------------------------------------------------------------------------
+# --- Large bodies ------------------------------------------------------------------------------
 
 _MEGABYTE = 1024 * 1024
 #: Seconds in which a body that is too large should have been refused.
@@ -340,7 +340,9 @@ async def test_a_large_body_is_refused_at_once(case: str, world: World) -> None:
 
 @requirement("SEC-I10")
 async def test_a_compressed_body_does_not_burst(world: World, judge: Judge) -> None:
-    """A server that reads compressed bodies refuses one that is small as sent and large when read."""
+    """A server that reads compressed bodies refuses one that is small as sent and large when
+    read.
+    """
     account = (await attackable(world)).account
     small = gzip.compress(written("object", account))
     packed = {"content-encoding": "gzip"}

@@ -43,7 +43,7 @@ async def ask(world: World, body: dict[str, str], attack: str) -> Exchange:
     return await world.client.send("POST", TOKEN_PATH, json=body, attack=attack, patient=False)
 
 
-# --- Time ---------------------------------------------------------------------------------------
+# --- Time --------------------------------------------------------------------------------------
 
 
 def likelihood(first: list[float], second: list[float]) -> float:
@@ -96,7 +96,7 @@ async def test_an_unknown_email_takes_as_long_as_a_wrong_password(
         )
 
 
-# --- Patience -----------------------------------------------------------------------------------
+# --- Patience ----------------------------------------------------------------------------------
 
 
 async def guess(attempt: Callable[[], Awaitable[Exchange]]) -> tuple[int, Exchange, bool]:

@@ -30,7 +30,7 @@ _ROLES = load_specification().roles
 _LOWEST = _ROLES[0]
 
 
-# --- Oneself and others --------------------------------------------------------------------------
+# --- Oneself and others ------------------------------------------------------------------------
 
 
 @requirement("SEC-A05")
@@ -113,7 +113,7 @@ async def test_naming_oneself_opens_no_other_user(role: str, world: World, judge
         await expect_untouched(world, other, tried)
 
 
-# --- Users who are nearly oneself ---------------------------------------------------------------
+# --- Users who are nearly oneself --------------------------------------------------------------
 
 #: The local part and the domain of users who are near to the one with the address
 #: "{local}x@{domain}".

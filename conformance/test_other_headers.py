@@ -159,7 +159,7 @@ async def test_which_of_two_tokens_counts(
     judge.note(f"of two tokens, {order.replace('-', ' ')}, {counts}")
 
 
-# --- Other headers ------------------------------------------------------------------------------
+# --- Other headers -----------------------------------------------------------------------------
 
 #: Headers by which a gateway tells a server who is calling: with the highest role's user, address
 #: or name as value.

@@ -25,7 +25,7 @@ from rolecall.toolkit.world import World
 _SPEC = load_specification()
 _ATTACK = "SEC-E07"
 
-# --- Below a parent ------------------------------------------------------------------------------
+# --- Below a parent -----------------------------------------------------------------------------
 
 
 def nested(resource: str, *, everything: bool) -> Iterator[str]:
@@ -116,7 +116,7 @@ def _is_in(fixture: Fixture, answer: Exchange) -> bool:
     )
 
 
-# --- Inside of another create -------------------------------------------------------------------
+# --- Inside of another create ------------------------------------------------------------------
 
 #: What a role may create, what it may not, and the member in which that is asked for as well;
 #: {name} and {email} are of the latter. A contact is left out: by the vendor's client it is made
@@ -142,7 +142,9 @@ INSIDE: dict[str, tuple[str, str, dict[str, Any]]] = {
 async def test_nothing_is_created_inside_of_another_create(
     case: str, world: World, judge: Judge
 ) -> None:
-    """Who may not create a thing does not create it as a member of something that may be created."""
+    """Who may not create a thing does not create it as a member of something that may be
+    created.
+    """
     outer, inner, members = INSIDE[case]
     role = next(
         role for role in denied(_SPEC, f"create-{inner}") if _SPEC.allows(f"create-{outer}", role)
@@ -197,7 +199,7 @@ async def test_a_create_takes_over_nothing_that_is_there(world: World, judge: Ju
             )
 
 
-# --- Over what is there -------------------------------------------------------------------------
+# --- Over what is there ------------------------------------------------------------------------
 
 
 def creators() -> dict[str, tuple[str, str, str]]:

@@ -40,7 +40,7 @@ REFUSED = [
     and len(load_specification().allowed_roles(operation.name)) < len(ROLES)
 ]
 
-# --- Allowed -------------------------------------------------------------------------------------
+# --- Allowed ------------------------------------------------------------------------------------
 
 
 @cells("allow", "list", "fetch")
@@ -114,7 +114,9 @@ async def test_an_allowed_update_reads_back(cell: Cell, world: World, judge: Jud
 
 @cells("allow", "update", self=True)
 async def test_everyone_may_update_the_own_user(cell: Cell, world: World, judge: Judge) -> None:
-    """A caller's change to the own user is there when it is read again; it is put back afterwards."""
+    """A caller's change to the own user is there when it is read again; it is put back
+    afterwards.
+    """
     operation = world.spec.operations[cell.operation]
     caller = await changeable(world, cell.role, cell.credential)
     asked = await world.request(operation, caller)
@@ -149,7 +151,9 @@ async def test_an_allowed_delete_removes_the_thing(cell: Cell, world: World, jud
     [pytest.param(name, marks=requirement(f"PERM-{name}", phase=SUMMARY)) for name in DELETES],
 )
 async def test_what_was_deleted_is_in_no_list(operation: str, world: World, judge: Judge) -> None:
-    """At the end of the run no list shows what was deleted, and its delete answered with success."""
+    """At the end of the run no list shows what was deleted, and its delete answered with
+    success.
+    """
     resource = world.spec.operations[operation].resource.name
     if not (deleted := world.deleted.get(resource)):
         raise NotTested(f"a {resource} that was deleted")
@@ -179,7 +183,7 @@ async def test_what_was_deleted_is_in_no_list(operation: str, world: World, judg
         )
 
 
-# --- Denied -------------------------------------------------------------------------------------
+# --- Denied ------------------------------------------------------------------------------------
 
 
 @cells("deny", "list", "fetch")
@@ -198,7 +202,9 @@ async def test_a_refused_read_shows_nothing(cell: Cell, world: World, judge: Jud
 
 @cells("deny", "create", "update", "delete")
 async def test_a_refused_write_does_nothing(cell: Cell, world: World, judge: Judge) -> None:
-    """Who may not create, update or delete is refused, and nothing was created, changed or deleted."""
+    """Who may not create, update or delete is refused, and nothing was created, changed or
+    deleted.
+    """
     operation = world.spec.operations[cell.operation]
     caller = await world.caller(cell.role, cell.credential)
     request = await world.request_on_own_fixture(operation, caller)
@@ -218,7 +224,9 @@ async def test_a_refused_write_does_nothing(cell: Cell, world: World, judge: Jud
 async def test_a_refused_write_is_not_done_later(
     operation: str, world: World, judge: Judge
 ) -> None:
-    """At the end of the run, too, nothing is there that was refused; all are looked for together."""
+    """At the end of the run, too, nothing is there that was refused; all are looked for
+    together.
+    """
     refused = world.patience.refused_at(operation, attack="")
     if not refused:
         raise NotTested(f"a {operation} that was refused")

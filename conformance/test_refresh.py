@@ -51,7 +51,7 @@ CHAINS: dict[str, list[Refresh]] = {
     "mixed": [by_get, by_post, by_post, by_get, by_post],
 }
 
-# --- What must work ------------------------------------------------------------------------------
+# --- What must work -----------------------------------------------------------------------------
 
 
 @requirement("REFRESH-get")
@@ -137,7 +137,7 @@ async def test_a_chain_of_refreshes_does_not_break(chain: str, world: World, jud
     await judge.expect_works(caller.continued(grant))
 
 
-# --- What must be refused -----------------------------------------------------------------------
+# --- What must be refused ----------------------------------------------------------------------
 
 
 @requirement("REFRESH-get-bearer")
@@ -350,7 +350,7 @@ async def test_a_refresh_token_is_no_bearer(where: str, world: World, judge: Jud
     await judge.expect_works(caller)
 
 
-# --- What is only observed ----------------------------------------------------------------------
+# --- What is only observed ---------------------------------------------------------------------
 
 
 @requirement("REFRESH-old-token")

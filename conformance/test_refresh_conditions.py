@@ -20,7 +20,7 @@ from rolecall.toolkit.refresh_tokens import altered_end, never_issued
 from rolecall.toolkit.throwaway_users import any_session, changeable, fresh_session
 from rolecall.toolkit.world import World
 
-# --- One rule broken, and called otherwise than usual --------------------------------------------
+# --- One rule broken, and called otherwise than usual -------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ async def test_an_expired_bearer_mends_no_broken_rule(
             await judge.control_refresh(usual(call, live, world))
 
 
-# --- Halves of two credentials ------------------------------------------------------------------
+# --- Halves of two credentials -----------------------------------------------------------------
 
 
 def halves(refresh_token: str, user: str) -> tuple[str, str]:

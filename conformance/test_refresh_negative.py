@@ -17,7 +17,7 @@ from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.throwaway_users import any_session, fresh_session, throwaway_user
 from rolecall.toolkit.world import World
 
-# --- Whose token ---------------------------------------------------------------------------------
+# --- Whose token --------------------------------------------------------------------------------
 
 #: Other spellings of the clientId; a "+" is sent as a form would read it.
 SPELLINGS: dict[str, Callable[[str], str]] = {
@@ -140,7 +140,7 @@ async def test_two_sets_of_credentials_do_not_mix(mixture: str, world: World, ju
         await judge.expect_refresh_at_most(answer, other, "post")
 
 
-# --- Operators and other types where texts belong -----------------------------------------------
+# --- Operators and other types where texts belong ----------------------------------------------
 
 #: What stands in the place of a member of the POST refresh; the other member is right.
 STRANGE: dict[str, dict[str, Any]] = {
@@ -211,7 +211,7 @@ async def test_a_second_refresh_token_opens_no_other_session(
     await judge.expect_refresh_at_most(answer, caller, "get")
 
 
-# --- Wider scope --------------------------------------------------------------------------------
+# --- Wider scope -------------------------------------------------------------------------------
 
 
 @requirement("SEC-R16")
@@ -234,12 +234,14 @@ async def test_a_refresh_does_not_widen_the_scope(where: str, world: World, judg
     )
 
 
-# --- HEAD ---------------------------------------------------------------------------------------
+# --- HEAD --------------------------------------------------------------------------------------
 
 
 @requirement("SEC-R22")
 async def test_head_refreshes_nothing(world: World, judge: Judge) -> None:
-    """HEAD on the URL of a refresh, as a link checker sends it, does not use the refresh token up."""
+    """HEAD on the URL of a refresh, as a link checker sends it, does not use the refresh
+    token up.
+    """
     caller = await fresh_session(world, world.roles[0])
     path = f"{TOKEN_PATH}?refreshToken={quote(caller.grant.refresh_token, safe='')}"
 

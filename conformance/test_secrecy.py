@@ -22,7 +22,7 @@ from rolecall.toolkit.marks import SUMMARY, each, requirement
 from rolecall.toolkit.responses import Responses
 from rolecall.toolkit.world import World
 
-# --- Not cached -----------------------------------------------------------------------------
+# --- Not cached ---------------------------------------------------------------------------------
 
 
 @requirement("SEC-I13", phase=SUMMARY)
@@ -54,7 +54,7 @@ def _is_token_endpoint(exchange: Exchange) -> bool:
     return urlsplit(exchange.url).path.endswith(TOKEN_PATH)
 
 
-# --- Not shown -----------------------------------------------------------------------------
+# --- Not shown ---------------------------------------------------------------------------------
 
 _SHORTEST = 8  # characters: what is shorter stands in a text by chance
 _MEMBERS = ("password", "refreshToken", "token")
@@ -199,8 +199,10 @@ INSIDE = {
     r"|\w\.(?:java|kt|php|rb|go|cs|py|js|ts):\d+",
     "query": r"\bSELECT\b.{1,200}\bFROM\b|\bINSERT INTO\b|\bUPDATE\b.{1,100}\bSET\b|\bDELETE "
     r"FROM\b",
-    "database": r"SQLSTATE|\bORA-\d{5}|\bER_[A-Z_]{4,}|sqlite3?\.|psycopg|Sequelize\w*Error|Mongo\w*Error|\bE11000\b",
-    "file-path": r"(?<![\w/.])/(?:home|usr|var|srv|opt|app|root|etc|tmp)/[\w.-]+(?:/[\w.-]+)*|\b[A-Z]:\\[\w.-]+",
+    "database": r"SQLSTATE|\bORA-\d{5}|\bER_[A-Z_]{4,}|sqlite3?\.|psycopg"
+    r"|Sequelize\w*Error|Mongo\w*Error|\bE11000\b",
+    "file-path": r"(?<![\w/.])/(?:home|usr|var|srv|opt|app|root|etc|tmp)/[\w.-]+(?:/[\w.-]+)*"
+    r"|\b[A-Z]:\\[\w.-]+",
     "internal-host": r"\b[\w-]+\.(?:internal|local|lan|corp|svc)\b|ECONNREFUSED"
     r"|\b(?:10\.\d{1,3}|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d{1,3}\.\d{1,3}\b",
 }
@@ -209,7 +211,9 @@ INSIDE = {
 @requirement("SEC-I14-traces", phase=SUMMARY)
 @each("what", INSIDE)
 async def test_errors_do_not_show_the_inside(what: str, responses: Responses) -> None:
-    """No error of the run shows a stack trace, a query, a file of the server or the host behind it."""
+    """No error of the run shows a stack trace, a query, a file of the server or the host
+    behind it.
+    """
     pattern = re.compile(INSIDE[what], re.MULTILINE)
     for exchange in failures(responses):
         for match in pattern.finditer(exchange.text.replace("\\n", "\n").replace('\\"', '"')):
@@ -260,7 +264,7 @@ async def test_the_refresh_token_in_the_url_is_not_repeated(responses: Responses
             )
 
 
-# --- Refresh tokens of the whole run ------------------------------------------------------------
+# --- Refresh tokens of the whole run -----------------------------------------------------------
 
 _FEWEST = 8  # refresh tokens of which something can be said
 # ASVS and RFC 6749 10.10 ask for 128 against guessing; that much can be seen in a few dozen with

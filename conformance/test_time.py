@@ -27,7 +27,7 @@ async def ended(seconds: float, world: World, attacker: Attacker) -> str:
     )
 
 
-# --- The end ------------------------------------------------------------------------------------
+# --- The end -----------------------------------------------------------------------------------
 
 #: Seconds after a token's end. A minute is more than any leeway for clocks that differ (RFC 7519
 #: 4.1.4).
@@ -164,7 +164,7 @@ async def present(
     )
 
 
-# --- The beginning ------------------------------------------------------------------------------
+# --- The beginning -----------------------------------------------------------------------------
 
 
 @requirement("SEC-T05")
@@ -193,7 +193,7 @@ async def test_a_token_from_the_future(world: World, attacker: Attacker, judge: 
     )
 
 
-# --- What the end looks like --------------------------------------------------------------------
+# --- What the end looks like -------------------------------------------------------------------
 
 
 @requirement("SEC-T07")
@@ -302,7 +302,7 @@ async def test_milliseconds_do_not_last_for_ages(world: World, attacker: Attacke
     await attacker.expect_rejected(token, attack="SEC-T08-milliseconds", statuses=statuses)
 
 
-# --- The clock ----------------------------------------------------------------------------------
+# --- The clock ---------------------------------------------------------------------------------
 
 _WARN = 5.0  # seconds
 

@@ -82,7 +82,7 @@ async def test_a_signature_has_one_spelling(spelling: str, attacker: Attacker) -
     await attacker.expect_rejected(token, attack="SEC-J15-signature", statuses=attacker.unreadable)
 
 
-# --- The claims ---------------------------------------------------------------------------------
+# --- The claims --------------------------------------------------------------------------------
 
 
 async def twice(first: str, second: str, world: World, attacker: Attacker) -> tuple[str, Request]:

@@ -126,7 +126,7 @@ async def test_another_key_is_refused(kind: str, attacker: Attacker) -> None:
     await attacker.expect_rejected(token, attack="SEC-J06")
 
 
-# --- The key ------------------------------------------------------------------------------------
+# --- The key -----------------------------------------------------------------------------------
 
 #: Secrets that stand in tutorials, and in the specification's own examples.
 WEAK_SECRETS = (

@@ -17,7 +17,7 @@ from rolecall.toolkit.marks import SUMMARY, each, requirement
 from rolecall.toolkit.responses import Responses
 from rolecall.toolkit.world import World
 
-# --- The scheme ----------------------------------------------------------------------------------
+# --- The scheme ---------------------------------------------------------------------------------
 
 #: Authorization headers that are not "Bearer" and a token.
 OTHER_SCHEMES = {
@@ -90,7 +90,7 @@ async def test_what_white_space_does(
     )
 
 
-# --- Other places -------------------------------------------------------------------------------
+# --- Other places ------------------------------------------------------------------------------
 
 
 @requirement("SEC-H05")
@@ -146,7 +146,7 @@ async def test_a_token_in_the_body_is_not_seen(form: str, world: World, judge: J
     await judge.control(request)
 
 
-# --- Absurd tokens ------------------------------------------------------------------------------
+# --- Absurd tokens -----------------------------------------------------------------------------
 
 #: Characters of a token.
 LENGTHS = {
@@ -241,7 +241,7 @@ async def test_strange_characters_break_nothing(
     await world.alive(await world.user(world.highest), answer.finished)
 
 
-# --- What answers say ---------------------------------------------------------------------------
+# --- What answers say --------------------------------------------------------------------------
 
 
 @requirement("SEC-H10", phase=SUMMARY)

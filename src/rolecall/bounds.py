@@ -7,7 +7,7 @@ the target. docs/safety.md says the same to users.
 
 from __future__ import annotations
 
-# --- One answer: beyond these it is not read to its end ------------------------------------------
+# --- One answer: beyond these it is not read to its end -----------------------------------------
 
 #: Bytes of a body, on the wire and decoded; no answer of this API is anywhere near.
 BODY_LIMIT = 8 * 1024 * 1024
@@ -19,7 +19,7 @@ FIELD_LIMIT = 200
 #: Members of a body in gzip (RFC 1952 2.2); each one costs a decoder, and may be empty.
 MEMBER_LIMIT = 100
 
-# --- What an answer says: beyond these it is not understood --------------------------------------
+# --- What an answer says: beyond these it is not understood -------------------------------------
 
 #: Levels of arrays and objects in JSON (RFC 8259 9 allows such a limit); Python's own differs from
 #: version to version.
@@ -38,7 +38,7 @@ LINK_LIMIT = 100
 #: Bytes of the pages of one list; all of them are in memory together.
 LIST_LIMIT = 4 * BODY_LIMIT
 
-# --- All answers of a run together: beyond these the oldest are kept in part ---------------------
+# --- All answers of a run together: beyond these the oldest are kept in part --------------------
 
 #: Bytes of all answers that are kept whole; those of a usual run are 2 MB.
 RUN_LIMIT = 256 * 1024 * 1024
@@ -51,7 +51,7 @@ LEAST = 1024
 #: its body.
 DOCUMENTS_LIMIT = 4 * 1024 * 1024
 
-# --- What is shown -------------------------------------------------------------------------------
+# --- What is shown ------------------------------------------------------------------------------
 
 #: Characters of a path in a sentence.
 PATH_SHOWN = 300

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from rolecall.evidence import Exchange
 
-# --- Bounds of what a target may make us remember; beyond them a member's name decides. ---
+# --- Bounds of what a target may make us remember; beyond them a member's name decides. ---------
 MOST_PER_ANSWER = 256
 MOST_PER_RUN = 10_000
 MOST_CHARACTERS = 4_000_000  # of all secrets of a run
@@ -146,7 +146,7 @@ class Secrets:
             threading.Lock()
         )  # learnt on the run's event loop, asked for on pytest's thread
 
-    # --- What is a secret ------------------------------------------------------------------------
+    # --- What is a secret -----------------------------------------------------------------------
 
     def spare(self, *texts: str) -> None:
         """Take texts for public: what stands in them is hidden nowhere but where its place says
@@ -306,7 +306,7 @@ class Secrets:
         cut = {value[:-number] for number in ends} | {value[number:] for number in ends}
         return not cut.isdisjoint(self._ids) or not cut.isdisjoint(self._said)
 
-    # --- How it is remembered --------------------------------------------------------------------
+    # --- How it is remembered -------------------------------------------------------------------
 
     def _remember(
         self, value: str, kind: str, *, is_plain: bool = False, most_plain: int = sys.maxsize
@@ -415,7 +415,7 @@ class Secrets:
             places.append(re.compile(rb'(?<=")(%b)(?=\\?")' % _any_of(strange)))
         self._plain_places = places
 
-    # --- What is kept free of them ---------------------------------------------------------------
+    # --- What is kept free of them --------------------------------------------------------------
 
     def redact(self, text: str) -> str:
         """``text`` with every known secret replaced by its label."""

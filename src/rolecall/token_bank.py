@@ -172,7 +172,7 @@ class TokenBank:
                 "Move it away; a new one is begun.",
             ) from None
 
-    # --- Who else gets at it ---------------------------------------------------------------------
+    # --- Who else gets at it --------------------------------------------------------------------
 
     def _check_folder(self) -> None:
         """Nobody else may write to the folder: he could put a file of his own in the bank's place,

@@ -19,7 +19,7 @@ from tests.support.servers import serving
 SPEC = load_specification()
 EMAIL = "rolecall.run.7.create.user@example.org"
 
-# --- Near misses ---------------------------------------------------------------------------------
+# --- Near misses --------------------------------------------------------------------------------
 
 
 def test_a_near_miss_is_another_address() -> None:
@@ -95,7 +95,7 @@ def test_a_long_password_is_longer_than_where_some_stop() -> None:
     ] == [80, 130, 260]
 
 
-# --- Two conditions -----------------------------------------------------------------------------
+# --- Two conditions ----------------------------------------------------------------------------
 
 
 def broken(call: RefreshCall) -> set[str]:
@@ -170,7 +170,7 @@ def test_a_call_is_tested_under_its_own_rule() -> None:
     assert {call.rule for call in CALLS.values()} <= set(SPEC.requirements)
 
 
-# --- On real servers ----------------------------------------------------------------------------
+# --- On real servers ---------------------------------------------------------------------------
 
 #: A fault of each kind, the part of the suite that is run, and the requirement that has to be found
 #: by it.

@@ -42,7 +42,7 @@ def selected(finished: Finished) -> dict[str, str]:
     }
 
 
-# --- Not certified ------------------------------------------------------------------------------
+# --- Not certified -----------------------------------------------------------------------------
 
 #: Fault, what to select, the cell of the first finding, and what was done instead.
 NOT_CERTIFIED = {
@@ -176,7 +176,7 @@ def test_a_write_with_an_expired_token_is_a_finding_of_its_own(tmp_path: Path) -
     assert finished.code == 1
 
 
-# --- Inconclusive -------------------------------------------------------------------------------
+# --- Inconclusive ------------------------------------------------------------------------------
 
 #: Switches of a server, what to select, a cell that cannot be decided, and the piece of evidence
 #: that is missing.
@@ -314,7 +314,7 @@ def test_nothing_is_conformant_that_was_only_read(tmp_path: Path) -> None:
     assert "not proven, because not tested: " in finished.stdout
 
 
-# --- Left behind --------------------------------------------------------------------------------
+# --- Left behind -------------------------------------------------------------------------------
 
 
 def test_what_cannot_be_deleted_is_told(tmp_path: Path) -> None:
@@ -379,7 +379,7 @@ def test_a_key_whose_making_was_not_answered_is_not_forgotten(listed: bool, tmp_
         assert finished.code == 7
 
 
-# --- API keys -----------------------------------------------------------------------------------
+# --- API keys ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("given", [ROLES, ("bot",)], ids=["all", "one"])
@@ -462,7 +462,7 @@ def test_the_vendors_dialect_is_certified(tmp_path: Path) -> None:
     assert found == {"ISSUE-status", "EXPIRY-403"}
 
 
-# --- Readings -----------------------------------------------------------------------------------
+# --- Readings ----------------------------------------------------------------------------------
 
 #: Fault, the reading under which it is none, what to select.
 READINGS = {
@@ -529,7 +529,7 @@ def test_an_empty_list_that_is_not_empty_is_a_finding(tmp_path: Path) -> None:
     assert finding["actual"] == "200: it was allowed"
 
 
-# --- Operations that are done otherwise ---------------------------------------------------------
+# --- Operations that are done otherwise --------------------------------------------------------
 
 OVERRIDES = """
 [operations.list-contacts]
@@ -540,7 +540,9 @@ path = "/v2/people/{id}"
 
 [operations.create-contact]
 path = "/v2/people"
-body = { organization = "{organization}", profile = { name = "{name}", email = "{email}" }, remark = "as we do it" }
+body.organization = "{organization}"
+body.profile = { name = "{name}", email = "{email}" }
+body.remark = "as we do it"
 
 [operations.update-contact]
 method = "PUT"
@@ -606,7 +608,7 @@ def test_operations_may_be_done_otherwise(tmp_path: Path) -> None:
     assert all(b'"remark":"as we do it"' in body for body in made)
 
 
-# --- Ids ----------------------------------------------------------------------------------------
+# --- Ids ---------------------------------------------------------------------------------------
 
 ODD = "/?#%"
 
@@ -642,7 +644,7 @@ def test_an_id_may_be_of_any_characters(tmp_path: Path) -> None:
     assert finished.results["left_behind"] == left == []
 
 
-# --- Passing trouble ----------------------------------------------------------------------------
+# --- Passing trouble ---------------------------------------------------------------------------
 
 
 def test_one_who_could_not_be_made_for_a_moment_is_waited_for(tmp_path: Path) -> None:

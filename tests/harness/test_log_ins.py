@@ -30,7 +30,7 @@ RIGHT, WRONG = (
     body(email=GUEST.email, password="Sesame-2"),
 )
 
-# --- The budget ----------------------------------------------------------------------------------
+# --- The budget ---------------------------------------------------------------------------------
 
 
 def test_so_many_log_ins_and_no_more() -> None:
@@ -115,7 +115,7 @@ def test_others_have_no_budget() -> None:
     assert budget.admit(URL, body(email="rolecall.1@example.org", password="x"), "") is None
 
 
-# --- On servers ---------------------------------------------------------------------------------
+# --- On servers --------------------------------------------------------------------------------
 
 
 class Counting(Stranger):

@@ -70,7 +70,7 @@ def assert_whole(finished: Finished) -> None:
     json.loads((finished.folder / "evidence.har").read_text(encoding="utf-8"))
 
 
-# --- Choosing -----------------------------------------------------------------------------------
+# --- Choosing ----------------------------------------------------------------------------------
 
 
 def test_pytest_selects_cells(reference: Reference, tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_collecting_starts_no_server(tmp_path: Path) -> None:
     assert "Traceback" not in run.said
 
 
-# --- Stopping at the first failure --------------------------------------------------------------
+# --- Stopping at the first failure -------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +237,7 @@ def test_a_failure_reads_as_pytests(wrong_cells: Reference, tmp_path: Path) -> N
     assert "1 failed" in finished.stdout
 
 
-# --- Tests of one's own -------------------------------------------------------------------------
+# --- Tests of one's own ------------------------------------------------------------------------
 
 OWN = """
 from rolecall.toolkit.marks import requirement, each
@@ -631,7 +631,7 @@ def test_a_test_without_a_requirement_is_refused(tmp_path: Path) -> None:
     assert not finished.out.exists()
 
 
-# --- Ctrl-C -------------------------------------------------------------------------------------
+# --- Ctrl-C ------------------------------------------------------------------------------------
 
 
 #: Seconds that a run has to end in, on a machine that has other things to do as well: tidying up
@@ -793,7 +793,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
         assert unnamed == []
 
 
-# --- Two at a time ------------------------------------------------------------------------------
+# --- Two at a time -----------------------------------------------------------------------------
 
 
 @pytest.mark.long
@@ -825,7 +825,7 @@ def test_two_runs_at_once_leave_each_other_alone(slow: Reference, tmp_path: Path
     assert [user for user in accounts if "rolecall" in str(user)] == []
 
 
-# --- Allure -------------------------------------------------------------------------------------
+# --- Allure ------------------------------------------------------------------------------------
 
 
 def allure(folder: Path) -> dict[str, dict[str, Any]]:

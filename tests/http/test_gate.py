@@ -59,7 +59,7 @@ def made(gate: Gate, resource: str, id: str) -> Thing:
     return Thing(resource, id)
 
 
-# --- The gate -----------------------------------------------------------------------------------
+# --- The gate ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "TRACE"])
@@ -229,7 +229,7 @@ def test_an_id_is_named_whole() -> None:
     assert not names("/v2/contacts/170?id=171", "17")
 
 
-# --- Anything at all ----------------------------------------------------------------------------
+# --- Anything at all ---------------------------------------------------------------------------
 
 ACCOUNTS = {role: f"{number:024x}" for number, role in enumerate(SPEC.roles, 1)}
 #: What is there before the run, by resource: texts and numbers, and the accounts' users.

@@ -41,10 +41,17 @@ class Led:
         now = time.perf_counter()
         recorder.entry("POST", "issue").success(now - 0.01, now - 0.01, now, 1)
         message = {
-            "number": 1, "measured": recorder.take(), "violations": {}, "seen": {"tokens": b"", "refresh_tokens": b"", "users": b""},
+            "number": 1,
+            "measured": recorder.take(),
+            "violations": {},
+            "seen": {"tokens": b"", "refresh_tokens": b"", "users": b""},
             "races": self.coordinator.races.take(),
-            "sampled": None, "beside": 2, "last": last, "away": 0.0, "error": "",
-        } | changes  # fmt: skip
+            "sampled": None,
+            "beside": 2,
+            "last": last,
+            "away": 0.0,
+            "error": "",
+        } | changes
         self.coordinator.report(
             worker, {name: value for name, value in message.items() if value is not ...}
         )

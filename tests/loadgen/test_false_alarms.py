@@ -13,8 +13,20 @@ from tests.support.servers import ROOT
 
 SCRIPT = ROOT / "benchmarks" / "false_alarms.py"
 SERVERS = (
-    "plain", "lone", "revoked", "lost", "short", "all", "any-order", "few", "theft", "grace", "reusable", "failed", "no-jti",
-)  # fmt: skip
+    "plain",
+    "lone",
+    "revoked",
+    "lost",
+    "short",
+    "all",
+    "any-order",
+    "few",
+    "theft",
+    "grace",
+    "reusable",
+    "failed",
+    "no-jti",
+)
 
 #: Of these a long run is made; of the others by night.
 SAMPLE = {"plain", "lone", "short", "all"}

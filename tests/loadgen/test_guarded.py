@@ -85,7 +85,8 @@ def test_no_way_to_expired_tokens(served: Served, tmp_path: Path) -> None:
     (why,) = run.document["sampled"]["not_tested"]
     assert run.came_to(0), run.said
     assert why.startswith(
-        "expired tokens: the target file names no source of them; give bank, signing_key_env or clock_url"
+        "expired tokens: the target file names no source of them; give bank, signing_key_env or "
+        "clock_url"
     )
     assert run.document["sampled"]["expired"] == []
     assert f"under load: {why}" in run.said

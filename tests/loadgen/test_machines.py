@@ -121,9 +121,20 @@ class Run:
         _, master, *workers = machines
         load = ("load", "issuance", target.file)
         self.master = master.start(
-            *load, "--master", "--bind-host", master.address, "--workers", str(len(workers)), "--rate", str(RATE),
-            "--duration", f"{SECONDS}s", "--out", folder / "runs", cwd=folder / "master",
-        )  # fmt: skip
+            *load,
+            "--master",
+            "--bind-host",
+            master.address,
+            "--workers",
+            str(len(workers)),
+            "--rate",
+            str(RATE),
+            "--duration",
+            f"{SECONDS}s",
+            "--out",
+            folder / "runs",
+            cwd=folder / "master",
+        )
         stack.callback(stop, self.master)
         self.workers = []
         for name, host in zip(WORKERS, workers, strict=True):

@@ -243,7 +243,7 @@ def test_half_a_character_cannot_be_sent(member: str, text: str) -> None:
     assert set(context.violations.counts) == {"shape"}
 
 
-# --- Tokens that are old (B7), sessions that were ended (B3) ------------------------------------
+# --- Tokens that are old (B7), sessions that were ended (B3) -----------------------------------
 
 
 def test_an_old_token_is_not_used_any_more() -> None:

@@ -32,7 +32,7 @@ async def talk(api: Api, who: str, *others: str, **members: Any) -> str:
     return str(read(answer)["id"])
 
 
-# --- spellings ----------------------------------------------------------------------------------
+# --- spellings ---------------------------------------------------------------------------------
 
 
 def spelled(path: str, resource: str) -> Probe:
@@ -53,7 +53,7 @@ sees("guards-pattern-ends-at-a-line-break")(spelled("/v2/users%0a", "users"))
 sees("slash-behind-two-prefixes")(spelled("/v2/kbitems/{}/", "kbitems"))
 sees("rules-are-looked-up-by-url")(spelled("/v2/services?limit=5", "services"))
 
-# --- methods -------------------------------------------------------------------------------------
+# --- methods ------------------------------------------------------------------------------------
 
 
 def changed_by(method: str, resource: str, who: str, body: dict[str, Any]) -> Probe:
@@ -80,7 +80,7 @@ async def head_of_a_group(api: Api) -> bool:
     ).status_code == 200
 
 
-# --- nested routes ------------------------------------------------------------------------------
+# --- nested routes -----------------------------------------------------------------------------
 
 
 @sees("messages-listed-under-their-conversation")
@@ -109,7 +109,7 @@ async def nested_members(api: Api) -> bool:
     return "admin@example.org" in answer.text
 
 
-# --- requests that are dressed otherwise --------------------------------------------------------
+# --- requests that are dressed otherwise -------------------------------------------------------
 
 
 @sees("page-of-a-refusal-shows-it")
@@ -140,7 +140,7 @@ async def bulk(api: Api) -> bool:
     ).status_code == 201
 
 
-# --- caches -------------------------------------------------------------------------------------
+# --- caches ------------------------------------------------------------------------------------
 
 
 async def after_the_admin(api: Api, path: str, **options: Any) -> httpx.Response:
@@ -182,7 +182,7 @@ async def not_modified(api: Api) -> bool:
     ).status_code == 304
 
 
-# --- owners -------------------------------------------------------------------------------------
+# --- owners ------------------------------------------------------------------------------------
 
 
 @sees("participants-update-conversations")
@@ -300,7 +300,7 @@ async def same_second(api: Api) -> bool:
     return sum(answer.status_code == 200 for answer in answers) > 1
 
 
-# --- narrower lists -----------------------------------------------------------------------------
+# --- narrower lists ----------------------------------------------------------------------------
 
 
 def narrowed(path: str) -> Probe:

@@ -51,7 +51,7 @@ async def inactive(api: Api) -> bool:
     return (await log_in(api, user["email"], "Sesame-1")).is_success
 
 
-# --- comparing ----------------------------------------------------------------------------------
+# --- comparing ---------------------------------------------------------------------------------
 
 
 def opened_by(password: str, given: object) -> Probe:
@@ -145,7 +145,7 @@ async def of_two_by_get(api: Api) -> bool:
     return answer.is_success and read(answer)["scope"] == "admin"
 
 
-# --- histories ----------------------------------------------------------------------------------
+# --- histories ---------------------------------------------------------------------------------
 
 
 async def promoted(api: Api, path: str, role: str = "bot") -> Document:

@@ -9,7 +9,7 @@ from typing import Any
 from tests.reference.asking import Api, Probe, read, sees
 from tests.reference.probes_reported_access import document, talk
 
-# --- creates that reach what is there ------------------------------------------------------------
+# --- creates that reach what is there -----------------------------------------------------------
 
 
 @sees("create-with-an-id-replaces")
@@ -32,7 +32,7 @@ async def made_inside(api: Api) -> bool:
     return any("Mine" in text for text in api.server.store.containing("organizations"))
 
 
-# --- members that slip through ------------------------------------------------------------------
+# --- members that slip through -----------------------------------------------------------------
 
 
 def becomes(role: str, body: bytes, kind: str = "application/json") -> Probe:
@@ -54,7 +54,7 @@ sees("merge-patch-unfiltered")(
     becomes("admin", b'{"role":"admin"}', "application/merge-patch+json")
 )
 
-# --- answered and not kept -----------------------------------------------------------------------
+# --- answered and not kept ----------------------------------------------------------------------
 
 
 def lost(member: str, value: Any) -> Probe:
@@ -80,7 +80,7 @@ async def still_listed(api: Api) -> bool:
     return id in (await api.ask("GET", "/v2/forms", "admin")).text
 
 
-# --- refused, and something done ----------------------------------------------------------------
+# --- refused, and something done ---------------------------------------------------------------
 
 
 @sees("denied-delete-leaves-a-mark")
@@ -134,7 +134,7 @@ async def bad_message(api: Api) -> bool:
     )
 
 
-# --- what is shown ------------------------------------------------------------------------------
+# --- what is shown -----------------------------------------------------------------------------
 
 
 @sees("new-user-shows-its-hash")

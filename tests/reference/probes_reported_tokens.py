@@ -42,7 +42,7 @@ async def change(api: Api, user: Document, **members: Any) -> None:
     assert answer.status_code == 200, answer.text
 
 
-# --- tokens -------------------------------------------------------------------------------------
+# --- tokens ------------------------------------------------------------------------------------
 
 
 @sees("bearer-of-refresh-only-decoded")
@@ -139,7 +139,7 @@ async def other_guest(api: Api) -> bool:
     return not (await api.ask("GET", own[1], read(await api.login("guest2"))["token"])).is_success
 
 
-# --- time ---------------------------------------------------------------------------------------
+# --- time --------------------------------------------------------------------------------------
 
 
 def still(method: str, path: str, role: str = "admin", before: bool = False) -> Probe:
@@ -190,7 +190,7 @@ async def expired_bearer(api: Api) -> bool:
     ).is_success
 
 
-# --- API keys -----------------------------------------------------------------------------------
+# --- API keys ----------------------------------------------------------------------------------
 
 
 def keyed(role: str, *scopes: str) -> Probe:
@@ -256,7 +256,7 @@ async def reads(api: Api) -> bool:
     return await api.accepted(read(await api.key(["guest"]))["token"])
 
 
-# --- what is shown ------------------------------------------------------------------------------
+# --- what is shown -----------------------------------------------------------------------------
 
 
 @sees("update-shows-the-hash")

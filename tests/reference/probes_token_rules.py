@@ -18,7 +18,7 @@ from tests.reference.probes_reported_tokens import (
     tokens_of,
 )
 
-# --- Near misses ---------------------------------------------------------------------------------
+# --- Near misses --------------------------------------------------------------------------------
 
 
 def known_as(email: str) -> Probe:
@@ -90,7 +90,7 @@ async def client_elsewhere(api: Api) -> bool:
     ).is_success
 
 
-# --- Two conditions at once ---------------------------------------------------------------------
+# --- Two conditions at once --------------------------------------------------------------------
 
 
 async def post_beside(api: Api, bearer: str, token: str, client: str) -> bool:
@@ -169,7 +169,7 @@ sees("second-header-at-deletes")(of_two_headers("DELETE", "guest", "admin"))
 sees("second-header-at-refresh")(of_two_headers("GET", "guest", "bot"))
 
 
-# --- Histories ----------------------------------------------------------------------------------
+# --- Histories ---------------------------------------------------------------------------------
 
 
 @sees("role-cached-until-restart")
@@ -221,7 +221,7 @@ async def key_of_a_deleted_user(api: Api) -> bool:
     return await api.accepted(key)
 
 
-# --- What counts, and what is shown -------------------------------------------------------------
+# --- What counts, and what is shown ------------------------------------------------------------
 
 
 @sees("user-shows-local-auth")

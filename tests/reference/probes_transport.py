@@ -120,7 +120,7 @@ async def still_guest(api: Api) -> bool:
     return (await api.ask("GET", f"/v2/conversations/{id}", cut(api, 20))).status_code == 200
 
 
-# --- time ---------------------------------------------------------------------------------------
+# --- time --------------------------------------------------------------------------------------
 
 
 def lifetime(role: str = "guest") -> Probe:

@@ -31,7 +31,7 @@ def cases() -> list[Case]:
     return all_cases.cases()
 
 
-# --- The catalogue ------------------------------------------------------------------------------
+# --- The catalogue -----------------------------------------------------------------------------
 
 
 def test_every_deciding_requirement_has_a_mutation() -> None:
@@ -86,7 +86,7 @@ def test_a_function_is_replaced_wherever_it_was_imported_to(
     assert vars(token_judge)["expect_no_more_than"] is nothing
 
 
-# --- Arithmetic ---------------------------------------------------------------------------------
+# --- Arithmetic --------------------------------------------------------------------------------
 
 
 def said(case: Case = FAULT, *findings: str, **more: Any) -> Result:
@@ -181,7 +181,7 @@ def test_a_sample_is_spread_and_repeatable(size: int) -> None:
     assert len(chosen) == len(set(chosen)) == min(size, len(catalogue()))
 
 
-# --- The command --------------------------------------------------------------------------------
+# --- The command -------------------------------------------------------------------------------
 
 
 def test_an_unknown_mutation_is_a_mistake(tmp_path: Any) -> None:
@@ -230,7 +230,7 @@ def test_a_sample_of_mutations_is_killed(tmp_path: Any) -> None:
     assert "12 of 12 mutations of the suite killed, 0 survived." in finished.stdout
 
 
-# --- The page -----------------------------------------------------------------------------------
+# --- The page ----------------------------------------------------------------------------------
 
 
 def test_the_page_is_complete_and_shows_no_no() -> None:

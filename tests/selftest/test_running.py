@@ -44,7 +44,7 @@ def cases() -> list[Case]:
     return catalogue.cases()
 
 
-# --- Processes ----------------------------------------------------------------------------------
+# --- Processes ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_how_processes_are_made(
     assert running._processes().get_start_method() == chosen
 
 
-# --- Cases --------------------------------------------------------------------------------------
+# --- Cases -------------------------------------------------------------------------------------
 
 
 def test_cases_are_what_the_server_offers(cases: list[Case]) -> None:
@@ -143,7 +143,7 @@ def test_a_sample_is_never_larger_than_what_there_is(cases: list[Case]) -> None:
     assert catalogue.sample(cases, len(cases) + 10) == cases
 
 
-# --- Arithmetic ---------------------------------------------------------------------------------
+# --- Arithmetic --------------------------------------------------------------------------------
 
 
 def result(
@@ -240,7 +240,7 @@ def test_the_tally_adds_up() -> None:
     }
 
 
-# --- With less ----------------------------------------------------------------------------------
+# --- With less ---------------------------------------------------------------------------------
 
 KEYS, EXPIRY = LACKS["api-keys"], LACKS["clock-and-key"]
 TESTS = {"PERM-list-users": ["test_a", "test_b"], "SEC-A18": ["test_c"]}
@@ -367,7 +367,7 @@ def test_a_table_is_left_out_alone() -> None:
     assert running._lacking(target, "") == target
 
 
-# --- The command --------------------------------------------------------------------------------
+# --- The command -------------------------------------------------------------------------------
 
 
 def test_an_unknown_fault_is_a_mistake(tmp_path: Path) -> None:
@@ -461,7 +461,7 @@ def test_a_case_that_breaks_is_no_success(tmp_path: Path) -> None:
     assert time.monotonic() - began < running._TIMEOUT / 2
 
 
-# --- The kill table -----------------------------------------------------------------------------
+# --- The kill table ----------------------------------------------------------------------------
 
 
 class Row:

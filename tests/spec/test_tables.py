@@ -74,7 +74,7 @@ def page_rows() -> dict[str, tuple[str, ...]]:
     return rows
 
 
-# --- Permissions and operations -----------------------------------------------------------------
+# --- Permissions and operations ----------------------------------------------------------------
 
 
 def test_the_table_is_the_pages() -> None:
@@ -147,7 +147,9 @@ def test_there_are_188_cells_per_credential() -> None:
 
 
 def test_the_reference_server_reads_the_page_alike() -> None:
-    """The server's own lowest scope of each operation, made from the page, allows the same cells."""
+    """The server's own lowest scope of each operation, made from the page, allows the same
+    cells.
+    """
     assert set(LOWEST_SCOPE) == OPERATIONS
     for cell in SPEC.cells:
         assert cell.allowed == (
@@ -178,7 +180,7 @@ def test_the_cells_follow_the_table() -> None:
     )
 
 
-# --- Requirements and their tests ---------------------------------------------------------------
+# --- Requirements and their tests --------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

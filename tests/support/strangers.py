@@ -124,7 +124,7 @@ class Stranger:
                 )
         self._was = self.census()
 
-    # --- Census ----------------------------------------------------------------------------------
+    # --- Census ---------------------------------------------------------------------------------
 
     def census(self) -> dict[str, Any]:
         """Everything but time stamps, and the clock."""
@@ -192,7 +192,7 @@ class Stranger:
             if key in self._was["things"] and not (is_account and method == "PATCH"):
                 self.harm.append(f"{method} {path}: it was there before")
 
-    # --- What there is ---------------------------------------------------------------------------
+    # --- What there is --------------------------------------------------------------------------
 
     def add(self, resource: str, members: dict[str, Any]) -> int:
         """Keep a new thing; its id."""
@@ -222,7 +222,7 @@ class Stranger:
         """Its time as resources show it."""
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.now()))
 
-    # --- Tokens ----------------------------------------------------------------------------------
+    # --- Tokens ---------------------------------------------------------------------------------
 
     def grant(self, id: int) -> dict[str, Any]:
         """A new pair of tokens."""
@@ -325,7 +325,7 @@ class Stranger:
                 return id
         raise Refused(401)
 
-    # --- Requests --------------------------------------------------------------------------------
+    # --- Requests -------------------------------------------------------------------------------
 
     def answer(
         self, method: str, path: str, headers: dict[str, str], content: bytes
@@ -520,7 +520,7 @@ class Stranger:
             raise Refused(400)
         return dict(body)
 
-    # --- On a socket -----------------------------------------------------------------------------
+    # --- On a socket ----------------------------------------------------------------------------
 
     def fate(self, method: str, path: str) -> str:
         """Whether a create is answered late, or not at all."""

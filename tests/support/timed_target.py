@@ -93,7 +93,7 @@ class TimedTarget:
     async def _sleep(self, seconds: float, result: object = None) -> None:
         self.elapsed += seconds
 
-    # --- What the world does ---------------------------------------------------------------------
+    # --- What the world does --------------------------------------------------------------------
 
     def answered(
         self, method: str, path: str, status: int, body: bytes = b"", caller: str = "", **facts: Any

@@ -61,7 +61,7 @@ def there_and_back(timed: TimedTarget, *seconds: float) -> None:
     asyncio.run(story())
 
 
-# --- What the target's time tells ---------------------------------------------------------------
+# --- What the target's time tells --------------------------------------------------------------
 
 
 def moved(*seconds: tuple[float, bool | None]) -> list[ClockMove]:
@@ -165,7 +165,7 @@ def test_a_time_with_a_fraction(timed: TimedTarget) -> None:
     assert abs(time_of_target(Grant.of(answer)).earliest(timed.elapsed) - timed.now) < 1.5
 
 
-# --- Moves that are undone ----------------------------------------------------------------------
+# --- Moves that are undone ---------------------------------------------------------------------
 
 
 #: What becomes of the moves' answers, and of the moves.

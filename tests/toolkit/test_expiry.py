@@ -109,7 +109,7 @@ def assert_not_proven(finished: Finished, reason: str) -> None:
     assert results["verdict"] == "inconclusive"
 
 
-# --- The token bank, grade A --------------------------------------------------------------------
+# --- The token bank, grade A -------------------------------------------------------------------
 
 
 @pytest.mark.long
@@ -187,7 +187,9 @@ def test_a_bank_that_others_may_read_is_refused(served: Served, tmp_path: Path) 
 
 @pytest.mark.parametrize("content", ["no JSON", '{"a": 1}', '[{"token": "x"}]'])
 def test_what_is_no_bank_is_refused(content: str, reference: Reference, tmp_path: Path) -> None:
-    """A file in the bank's place that is none is left as it is: exit code 2 and one clear message."""
+    """A file in the bank's place that is none is left as it is: exit code 2 and one clear
+    message.
+    """
     bank = tmp_path / "bank" / "tokens.json"
     bank.parent.mkdir()
     bank.touch(mode=0o600)
@@ -212,7 +214,7 @@ def test_a_bank_that_is_a_file_is_refused(reference: Reference, tmp_path: Path) 
     assert str(tmp_path / "bank") in finished.stderr
 
 
-# --- What the token is not to blame for ---------------------------------------------------------
+# --- What the token is not to blame for --------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -246,7 +248,9 @@ def test_what_is_not_there_at_all_is_not_held_against_expiry(
 
 
 def test_the_other_reading_of_expired_tokens_is_named(tmp_path: Path) -> None:
-    """A server whose only difference is 401 for expired tokens is told which setting reads it so."""
+    """A server whose only difference is 401 for expired tokens is told which setting reads it
+    so.
+    """
     with serving("--clock", "--scrypt-n", "2", "--fault", "expired-401") as server:
         finished = certify(server.target_file(tmp_path), "EXPIRY-403 and list-contacts")
 
@@ -257,7 +261,7 @@ def test_the_other_reading_of_expired_tokens_is_named(tmp_path: Path) -> None:
     )
 
 
-# --- A clock that can be moved, grade A- --------------------------------------------------------
+# --- A clock that can be moved, grade A- -------------------------------------------------------
 
 
 def test_a_moved_clock_proves_expiry(served: Served, tmp_path: Path) -> None:
@@ -474,7 +478,7 @@ def test_a_minute_that_was_waited_is_no_early_end(served: Served, tmp_path: Path
     assert clock_offset(served.url) == 0
 
 
-# --- The signing key, grade B -------------------------------------------------------------------
+# --- The signing key, grade B ------------------------------------------------------------------
 
 
 def test_the_signing_key_proves_expiry(served: Served, tmp_path: Path) -> None:
@@ -506,7 +510,7 @@ def test_a_wrong_key_accuses_nobody(
     )
 
 
-# --- Waiting, grade C ---------------------------------------------------------------------------
+# --- Waiting, grade C --------------------------------------------------------------------------
 
 
 def short_lived(folder: Path, seconds: int, *expiry: str) -> Iterator[Path]:
@@ -545,7 +549,7 @@ def test_nobody_waits_longer_than_allowed(reference: Reference, tmp_path: Path) 
     assert time.monotonic() - began < 30
 
 
-# --- A program, grade D -------------------------------------------------------------------------
+# --- A program, grade D ------------------------------------------------------------------------
 
 
 def program(folder: Path, tokens: dict[str, str]) -> str:
@@ -599,7 +603,7 @@ def test_a_program_that_fails_proves_nothing(command: str, served: Served, tmp_p
     assert_not_proven(finished, command.split(maxsplit=1)[0])
 
 
-# --- All, and none ------------------------------------------------------------------------------
+# --- All, and none -----------------------------------------------------------------------------
 
 
 def test_the_strongest_of_several_ways_counts(served: Served, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def both(*stories: Coroutine[Any, Any, Any]) -> list[Any]:
     return asyncio.run(told())
 
 
-# --- The clock ----------------------------------------------------------------------------------
+# --- The clock ---------------------------------------------------------------------------------
 
 
 def test_a_clock_that_moves(timed: TimedTarget) -> None:
@@ -121,7 +121,9 @@ def test_iat_may_have_a_fraction(kind: type[float], timed: TimedTarget) -> None:
 
 
 def test_a_token_that_dies_too_early(timed: TimedTarget) -> None:
-    """A refusal in the last minute, on a clock that is proven to have moved, is kept for the judge."""
+    """A refusal in the last minute, on a clock that is proven to have moved, is kept for the
+    judge.
+    """
     timed.leeway = -300
 
     assert minutes(timed) == [("clock", 403)]
@@ -211,7 +213,9 @@ def test_a_cached_token_proves_no_last_minute_without_a_date(timed: TimedTarget)
 
 
 def test_a_target_whose_tokens_end_early_by_their_own_word(timed: TimedTarget) -> None:
-    """Tokens of an hour are tried a minute before their own end, and count as expired after a day."""
+    """Tokens of an hour are tried a minute before their own end, and count as expired after a
+    day.
+    """
     timed.lifetime = 3600
 
     assert minutes(timed) == [("clock", 200)]
@@ -265,7 +269,7 @@ def test_a_read_only_run_goes_no_way_over_the_clock(timed: TimedTarget) -> None:
     assert timed.sent == []
 
 
-# --- Answers that come too late -----------------------------------------------------------------
+# --- Answers that come too late ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -342,7 +346,7 @@ def test_a_token_that_says_no_end_has_no_last_minute(timed: TimedTarget) -> None
     assert timed.moved == [DAY - 60, 120, -60 - DAY]
 
 
-# --- Trouble ------------------------------------------------------------------------------------
+# --- Trouble -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -404,7 +408,7 @@ def test_a_bank_that_broke_meanwhile_is_no_end_of_the_other_ways(make: Any, tmp_
     assert sources(timed) == ["clock"]
 
 
-# --- Wait ---------------------------------------------------------------------------------------
+# --- Wait --------------------------------------------------------------------------------------
 
 
 def waiting(make: Any, leeway: float) -> tuple[list[ExpiredToken], TimedTarget, float]:
@@ -429,7 +433,7 @@ def test_the_leeway_of_short_lived_tokens_is_waited_for(
     assert answer.status == (200 if leeway == DAY else 403)
 
 
-# --- A program ----------------------------------------------------------------------------------
+# --- A program ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

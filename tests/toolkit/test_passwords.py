@@ -63,7 +63,9 @@ def test_what_tells_nothing_is_nothing(case: str) -> None:
 
 
 def test_a_hash_of_something_else_is_no_users() -> None:
-    """A member called hash is one of a password only where a user has it: a file's hash is its own."""
+    """A member called hash is one of a password only where a user has it: a file's hash is
+    its own.
+    """
     assert list(hashes_in({"hash": "d41d8cd98f00b204e9800998ecf8427e"}, of_user=False)) == []
 
 
@@ -105,7 +107,9 @@ def test_the_accounts_own_password_is_a_finding() -> None:
 
 
 def test_a_hash_is_a_finding() -> None:
-    """A hash in the answer to a fetch of a user is held against the target, by the member's name."""
+    """A hash in the answer to a fetch of a user is held against the target, by the member's
+    name.
+    """
     with pytest.raises(Finding, match="'passwordHash'"):
         judged(made({"id": "1", "passwordHash": "d41d8cd98f00b204e9800998ecf8427e"}))
 

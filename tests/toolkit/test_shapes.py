@@ -29,7 +29,7 @@ DENIED = [
     if denied(SPEC, name) and not operation.is_self
 ]
 
-# --- The cover -----------------------------------------------------------------------------------
+# --- The cover ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("operation", DENIED)
@@ -50,7 +50,9 @@ def test_each_denied_row_meets_each_shape(operation: str) -> None:
 
 
 def test_each_role_meets_each_shape() -> None:
-    """Every role that is denied anything of an effect meets every shape of that effect somewhere."""
+    """Every role that is denied anything of an effect meets every shape of that effect
+    somewhere.
+    """
     met = {
         (attempt.role, attempt.shape.name)
         for name in DENIED
@@ -114,7 +116,7 @@ def test_things_take_turns() -> None:
     assert len({in_turn(range(47), name) for name in SPEC.operations}) == 47
 
 
-# --- Traces -------------------------------------------------------------------------------------
+# --- Traces ------------------------------------------------------------------------------------
 
 FIXTURE = Fixture(SPEC.resources["contact"], "7", "rolecall-7")
 BEFORE = {"id": "7", "name": "rolecall-7", "updatedAt": "then", "views": 3, "active": True}
@@ -190,7 +192,7 @@ def test_what_moves_by_itself_is_no_trace(
     tried_on(*looks, monkeypatch=monkeypatch)
 
 
-# --- Members ------------------------------------------------------------------------------------
+# --- Members -----------------------------------------------------------------------------------
 
 
 def test_the_texts_of_a_member_are_changed_and_looked_for() -> None:
@@ -222,7 +224,7 @@ def test_one_thing_under_two_entries_is_deleted_once(tmp_path: Path) -> None:
     ledger.close()
 
 
-# --- Whose finding ------------------------------------------------------------------------------
+# --- Whose finding -----------------------------------------------------------------------------
 
 
 def found(fault: str, select: str, folder: Path) -> set[str]:

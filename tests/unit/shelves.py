@@ -62,7 +62,7 @@ class Shelves(Client):
         self._late: set[tuple[str, str]] = set()  # collections and ids
         self._is_before = False
 
-    # --- Things ----------------------------------------------------------------------------------
+    # --- Things ---------------------------------------------------------------------------------
 
     def put(self, resource: str, id: str, name: str = "", **members: Any) -> dict[str, Any]:
         """A thing on its shelf, with this name where its kind has it."""
@@ -106,7 +106,7 @@ class Shelves(Client):
         """Whether nothing is left."""
         return not any(self.shelves.values())
 
-    # --- Answers ---------------------------------------------------------------------------------
+    # --- Answers --------------------------------------------------------------------------------
 
     async def _transmit(self, request: httpx.Request, exchange: Exchange) -> None:
         path = urlsplit(exchange.url).path
@@ -170,7 +170,7 @@ class Shelves(Client):
             "scope": role,
         }
 
-    # --- The end of the run ----------------------------------------------------------------------
+    # --- The end of the run ---------------------------------------------------------------------
 
     def after(self, story: Callable[[World], Awaitable[T]]) -> T:
         """What a story of this world comes to; nothing in it waits for real."""

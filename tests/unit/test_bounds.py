@@ -38,7 +38,9 @@ WORTH = Grant.of(granted())
 
 @pytest.mark.parametrize("status", [200, 302, 401, 404, 501])
 def test_what_is_no_crash(status: int) -> None:
-    """Any answer will do but a server error; 501 is an honest one, and each is the test's evidence."""
+    """Any answer will do but a server error; 501 is an honest one, and each is the test's
+    evidence.
+    """
     with Evidence.collect() as evidence:
         expect_no_crash(said := answer(status))
 
@@ -80,7 +82,7 @@ def test_a_token_is_a_grant_whatever_the_status(body: Any, status: int) -> None:
     assert (found.value.expected, found.value.actual) == ("no token", f"{status} with a token")
 
 
-# --- At most what the credentials are worth -----------------------------------------------------
+# --- At most what the credentials are worth ----------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -180,7 +182,7 @@ def test_a_token_without_an_end_outlives_all_but_its_like() -> None:
     assert not outlives(endless, endless)
 
 
-# --- One or all ---------------------------------------------------------------------------------
+# --- One or all --------------------------------------------------------------------------------
 
 
 def refreshed(good: int, attempts: int) -> list[Exchange]:

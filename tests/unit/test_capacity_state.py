@@ -1,5 +1,7 @@
 """States of a server: when a step cannot be of the one that is believed in, and what several states
 mean together.
+
+Longer than 400 lines because it looks at both sides of every bound.
 """
 
 from __future__ import annotations

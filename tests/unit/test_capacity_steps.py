@@ -1,4 +1,7 @@
-"""What a single step of a search for the capacity says."""
+"""What a single step of a search for the capacity says.
+
+Longer than 400 lines because it looks at both sides of every bound.
+"""
 
 from __future__ import annotations
 

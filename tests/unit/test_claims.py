@@ -63,7 +63,9 @@ def test_an_instant_is_read(value: float) -> None:
 
 @pytest.mark.parametrize("value", NO_INSTANTS.values(), ids=NO_INSTANTS)
 def test_what_is_no_instant_is_none(value: object) -> None:
-    """Anything that one cannot calculate with is no instant, and a token with it has no lifetime."""
+    """Anything that one cannot calculate with is no instant, and a token with it has no
+    lifetime.
+    """
     assert numeric_date({"exp": value}, "exp") is None
     assert lifetime({"iat": 1_700_000_000.5, "exp": value}) is None
     assert lifetime({"iat": value, "exp": 1_700_000_000.5}) is None

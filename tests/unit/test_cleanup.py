@@ -32,7 +32,7 @@ def deleted(target: Shelves) -> list[str]:
     return [asked.removeprefix("DELETE ") for asked in target.asked if asked.startswith("DELETE")]
 
 
-# --- What is deleted ----------------------------------------------------------------------------
+# --- What is deleted ---------------------------------------------------------------------------
 
 
 def test_a_run_that_made_nothing_asks_for_nothing(target: Shelves) -> None:
@@ -90,7 +90,7 @@ def test_an_id_of_any_characters_stays_in_its_segment(target: Shelves) -> None:
     assert deleted(target) == ["/v2/apikeys/a%2Fb%3Fc"]
 
 
-# --- What is left -------------------------------------------------------------------------------
+# --- What is left ------------------------------------------------------------------------------
 
 
 def test_what_cannot_be_deleted_is_told_with_the_answer(target: Shelves) -> None:
@@ -190,7 +190,7 @@ def test_users_on_loan_are_put_back_first(target: Shelves) -> None:
     assert target.asked[0] == "put back"
 
 
-# --- By whom ------------------------------------------------------------------------------------
+# --- By whom -----------------------------------------------------------------------------------
 
 
 def maker(target: Shelves, number: int) -> Caller:
@@ -311,7 +311,7 @@ def test_without_any_token_all_is_named(target: Shelves) -> None:
     assert deleted(target) == []
 
 
-# --- API keys -----------------------------------------------------------------------------------
+# --- API keys ----------------------------------------------------------------------------------
 
 
 def test_a_key_that_is_not_found_may_be_alive(target: Shelves) -> None:
@@ -353,7 +353,7 @@ def test_keys_are_not_listed_where_all_are_known(target: Shelves) -> None:
     assert "GET /v2/apikeys" not in target.asked
 
 
-# --- By the lists -------------------------------------------------------------------------------
+# --- By the lists ------------------------------------------------------------------------------
 
 
 def test_what_was_made_without_an_answer_is_found_and_deleted(target: Shelves) -> None:
@@ -498,7 +498,7 @@ def test_what_the_server_gives_anew_is_deleted_anew(target: Shelves) -> None:
     assert again.name == entry.name
 
 
-# --- What is in it ------------------------------------------------------------------------------
+# --- What is in it -----------------------------------------------------------------------------
 
 
 def test_messages_go_before_their_conversation(target: Shelves) -> None:

@@ -34,7 +34,7 @@ def answer(status: int, document: Any = ...) -> Exchange:
     return exchange(status=status, body=body)
 
 
-# --- Hidden and refused -------------------------------------------------------------------------
+# --- Hidden and refused ------------------------------------------------------------------------
 
 HIDDEN = {
     "a-refusal": answer(403, {"message": "no"}),
@@ -126,7 +126,7 @@ def test_any_refusal_will_do(status: int) -> None:
             expect_refused(answer(status, {"id": CONTACT.id}), CONTACT)
 
 
-# --- The usual way ------------------------------------------------------------------------------
+# --- The usual way -----------------------------------------------------------------------------
 
 
 def test_the_usual_way_is_the_control() -> None:

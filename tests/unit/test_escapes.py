@@ -11,7 +11,7 @@ from rolecall.escapes import DEPTH, levels
 from rolecall.jwts import is_jwt, jwts_in
 from rolecall.needles import MOST_TINY, SHORTEST, Needles, TooMuch
 
-# --- Escapes -------------------------------------------------------------------------------------
+# --- Escapes ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_piece_of_the_second_level_stands_in_the_text() -> None:
     assert last.span(3, 4) == (11, 12)
 
 
-# --- Needles ------------------------------------------------------------------------------------
+# --- Needles -----------------------------------------------------------------------------------
 
 
 def found(known: list[bytes], text: bytes) -> list[tuple[int, bytes]]:
@@ -226,7 +226,7 @@ def test_a_crowd_is_told_by_its_other_end(front: bool) -> None:
     assert sorted(searched.find(b"(" + known[7] + b")")) == [(1, known[7])]
 
 
-# --- JWTs ---------------------------------------------------------------------------------------
+# --- JWTs --------------------------------------------------------------------------------------
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJfaWQiOiI1In0.c2lnbmF0dXJlLW9m"
 

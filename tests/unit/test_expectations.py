@@ -35,7 +35,7 @@ def answer(status: int, document: Any = ..., **facts: Any) -> Exchange:
     return exchange(status=status, body=body, **facts)
 
 
-# --- One predicate of what a denial is ----------------------------------------------------------
+# --- One predicate of what a denial is ---------------------------------------------------------
 
 #: Dialect, answer to a list, whether it allows, denies, and denies as specified.
 ANSWERS: dict[str, tuple[Dialect, Exchange, bool, bool, bool]] = {
@@ -146,7 +146,7 @@ def test_head_may_be_as_the_empty_list() -> None:
         expect_as_empty(answer(200, headers=[("Content-Length", "4711")]), usual)
 
 
-# --- The cascade --------------------------------------------------------------------------------
+# --- The cascade -------------------------------------------------------------------------------
 
 
 def seen(answers: dict[tuple[str, str], Exchange], dialect: Dialect = DEFAULT) -> CredentialCells:
@@ -193,7 +193,7 @@ def test_an_empty_list_allows_nothing_in_its_dialect() -> None:
     assert seen(answers, EMPTY).allowed("guest", "agent") == []
 
 
-# --- Marks --------------------------------------------------------------------------------------
+# --- Marks -------------------------------------------------------------------------------------
 
 
 def request(operation: str, body: Any, name: str = "rolecall-1-2") -> Request:
@@ -289,7 +289,7 @@ def test_a_body_with_a_mark_is_taken(operation: str, override: dict[str, Any]) -
         assert getattr(changed.operations[operation], key) == value
 
 
-# --- Hidden things ------------------------------------------------------------------------------
+# --- Hidden things -----------------------------------------------------------------------------
 
 
 def test_a_thing_without_an_id_cannot_be_hidden() -> None:
@@ -345,7 +345,7 @@ def test_a_document_that_cannot_be_seen_proves_nothing() -> None:
         asyncio.run(denied_documents(bare, "organization"))
 
 
-# --- Documents of any depth ---------------------------------------------------------------------
+# --- Documents of any depth --------------------------------------------------------------------
 
 
 def nested(depth: int) -> Any:

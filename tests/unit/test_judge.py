@@ -42,7 +42,7 @@ def denied(operation: str, by: str, server: Server, **facts: Any) -> TestEvidenc
     return judged(story, server, **facts)
 
 
-# --- What is allowed ----------------------------------------------------------------------------------------------------
+# --- What is allowed ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_role_is_not_its_own_witness() -> None:
         judged(story, server)
 
 
-# --- What is denied -----------------------------------------------------------------------------------------------------
+# --- What is denied ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_who_has_no_token_is_denied_otherwise(status: int, actual: str) -> None:
     )
 
 
-# --- Controls -----------------------------------------------------------------------------------------------------------
+# --- Controls ----------------------------------------------------------------------------------
 
 
 def control(operation: str, server: Server, *, times: int = 1) -> tuple[Exchange, Server]:

@@ -18,7 +18,7 @@ from rolecall.toolkit.world import World
 from tests.unit.memory import Answer, Asked, Server
 from tests.unit.stage import answering, asked, judged
 
-# --- What became of it ---------------------------------------------------------------------------
+# --- What became of it --------------------------------------------------------------------------
 
 
 def effect(operation: str, server: Server, by: str = "guest") -> bool:
@@ -36,7 +36,9 @@ WRITES = ["create-contact", "update-contact", "delete-contact", "delete-form", "
 
 @pytest.mark.parametrize("operation", WRITES)
 def test_a_refusal_with_an_effect_is_seen(operation: str) -> None:
-    """What was answered 403 and done all the same is seen to be done; what was only refused is not."""
+    """What was answered 403 and done all the same is seen to be done; what was only refused
+    is not.
+    """
 
     def done_all_the_same(asked: Asked) -> Answer:
         server.act(asked)
@@ -185,7 +187,7 @@ def test_what_a_create_wrote_is_there(keeps: bool, is_written: bool) -> None:
     assert judged(story, server) is is_written
 
 
-# --- At the end of the run ----------------------------------------------------------------------
+# --- At the end of the run ---------------------------------------------------------------------
 
 
 def later(

@@ -17,7 +17,7 @@ from rolecall.toolkit.world import World
 from tests.unit.memory import SPEC, Answer, Asked, Server
 from tests.unit.stage import RUN, answering, asked, judged
 
-# --- The rights of a key with several scopes -----------------------------------------------------
+# --- The rights of a key with several scopes ----------------------------------------------------
 
 
 def rights(scopes: list[str], server: Server, *, contested: bool = False) -> None:
@@ -31,7 +31,9 @@ def rights(scopes: list[str], server: Server, *, contested: bool = False) -> Non
 
 @pytest.mark.parametrize("scopes", [["guest", "bot"], ["agent", "agent"], ["admin", "guest"]])
 def test_a_key_may_what_its_scopes_may(scopes: list[str]) -> None:
-    """A key of several scopes that opens what each of them opens, and no more, is as it should be."""
+    """A key of several scopes that opens what each of them opens, and no more, is as it
+    should be.
+    """
     rights(scopes, Server())
 
 
@@ -70,7 +72,9 @@ def test_a_cell_that_is_wrong_by_itself_is_not_the_unions() -> None:
 
 
 def test_a_cell_that_opens_meanwhile_is_not_the_unions() -> None:
-    """Where a single key is let in by now as well, as from a cache, it is the cell's own finding."""
+    """Where a single key is let in by now as well, as from a cache, it is the cell's own
+    finding.
+    """
 
     def opened(asked: Asked) -> Answer | None:
         return (200, []) if server.count("list-services", "key:guest+bot") else None
@@ -131,7 +135,7 @@ def test_rights_of_which_nothing_was_seen() -> None:
     assert open_.value.look_at == "the cells of API keys"
 
 
-# --- What a read shows --------------------------------------------------------------------------
+# --- What a read shows -------------------------------------------------------------------------
 
 
 def shown(operation: str, server: Server, **facts: Any) -> bool:
@@ -170,7 +174,9 @@ def test_a_short_list_needs_no_new_thing() -> None:
 
 
 def test_a_page_that_moved_is_read_again() -> None:
-    """While others delete, a page may begin behind what it should begin with: the list is read once more."""
+    """While others delete, a page may begin behind what it should begin with: the list is read once
+    more.
+    """
     server = Server()
     id = server.add("contact", name="old")["id"]
     server.instead(
@@ -252,7 +258,9 @@ def test_a_list_that_is_cut_shows_a_new_one(newest_first: bool) -> None:
 
 
 def test_what_did_not_come_back_is_noted() -> None:
-    """A server need not know all members: what it has dropped is written down beside the evidence."""
+    """A server need not know all members: what it has dropped is written down beside the
+    evidence.
+    """
     asked = Request(
         SPEC.operations["update-knowledge-item"],
         "/",

@@ -15,7 +15,7 @@ from rolecall.toolkit.world import World
 from tests.unit.memory import SPEC, Answer, Asked, Server
 from tests.unit.stage import answering, asked, play
 
-# --- Made ----------------------------------------------------------------------------------------
+# --- Made ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("resource", SPEC.resources)
@@ -115,7 +115,7 @@ def test_what_was_there_before_is_not_waited_for() -> None:
     assert server.asked == []
 
 
-# --- What a create has made ---------------------------------------------------------------------
+# --- What a create has made --------------------------------------------------------------------
 
 
 def made(server: Server, operation: str = "create-form") -> Fixture | None:

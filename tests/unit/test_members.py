@@ -72,7 +72,9 @@ ERRORS: dict[str, tuple[Any, set[str], set[str]]] = {
 
 @pytest.mark.parametrize("case", ERRORS)
 def test_what_an_error_names(case: str) -> None:
-    """The names of members are found in an error however it is made, those that are required apart."""
+    """The names of members are found in an error however it is made, those that are required
+    apart.
+    """
     document, blamed, missing = ERRORS[case]
 
     named, required = members_named(refusal(document))
@@ -300,7 +302,9 @@ def test_a_user_keeps_what_it_logs_in_with() -> None:
 
 
 def test_what_is_empty_without_its_members_goes_with_them() -> None:
-    """An object of a body all of whose members are unknown is left out; one that was empty stays."""
+    """An object of a body all of whose members are unknown is left out; one that was empty
+    stays.
+    """
     asked = request({"name": NAME, "profile": {"email": "a"}, "meta": {}}, "create-contact")
 
     answer, sent, _ = tried(

@@ -18,7 +18,7 @@ from tests.unit.stage import answering, play
 
 WAYS = ("log-in", "get", "post")
 
-# --- What tells two roles apart ------------------------------------------------------------------
+# --- What tells two roles apart -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_where_no_read_tells_them_apart() -> None:
     assert open_.value.look_at == "the permission table"
 
 
-# --- The change ---------------------------------------------------------------------------------
+# --- The change --------------------------------------------------------------------------------
 
 
 def follow(way: str, server: Server, before: str = "agent", after: str = "bot") -> Grant:
@@ -217,7 +217,9 @@ def test_a_token_that_keeps_the_old_rights(
 
 @pytest.mark.parametrize("status", [404, 410])
 def test_rights_are_gone_by_any_denial(status: int) -> None:
-    """What the new role may not is denied by whatever client error: which one is the cell's matter."""
+    """What the new role may not is denied by whatever client error: which one is the cell's
+    matter.
+    """
     server = Server()
 
     def denied(asked: Asked) -> Answer | None:
@@ -232,7 +234,7 @@ def test_rights_are_gone_by_any_denial(status: int) -> None:
     assert follow("log-in", server, "bot", "agent").scope == "agent"
 
 
-# --- Whether a role can be changed --------------------------------------------------------------
+# --- Whether a role can be changed -------------------------------------------------------------
 
 
 def ignoring_roles(server: Server) -> None:

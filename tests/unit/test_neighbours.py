@@ -62,7 +62,9 @@ def test_a_twin_has_the_like_e_mail_and_the_same_password(likeness: str) -> None
 
 
 def test_a_target_that_takes_no_second_one() -> None:
-    """Where the like e-mail is taken for the same one, the reason says which, and what is lacking."""
+    """Where the like e-mail is taken for the same one, the reason says which, and what is
+    lacking.
+    """
 
     def known(asked: Asked) -> Answer | None:
         emails = {user["email"].replace("+twin", "") for user in server.things["user"].values()}

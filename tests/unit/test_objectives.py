@@ -145,7 +145,7 @@ def test_throttled_requests_are_no_measurement() -> None:
     assert [Objective.parse(text).holds(document) for text in texts] == [False] * 5 + [True]
 
 
-# --- Words -----------------------------------------------------------------------------------------------------------
+# --- Words -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_each_comparison_holds_as_it_is_written(text: str) -> None:
     assert Objective.parse(text).holds(measured())
 
 
-# --- The best that could have been ------------------------------------------------------------------------------------
+# --- The best that could have been -------------------------------------------------------------
 
 
 def document(times: dict[float, int], **changes: Any) -> dict[str, Any]:

@@ -1235,7 +1235,9 @@ class TestWhatIsLookedFor:
         assert knowing(("41-opaque-0815", "token")).redact("%41-opaque-0815") == "%<token-1>"
 
     def test_only_what_is_known_for_sure_is_found(self) -> None:
-        """A word in its place is hidden, and is no leak: neither as it stands nor behind escapes."""
+        """A word in its place is hidden, and is no leak: neither as it stands nor behind
+        escapes.
+        """
         secrets = knowing(("guest", "password"))
 
         assert secrets.redact("%22password%22:%22guest%22") == "%22password%22:%22<password-1>%22"
@@ -1392,7 +1394,9 @@ class TestIds:
         assert secrets.redact("abc-12") == "abc-12"
 
     def test_a_part_of_an_id_where_nothing_else_is_known(self) -> None:
-        """A refresh token that is the front of the id in the same answer, without a JWT beside it."""
+        """A refresh token that is the front of the id in the same answer, without a JWT
+        beside it.
+        """
         secrets = Secrets()
         secrets.learn_received(
             exchange(got=b'{"refreshToken":"599e1fcd9da1","user":"599e1fcd9da1c72645c95886"}')

@@ -148,7 +148,7 @@ def test_a_write_has_a_thing_of_its_own(operation: str) -> None:
         assert first.path != second.path
 
 
-# --- Performing ---------------------------------------------------------------------------------
+# --- Performing --------------------------------------------------------------------------------
 
 
 def test_what_may_not_be_written_is_not_sent() -> None:

@@ -64,7 +64,7 @@ def verdict_of(
     return judge(SPEC, results, selected, list(left), aborted)
 
 
-# --- One requirement ----------------------------------------------------------------------------------------------------
+# --- One requirement ---------------------------------------------------------------------------
 
 #: From the outcome that decides over all others to the one that never does.
 RANKS = (ERROR, FAILED, INCONCLUSIVE, NOT_TESTED, PASSED, NOT_APPLICABLE)
@@ -110,7 +110,7 @@ def test_a_capability_is_one_that_tests_can_lack() -> None:
     assert {name: id for name, id in named.items() if name not in (*CAPABILITIES, "")} == {}
 
 
-# --- The verdict --------------------------------------------------------------------------------------------------------
+# --- The verdict -------------------------------------------------------------------------------
 
 
 def test_everything_passed_is_conformant() -> None:
@@ -301,7 +301,7 @@ def test_what_is_left_behind_is_no_finding(more: tuple[Tested, ...], code: ExitC
     assert said.reasons[-1] == "1 thing created by this run could not be deleted"
 
 
-# --- A selected part ----------------------------------------------------------------------------------------------------
+# --- A selected part ---------------------------------------------------------------------------
 
 #: Results of a selected part, and whether that part is as it should be.
 PARTS: dict[str, tuple[list[Tested], bool]] = {
@@ -338,7 +338,7 @@ def test_a_part_is_good_if_it_proved_what_it_is_for(case: str) -> None:
     assert is_good_part(SPEC, results) is good
 
 
-# --- The order of findings ----------------------------------------------------------------------------------------------
+# --- The order of findings ---------------------------------------------------------------------
 
 
 def test_causes_come_first() -> None:

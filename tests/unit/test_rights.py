@@ -52,7 +52,7 @@ def test_what_the_highest_alone_may_create() -> None:
     assert SPEC.allowed_roles(play(story)) == ("admin",)
 
 
-# --- Keys ---------------------------------------------------------------------------------------
+# --- Keys --------------------------------------------------------------------------------------
 
 
 def key(role: str, server: Server, *scopes: str) -> None:
@@ -143,7 +143,7 @@ def test_a_role_alone_is_not_tried_at_creating() -> None:
     assert server.count("create-organization", "key:guest") == 0
 
 
-# --- Tokens -------------------------------------------------------------------------------------
+# --- Tokens ------------------------------------------------------------------------------------
 
 
 def token(shown: str, server: Server, by: str = "agent", **answer: Any) -> None:

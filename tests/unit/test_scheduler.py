@@ -44,7 +44,7 @@ def run(*jobs: ScheduledTest, in_flight: int = 4) -> list[ScheduledTest]:
         return [ahead.wait(job.name) for job in jobs]
 
 
-# --- One test -----------------------------------------------------------------------------------
+# --- One test ----------------------------------------------------------------------------------
 
 
 def test_evidence_is_of_the_last_try_alone() -> None:
@@ -128,7 +128,7 @@ def test_evidence_of_tests_at_the_same_time_is_not_mixed() -> None:
     assert all(job.seconds >= 0 for job in jobs)
 
 
-# --- Many tests ---------------------------------------------------------------------------------
+# --- Many tests --------------------------------------------------------------------------------
 
 
 class Meeting:
@@ -204,7 +204,7 @@ def test_no_more_at_a_time_than_may_be_in_flight() -> None:
     assert max(most) == 3
 
 
-# --- What else the loop does, and how it ends ---------------------------------------------------
+# --- What else the loop does, and how it ends --------------------------------------------------
 
 
 def test_something_else_runs_on_the_same_loop() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -31,7 +32,7 @@ def answer(status: int, document: Any = ..., **facts: Any) -> Exchange:
     return exchange(status=status, body=body, **facts)
 
 
-# --- Tokens and ids -----------------------------------------------------------------------------
+# --- Tokens and ids ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("damage", ["last-byte-changed", "signature-cut-in-half"])
@@ -102,7 +103,7 @@ def test_an_unused_id_is_another(id: str) -> None:
     assert other.isdigit() or not id.isdigit()
 
 
-# --- Secrets in errors --------------------------------------------------------------------------
+# --- Secrets in errors -------------------------------------------------------------------------
 
 PASSWORD = "Sesam&Oeffne<dich>4'2+\U0001f511"
 #: How an error may spell the password: as writers of JSON and HTML do, and as one of them within
@@ -118,9 +119,7 @@ SPELLED: dict[str, str] = {
     "every-character": '{"m":"'
     + "".join(f"\\u{ord(c):04x}" for c in "Sesam&Oeffne<dich>4'2+")
     + '\\ud83d\\udd11"}',
-    "as-html": f"<p>{PASSWORD.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')}</p>".replace(
-        "'", "&#39;"
-    ),
+    "as-html": f"<p>{html.escape(PASSWORD).replace('&#x27;', '&#39;')}</p>",
     "html-in-json": json.dumps(
         {"message": PASSWORD.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
     ),

@@ -239,7 +239,7 @@ def test_what_fails_when_nobody_looks_is_no_noise() -> None:
     assert said == []
 
 
-# --- One probe for all --------------------------------------------------------------------------
+# --- One probe for all -------------------------------------------------------------------------
 
 
 def probing(*results: str | None) -> tuple[SingleFlight[str | None], list[float]]:

@@ -63,7 +63,7 @@ def complaint(folder: Path) -> str:
     return str(error.value)
 
 
-# --- What it keeps ------------------------------------------------------------------------------
+# --- What it keeps -----------------------------------------------------------------------------
 
 
 def test_it_keeps_the_newest_of_each_role_and_target(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_name_shows_no_token() -> None:
     assert not [secret for secret in ("a.b.c", "u1.r") if secret in repr(BankedToken.of(ROW))]
 
 
-# --- What it takes ------------------------------------------------------------------------------
+# --- What it takes -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_there_is_no_bank_yet(tmp_path: Path) -> None:
     assert TokenBank(tmp_path / "bank", HERE).deposits() == []
 
 
-# --- From whom ----------------------------------------------------------------------------------
+# --- From whom ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o620, 0o602])
@@ -298,7 +298,7 @@ def test_windows_has_no_such_modes(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert len(bank.deposits()) == 2
 
 
-# --- Two at a time ------------------------------------------------------------------------------
+# --- Two at a time -----------------------------------------------------------------------------
 
 
 class Watch:

@@ -104,7 +104,7 @@ def refused(error: pytest.ExceptionInfo[Finding]) -> tuple[str, str]:
     return error.value.expected, error.value.actual
 
 
-# --- What must be granted ---------------------------------------------------------------------------------------------
+# --- What must be granted ----------------------------------------------------------------------
 
 
 class TestIssued:
@@ -134,7 +134,9 @@ class TestIssued:
 
     @pytest.mark.parametrize("status", [0, 202, 302, 399, 500])
     def test_anything_else_is_a_finding(self, status: int, judge: TokenJudge) -> None:
-        """Neither a good status nor a refusal: the statuses that would have been right are named."""
+        """Neither a good status nor a refusal: the statuses that would have been right are
+        named.
+        """
         seen = answer(status)
 
         with pytest.raises(Finding) as error:
@@ -355,7 +357,7 @@ class TestWorks:
             asyncio.run(judge.expect_works(logged_in()))
 
 
-# --- What must be refused ---------------------------------------------------------------------------------------------
+# --- What must be refused ----------------------------------------------------------------------
 
 
 class TestNoToken:
@@ -623,11 +625,13 @@ class TestLetIn:
         assert error.value.exchange is seen
 
 
-# --- Controls ---------------------------------------------------------------------------------------------------------
+# --- Controls ----------------------------------------------------------------------------------
 
 
 class TestControl:
-    """The refresh beside a tampered one: it must succeed, and what it gave another test may have."""
+    """The refresh beside a tampered one: it must succeed, and what it gave another test may
+    have.
+    """
 
     def control(self, judge: TokenJudge, seen: Exchange, caller: Caller | None = None) -> Exchange:
         """Judge a refresh as a control."""

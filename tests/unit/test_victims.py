@@ -17,7 +17,7 @@ from rolecall.toolkit.world import World
 from tests.unit.memory import Asked, Server
 from tests.unit.stage import answering, play
 
-# --- One at a time -------------------------------------------------------------------------------
+# --- One at a time ------------------------------------------------------------------------------
 
 
 def test_a_victim_was_updated_and_seen() -> None:
@@ -105,7 +105,7 @@ def test_without_a_control_there_is_no_victim(operation: str, missing: str, look
     assert open_.value.look_at == look_at
 
 
-# --- What became of it --------------------------------------------------------------------------
+# --- What became of it -------------------------------------------------------------------------
 
 
 Change = Callable[[dict[str, Any], str], object]
@@ -149,7 +149,9 @@ def nothing(document: dict[str, Any], name: str) -> None:
 
 
 def test_what_is_as_it_was() -> None:
-    """A thing that is there with the same members, and in its list, is untouched; nothing is noted."""
+    """A thing that is there with the same members, and in its list, is untouched; nothing is
+    noted.
+    """
     assert untouched(nothing, "update", "delete", in_list=True) == []
 
 
@@ -275,7 +277,9 @@ def test_what_is_there_may_have_changed() -> None:
     [(True, True, True), (True, False, False), (False, True, False)],
 )
 def test_what_its_list_hides_is_a_finding(hides: bool, in_list: bool, is_found: bool) -> None:
-    """A thing that its list showed and does not show any more was hidden; where that is asked for."""
+    """A thing that its list showed and does not show any more was hidden; where that is asked
+    for.
+    """
 
     def hide(thing: dict[str, Any], name: str) -> None:
         if hides:
@@ -301,7 +305,9 @@ def test_a_list_that_never_showed_it_hides_nothing(reply: Any) -> None:
 
 @pytest.mark.parametrize(("lag", "delay"), [(0.0, 0.05), (1.0, 0.8)])
 def test_a_target_in_the_background_is_given_a_moment(lag: float, delay: float) -> None:
-    """What happens shortly after the refusal is seen, and later where the target was seen to lag."""
+    """What happens shortly after the refusal is seen, and later where the target was seen to
+    lag.
+    """
     server, tasks = Server(), []
 
     async def story(world: World) -> None:

@@ -16,7 +16,7 @@ from rolecall.toolkit.world import World
 from tests.unit.memory import Answer, Asked, Server
 from tests.unit.stage import answering, play
 
-# --- Life ----------------------------------------------------------------------------------------
+# --- Life ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_logins_that_are_forgotten() -> None:
     assert before.user == after.user
 
 
-# --- Who there is -------------------------------------------------------------------------------
+# --- Who there is ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_a_user_who_is_somebodys_own_is_not_looked_at() -> None:
         shared(answering("create-user", (403, None)), "user")
 
 
-# --- Looked at ----------------------------------------------------------------------------------
+# --- Looked at ---------------------------------------------------------------------------------
 
 
 def observed(server: Server) -> tuple[dict[str, Any] | None, dict[str, Exchange]]:
@@ -172,7 +172,7 @@ def test_what_nobody_may_see_is_not_gone() -> None:
     assert open_.value.look_at == "[operations.list-contacts] in the target file"
 
 
-# --- Deleted ------------------------------------------------------------------------------------
+# --- Deleted -----------------------------------------------------------------------------------
 
 
 def test_another_spelling_that_was_deleted_is_no_entry() -> None:

@@ -139,7 +139,7 @@ class Tidying:
             )
         return f": {self._why[entry.number]}" if entry.number in self._why else ""
 
-    # --- One by one ------------------------------------------------------------------------------
+    # --- One by one -----------------------------------------------------------------------------
 
     async def _delete(self, admin: Caller, entry: LedgerEntry) -> None:
         """Delete one thing of the run's own, by whoever gets it done; one that is not there any
@@ -176,7 +176,7 @@ class Tidying:
         """
         return entry.resource != API_KEY or API_KEY in self._deleted
 
-    # --- By the lists ----------------------------------------------------------------------------
+    # --- By the lists ---------------------------------------------------------------------------
 
     def _lists(self) -> Iterator[tuple[str, str]]:
         """The lists that may show something the run made, whole."""

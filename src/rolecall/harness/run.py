@@ -196,7 +196,7 @@ class Run:
             "dialect": str(self.context.dialect.departures or "default"),
         }
 
-    # --- Files -----------------------------------------------------------------------------------
+    # --- Files ----------------------------------------------------------------------------------
 
     def _leave(self, verdict: Verdict) -> Verdict:
         """Write every file, and say in the verdict where a secret had to be masked."""

@@ -104,7 +104,7 @@ class Gate:
         self._borrowed: Counter[tuple[str, str]] = Counter()
         self._nothing: set[tuple[str, str]] = set()
 
-    # --- What is whose ---------------------------------------------------------------------------
+    # --- What is whose --------------------------------------------------------------------------
 
     def protect(self, resource: str, id: str) -> None:
         """Note that a thing was there before the run: an account's user. It is never the run's own,
@@ -161,7 +161,7 @@ class Gate:
         finally:
             self._borrowed[resource, id] -= 1
 
-    # --- What may leave --------------------------------------------------------------------------
+    # --- What may leave -------------------------------------------------------------------------
 
     def admit(self, method: str, url: str, headers: Mapping[str, str], about: About) -> None:
         """Let a request pass, or say why not.

@@ -176,7 +176,7 @@ class ClientContext:
             )
             return dict(zip(SAMPLED, found, strict=True))
 
-    # --- Requests --------------------------------------------------------------------------------
+    # --- Requests -------------------------------------------------------------------------------
 
     def _issue(self, account: LoadAccount) -> bytes:
         """A log-in with e-mail and password."""
@@ -208,7 +208,7 @@ class ClientContext:
             )
         return self._fill(template, quote(grant.user, safe=""), grant.token)
 
-    # --- What a role may read --------------------------------------------------------------------
+    # --- What a role may read -------------------------------------------------------------------
 
     def lists(self, role: str) -> tuple[str, ...]:
         """The lists that a role may read with nothing but a token."""

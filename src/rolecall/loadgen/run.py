@@ -191,7 +191,7 @@ class LoadRun:
                 sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
 
-    # --- The end ---------------------------------------------------------------------------------
+    # --- The end --------------------------------------------------------------------------------
 
     def finish(self) -> None:
         """Judge, and write what the run leaves; once, and whatever happens, with an exit code."""

@@ -19,6 +19,7 @@ from rolecall.reference.target import target_file
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the server."""
+    # Longer than 40 lines because each option is declared in a few.
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"
     )

@@ -5,7 +5,7 @@ are already done take longer than the tests. Names and history ids come from its
 run with ``--alluredir`` has the same ones.
 """
 
-# allure's classes are made by attrs without annotations, so that pyright knows none of their fields.
+# allure's classes are made by attrs without annotations: pyright knows none of their fields.
 # pyright: reportCallIssue=false
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ from rolecall.toolkit.responses import Responses
 from rolecall.toolkit.token_judge import TokenJudge
 from rolecall.toolkit.world import World
 
-# --- All tests of one requirement ----------------------------------------------------------------
+# --- All tests of one requirement ---------------------------------------------------------------
 
 #: Requirements that are proven by what the tests of others were answered: those have to be run as
 #: well.
@@ -94,7 +94,7 @@ def _unchecked_requirements() -> Iterable[Mutation]:
             yield Mutation(f"unchecked-{id}", breaks, _unchecked(id), requirement=id)
 
 
-# --- Probes: servers at which something must stay undecided -------------------------------------
+# --- Probes: servers at which something must stay undecided ------------------------------------
 
 
 def _probe(name: str, *faults: str) -> Case:
@@ -157,7 +157,7 @@ EMPTY_LISTS = Sight(
     target='\n[dialect]\ndenied_list = "empty"\n',
 )
 
-# --- The machinery -------------------------------------------------------------------------------
+# --- The machinery ------------------------------------------------------------------------------
 
 
 def _judgements() -> Iterable[Mutation]:

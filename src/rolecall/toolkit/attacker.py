@@ -46,7 +46,7 @@ class Attacker:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    # --- Protected requests ----------------------------------------------------------------------
+    # --- Protected requests ---------------------------------------------------------------------
 
     @property
     def reserved(self) -> list[Operation]:
@@ -108,7 +108,7 @@ class Attacker:
         cite(control, "control")
         return await self._world.request(operation, owner)
 
-    # --- What must not be let in -----------------------------------------------------------------
+    # --- What must not be let in ----------------------------------------------------------------
 
     async def expect_rejected(
         self,
@@ -214,7 +214,7 @@ class Attacker:
         statuses: tuple[int, ...] = self._world.dialect.malformed
         return statuses
 
-    # --- Tokens and keys -------------------------------------------------------------------------
+    # --- Tokens and keys ------------------------------------------------------------------------
 
     async def issued(self) -> Parts:
         """The highest role's token, taken apart: what forged tokens are made of."""
@@ -310,7 +310,7 @@ class Attacker:
         content.pop(without, None)
         return compact({**parts.header, **(header or {})}, body or content, key.sign)
 
-    # --- Time ------------------------------------------------------------------------------------
+    # --- Time -----------------------------------------------------------------------------------
 
     async def now(self) -> float:
         """The target's time at least, by the clock that it writes into tokens.

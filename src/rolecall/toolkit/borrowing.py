@@ -104,7 +104,7 @@ class Borrowing:
             except (Inconclusive, NotTested):
                 continue
 
-    # --- Before ----------------------------------------------------------------------------------
+    # --- Before ---------------------------------------------------------------------------------
 
     async def _undisturbed(self, user: Fixture) -> dict[str, Any]:
         """A user as it stands when no other run holds it; what a broken run has left for longer is
@@ -166,7 +166,7 @@ class Borrowing:
                 return nothing
         return ...
 
-    # --- Rehearsal -------------------------------------------------------------------------------
+    # --- Rehearsal ------------------------------------------------------------------------------
 
     @shared_setup
     async def _leaves_nothing(self, member: str, nothing: Any) -> tuple[bool, Any] | None:
@@ -236,7 +236,7 @@ class Borrowing:
         plain = await world.request(world.spec.operations["update-user"], admin, extra)
         return (await world.perform(replace(plain, body={member: value}), admin)).ok
 
-    # --- Afterwards ------------------------------------------------------------------------------
+    # --- Afterwards -----------------------------------------------------------------------------
 
     async def _put_back(self, loan: Loan) -> None:
         """Undo what was written, as the user itself or as the highest role; then the loan is over,
@@ -259,7 +259,7 @@ class Borrowing:
                     loan.caller,
                     asked.thing,
                 )
-            else:  # logged in anew: tokens may live for seconds, and the look before has taken its time
+            else:  # logged in anew: tokens may live for seconds, and the look before took time
                 method, where, about = by_highest.method, path, Thing("user", loan.user.id)
                 caller = await self._highest()
             with world.gate.borrowing("user", loan.user.id):

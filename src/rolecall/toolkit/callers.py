@@ -221,7 +221,9 @@ class Callers:
         )
 
     async def _self_of(self, lowest: Caller, likely: str) -> str:
-        """The account, or the ``likely`` user, whose own user a key of the lowest scope is shown."""
+        """The account, or the ``likely`` user, whose own user a key of the lowest scope is
+        shown.
+        """
         operation = self.spec.operations["fetch-user-self"]
         accounts = [(await self.user(name)).user for name in self.target.accounts]
         for user in filter(None, dict.fromkeys([likely, *accounts])):

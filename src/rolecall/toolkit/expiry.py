@@ -2,13 +2,13 @@
 
 All ways that the target file names are used. Grades, strongest first:
 
-=====  ===========  ==================================================================================
+=====  ===========  ===============================================================================
 A      bank         issued by the target on an earlier night; real time has passed
 A-     clock        the target's clock was moved, and a token issued afterwards proves that it was
 B      signing key  made here with the target's key; a token made alike that has not expired works
 C      wait         the target issues tokens that live so short that one can wait for their end
 D      command      a program printed it; nothing but its own ``exp`` says that it has expired
-=====  ===========  ==================================================================================
+=====  ===========  ===============================================================================
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ class ExpiryWays(LastMinute):
                 f"the bank {self._options.bank} holds no expired token yet; it has tonight's, so "
                 "run again tomorrow"
             )
-        # How long a refresh token lives after that is unspecified; one of last night must, one of last
-        # month need not.
+        # How long a refresh token lives after that is unspecified; one of last night must, one of
+        # last month need not.
         return [
             ExpiredToken(
                 Caller(d.role, "expired token", d.token, d.user, d.email),

@@ -30,7 +30,7 @@ class Judge(EffectJudge):
         super().__init__(world)
         self._controls: dict[str, Exchange] = {}
 
-    # --- What is allowed -------------------------------------------------------------------------
+    # --- What is allowed ------------------------------------------------------------------------
 
     async def expect_allowed(self, exchange: Exchange, request: Request, caller: Caller) -> None:
         """The answer is a success; else it is a finding, if the caller is alive and others can.
@@ -75,7 +75,7 @@ class Judge(EffectJudge):
             )
         return await self._world.perform(await self._world.request(operation, caller), caller)
 
-    # --- What is denied --------------------------------------------------------------------------
+    # --- What is denied -------------------------------------------------------------------------
 
     async def expect_denied(
         self, exchange: Exchange, request: Request, caller: Caller | None
@@ -206,7 +206,7 @@ class Judge(EffectJudge):
             f"the cells of {operation.requirement} that are allowed",
         )
 
-    # --- What keys of several scopes may ----------------------------------------------------------
+    # --- What keys of several scopes may --------------------------------------------------------
 
     async def expect_rights(
         self, key: Caller, scopes: list[str], *, contested: bool = False
@@ -217,7 +217,7 @@ class Judge(EffectJudge):
         cell's finding.
 
         Args:
-            contested: read only what not each of several scopes allows.
+            contested: skip fetches that each of several scopes allows, as such lists always are.
 
         Raises:
             Inconclusive: there is nothing that the single keys were seen to be allowed.
@@ -227,8 +227,8 @@ class Judge(EffectJudge):
             if operation.effect not in ("list", "fetch") or operation.is_self:
                 continue
             tabled = [world.spec.allows(operation.name, scope) for scope in distinct]
-            if contested and len(distinct) > 1 and all(tabled):
-                continue
+            if len(distinct) > 1 and all(tabled) and (contested or operation.effect == "list"):
+                continue  # one fetch that each scope allows is enough
             singly = [
                 await world.reads(await world.key(scope), operation.name) for scope in distinct
             ]
@@ -291,7 +291,7 @@ class Judge(EffectJudge):
         dialect = self._world.dialect
         return dialect.allows(operation, answer) if may else dialect.denies(operation, answer)
 
-    # --- What a read shows -----------------------------------------------------------------------
+    # --- What a read shows ----------------------------------------------------------------------
 
     async def shows(self, exchange: Exchange, request: Request, caller: Caller) -> bool:
         """Whether a successful read shows what it was asked for: the fixture, or the own user."""

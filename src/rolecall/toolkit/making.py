@@ -215,7 +215,7 @@ class Making(Callers):
                 found[operation.resource.name].update(names_in(operation.body, place))
         return found
 
-    # --- What was there before -------------------------------------------------------------------
+    # --- What was there before ------------------------------------------------------------------
 
     @shared_setup
     async def _look_before(self, resource: str) -> float:
@@ -274,7 +274,7 @@ class Making(Callers):
             if operation.effect in ("list", "fetch")
         ]
 
-    # --- A thing in another spelling -------------------------------------------------------------
+    # --- A thing in another spelling ------------------------------------------------------------
 
     async def spelled(self, fixture: Fixture, id: str) -> Thing:
         """A thing of the run's own under another spelling of its id, for an attack.

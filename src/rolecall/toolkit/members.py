@@ -38,7 +38,8 @@ _PLACES = re.compile(
 _ABSENT = re.compile(r"(?i)^(?:missing|required)_?(?:\w*)$")
 _NAMED_AS_MISSING = (
     re.compile(
-        r"[\"'`\u2018\u201c]([A-Za-z_][\w-]*)[\"'`\u2019\u201d]\s+(?:\w+\s+){0,2}?(?:required|missing|mandatory|must not be)"
+        r"[\"'`\u2018\u201c]([A-Za-z_][\w-]*)[\"'`\u2019\u201d]\s+"
+        r"(?:\w+\s+){0,2}?(?:required|missing|mandatory|must not be)"
     ),
     re.compile(r"(?i)\b([A-Za-z_]\w*)\s+(?:is|are)\s+(?:a\s+)?(?:required|missing|mandatory)"),
     re.compile(

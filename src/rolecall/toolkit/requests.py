@@ -165,7 +165,8 @@ class Requests(Lists):
         return exchange
 
     def _note_full(self, request: Request, exchange: Exchange) -> None:
-        """Note that a thing is not empty: tests that delete one like it get an empty one from now on.
+        """Note that a thing is not empty: tests that delete one like it get an empty one from now
+        on.
 
         Raises:
             Trouble: it was made with something in it.

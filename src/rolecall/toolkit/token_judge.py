@@ -25,7 +25,7 @@ class TokenJudge:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    # --- What must be granted --------------------------------------------------------------------
+    # --- What must be granted -------------------------------------------------------------------
 
     def expect_issued(self, exchange: Exchange, statuses: tuple[int, ...], look_at: str) -> None:
         """The answer to good credentials has a good status.
@@ -123,7 +123,7 @@ class TokenJudge:
             return False
         return True
 
-    # --- What must be refused --------------------------------------------------------------------
+    # --- What must be refused -------------------------------------------------------------------
 
     def expect_no_token(self, exchange: Exchange, *instead: Exchange) -> None:
         """The answer is a refusal, and there is no token anywhere in it.

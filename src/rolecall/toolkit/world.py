@@ -62,7 +62,7 @@ class World(Requests):
         self.spare: dict[str, list[Caller]] = {}
         self._alive: dict[str, SingleFlight[Exchange | None]] = {}
 
-    # --- Life ------------------------------------------------------------------------------------
+    # --- Life -----------------------------------------------------------------------------------
 
     def forget_logins(self) -> None:
         """Let every account log in anew, after a move of the clock that ended shared tokens."""
@@ -118,7 +118,7 @@ class World(Requests):
             chosen += own if lowest == self.roles[0] else own[:1]
         return chosen
 
-    # --- Fixtures --------------------------------------------------------------------------------
+    # --- Fixtures -------------------------------------------------------------------------------
 
     @shared_setup
     async def organization(self) -> str | int | float | None:
@@ -264,7 +264,7 @@ class World(Requests):
         entry = self.ledger.named(resource, name)
         return entry.id if entry and not entry.gone else ""
 
-    # --- Observation -----------------------------------------------------------------------------
+    # --- Observation ----------------------------------------------------------------------------
 
     async def observe(self, fixture: Fixture) -> dict[str, Any] | None:
         """The thing as it stands now, or None when it is gone.
@@ -297,7 +297,7 @@ class World(Requests):
         await self.patience.until(is_listed, since, f"{resource} by its name")
         return found
 
-    # --- End -------------------------------------------------------------------------------------
+    # --- End ------------------------------------------------------------------------------------
 
     async def close(self) -> None:
         """Close the connections and the ledger."""

@@ -68,7 +68,7 @@ def claims(token: str) -> dict[str, Any]:
     return found
 
 
-# --- The signing key ----------------------------------------------------------------------------
+# --- The signing key ---------------------------------------------------------------------------
 
 
 def test_made_with_the_key() -> None:
@@ -133,7 +133,10 @@ def test_the_canary_of_short_lives() -> None:
         (
             ExpiryOptions(),
             True,
-            "the target file names no source of them; give bank, signing_key_env or clock_url under [expiry]",
+            (
+                "the target file names no source of them; give bank, signing_key_env or clock_url "
+                "under [expiry]"
+            ),
         ),
         (
             ExpiryOptions(clock_url=f"{URL}/__clock"),
@@ -166,7 +169,7 @@ def test_nobody_to_ask() -> None:
     assert tokens.why_not == ["no role is logged in"]
 
 
-# --- The bank -----------------------------------------------------------------------------------
+# --- The bank ----------------------------------------------------------------------------------
 
 
 def bank(folder: Path, *expires: float, url: str = URL, role: str = "guest") -> ExpiredTokens:
@@ -214,7 +217,7 @@ def test_a_bank_that_is_none(tmp_path: Path) -> None:
     assert "others may read this token bank" in tokens.why_not[0]
 
 
-# --- What the clock has left --------------------------------------------------------------------
+# --- What the clock has left -------------------------------------------------------------------
 
 
 def test_what_the_clock_has_left(tmp_path: Path) -> None:
@@ -243,7 +246,7 @@ def test_a_file_of_something_else(tmp_path: Path, text: str) -> None:
         Left.read(file)
 
 
-# --- Who is excused -----------------------------------------------------------------------------
+# --- Who is excused ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

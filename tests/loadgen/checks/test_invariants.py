@@ -82,7 +82,7 @@ def granted(
     return grant
 
 
-# --- Shape --------------------------------------------------------------------------------------
+# --- Shape -------------------------------------------------------------------------------------
 
 #: What may stand in a token answer in place of what should.
 VALUES: list[Any] = [..., None, "", "x", "Bearer", "bearer", 0, 1.5, True, [], ["x"], {}, {"x": 1}]
@@ -171,7 +171,7 @@ def test_statuses_are_those_of_the_dialect() -> None:
     assert found(invariants) == {"status": 1}
 
 
-# --- The JWT ------------------------------------------------------------------------------------
+# --- The JWT -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_the_letters_of_base64url_are_read() -> None:
     assert jwt_segment("eyJhIjoiPz8/In0") is jwt_segment("eyJhIjoifn5+In0") is None
 
 
-# --- Whose it is --------------------------------------------------------------------------------
+# --- Whose it is -------------------------------------------------------------------------------
 
 
 def test_a_login_gives_the_same_user_every_time() -> None:
@@ -351,7 +351,7 @@ def test_ids_in_refresh_tokens_may_be_those_of_sessions() -> None:
     assert found(invariants) == {}
 
 
-# --- What it says -------------------------------------------------------------------------------
+# --- What it says ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -408,7 +408,7 @@ def test_a_token_lives_24_hours(lifetime: int, kinds: dict[str, int]) -> None:
     assert found(invariants) == kinds
 
 
-# --- What may come twice ------------------------------------------------------------------------
+# --- What may come twice -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -625,7 +625,7 @@ def test_what_two_workers_were_given() -> None:
     assert all(sample.exchange for sample in violations.samples)
 
 
-# --- What may be refused ------------------------------------------------------------------------
+# --- What may be refused -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 302])
@@ -661,7 +661,7 @@ def test_a_login_that_never_worked_says_nothing_about_the_server() -> None:
     assert found(invariants) == {"login-refused": 1}
 
 
-# --- What the token is good for -----------------------------------------------------------------
+# --- What the token is good for ----------------------------------------------------------------
 
 
 def test_a_token_shows_its_own_profile() -> None:
@@ -682,14 +682,32 @@ def test_a_token_shows_its_own_profile() -> None:
     assert found(invariants)["token-dead"] == 1
 
 
-# --- Whatever a server sends --------------------------------------------------------------------
+# --- Whatever a server sends -------------------------------------------------------------------
 
 DEEP = f"{'[' * 1000}{']' * 1000}"
 #: What no server should send, and some do; as JSON.
 ODD = [
-    DEEP, f'{{"a":{DEEP}}}', "1" + "0" * 400, "-1", "1e308", "NaN", "-Infinity", "true", "null", "[null]", "{}", '""', '"."', '".."',
-    '"a.b"', r'"\ud800"', r'"\u0000"', r'"\r\nx: y"', '"é"', f'"{"x" * 100_000}"',
-]  # fmt: skip
+    DEEP,
+    f'{{"a":{DEEP}}}',
+    "1" + "0" * 400,
+    "-1",
+    "1e308",
+    "NaN",
+    "-Infinity",
+    "true",
+    "null",
+    "[null]",
+    "{}",
+    '""',
+    '"."',
+    '".."',
+    '"a.b"',
+    r'"\ud800"',
+    r'"\u0000"',
+    r'"\r\nx: y"',
+    '"é"',
+    f'"{"x" * 100_000}"',
+]
 HERE = "the place of what is odd"
 
 
@@ -732,7 +750,7 @@ def test_nothing_that_a_server_sends_breaks_the_checks(odd: str) -> None:
         f"{sample.message}{sample.exchange}".encode()
 
 
-# --- Real servers -------------------------------------------------------------------------------
+# --- Real servers ------------------------------------------------------------------------------
 
 
 def received(response: httpx.Response) -> Response:

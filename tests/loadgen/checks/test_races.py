@@ -73,7 +73,7 @@ def judged(*several: tuple[RaceCall, ...] | Race | None) -> tuple[dict[str, int]
     return dict(violations.counts), judge
 
 
-# --- What is legal ------------------------------------------------------------------------------
+# --- What is legal -----------------------------------------------------------------------------
 
 LEGAL: dict[str, tuple[RaceCall, ...]] = {
     "one-alone": (win(),),
@@ -192,7 +192,7 @@ def test_what_was_granted_in_such_a_race_still_counts() -> None:
     assert judged(two, LEGAL["one-winner"])[0] == {"race-mixture": 1}
 
 
-# --- What is not --------------------------------------------------------------------------------
+# --- What is not -------------------------------------------------------------------------------
 
 WRONG: dict[str, tuple[tuple[RaceCall, ...], dict[str, int]]] = {
     "nobody": ((loss(), loss(), loss()), {"race-nobody": 1}),
@@ -292,7 +292,7 @@ def test_the_history_is_shown() -> None:
     assert "     1.00 to     20.00  refused" in shown["race-mixture"]
 
 
-# --- An oracle ----------------------------------------------------------------------------------
+# --- An oracle ---------------------------------------------------------------------------------
 
 
 def is_explained(history: Race, window: int) -> bool:
@@ -357,7 +357,7 @@ def test_explanations_are_those_of_an_oracle() -> None:
     assert min(explained.values()) > 5000
 
 
-# --- Outcomes -----------------------------------------------------------------------------------
+# --- Outcomes ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -385,7 +385,7 @@ def test_what_a_status_says(status: int | None, outcome: str) -> None:
     assert outcome_of(status) == outcome
 
 
-# --- Workers ------------------------------------------------------------------------------------
+# --- Workers -----------------------------------------------------------------------------------
 
 
 def test_workers_that_agree() -> None:
@@ -424,7 +424,7 @@ def test_policies_have_names() -> None:
     assert Policies().longest == inf
 
 
-# --- Real servers -------------------------------------------------------------------------------
+# --- Real servers ------------------------------------------------------------------------------
 
 
 async def race(api: Api, account: str, racers: int) -> Race:

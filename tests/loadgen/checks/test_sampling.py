@@ -195,7 +195,7 @@ def sampling_of(
         yield it
 
 
-# --- What is sampled ----------------------------------------------------------------------------
+# --- What is sampled ---------------------------------------------------------------------------
 
 
 def test_what_is_tried_does_no_harm() -> None:
@@ -325,7 +325,7 @@ def test_nobody_to_ask() -> None:
     assert it.violations.total == 0
 
 
-# --- Who is not accused -------------------------------------------------------------------------
+# --- Who is not accused ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("variant", LEGAL)
@@ -569,7 +569,7 @@ def test_what_is_shown_nowhere_is_named() -> None:
     assert deleted == []
 
 
-# --- Who is -------------------------------------------------------------------------------------
+# --- Who is ------------------------------------------------------------------------------------
 
 
 def test_a_denial_that_turns_into_permission() -> None:
@@ -658,7 +658,7 @@ def test_permissions_that_open_when_it_is_busy() -> None:
     assert set(it.violations.counts) == {"denied-allowed"}
 
 
-# --- Other shapes -------------------------------------------------------------------------------
+# --- Other shapes ------------------------------------------------------------------------------
 
 SHAPES = {
     "HEAD",
@@ -697,9 +697,8 @@ def test_a_shape_that_opens(shape: str) -> None:
         before: list[str] = [""]
 
         def is_open(call: Call) -> bool:
-            path = f"{call.scope['raw_path'].decode()}?{call.scope['query_string'].decode()}".removesuffix(
-                "?"
-            )
+            asked, query = call.scope["raw_path"].decode(), call.scope["query_string"].decode()
+            path = f"{asked}?{query}".removesuffix("?")
             after, before[0] = before[0] == path, path
             return {
                 "HEAD": call.method == "HEAD",
@@ -764,7 +763,7 @@ def test_a_shape_that_was_open_before_is_not_sampled() -> None:
     assert it.violations.total == 0
 
 
-# --- Expired tokens -----------------------------------------------------------------------------
+# --- Expired tokens ----------------------------------------------------------------------------
 
 
 def test_expired_tokens_are_presented() -> None:
@@ -891,7 +890,8 @@ def test_no_expired_token() -> None:
 
     assert it.sampling.not_tested == [
         (
-            "expired tokens: the target file names no source of them; give bank, signing_key_env or clock_url under "
+            "expired tokens: the target file names no source of them; give bank, signing_key_env "
+            "or clock_url under "
             "[expiry] in the target file"
         )
     ]
@@ -908,7 +908,7 @@ def test_a_reading_in_which_expired_is_401() -> None:
     assert dict(it.violations.counts) == {}
 
 
-# --- One log-in at a time -----------------------------------------------------------------------
+# --- One log-in at a time ----------------------------------------------------------------------
 
 
 def test_one_log_in_of_a_role_at_a_time() -> None:

@@ -69,7 +69,7 @@ def _invariants(request: pytest.FixtureRequest) -> Invariants:
     return looking(sessions_coexist=request.param)
 
 
-# --- Other log-ins (B3) -------------------------------------------------------------------------
+# --- Other log-ins (B3) ------------------------------------------------------------------------
 
 
 def test_the_only_session_is_certain(invariants: Invariants) -> None:
@@ -217,7 +217,7 @@ def test_where_sessions_are_lone_a_good_answer_shows_nothing() -> None:
     assert accused(invariants, refreshed(invariants, grant)) == set()
 
 
-# --- Refreshes (B8) -----------------------------------------------------------------------------
+# --- Refreshes (B8) ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [None, 408, 500, 502])
@@ -289,7 +289,7 @@ def test_winners_of_a_race_may_revoke_each_others_tokens() -> None:
     assert accused(invariants, refreshed(invariants, winners[0])) == BOTH
 
 
-# --- The same refresh token twice ---------------------------------------------------------------
+# --- The same refresh token twice --------------------------------------------------------------
 
 
 def race(
@@ -360,7 +360,7 @@ def test_a_session_that_outlived_a_second_use_shows_that_it_does_no_harm() -> No
     assert accused(invariants, other) == BOTH
 
 
-# --- Time (B7) ----------------------------------------------------------------------------------
+# --- Time (B7) ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -953,7 +953,8 @@ from rolecall.loadgen.transport.client import WireConnection
 from rolecall.loadgen.transport.failure import Failure
 from rolecall.loadgen.transport.outgoing import Origin, request
 plain, secure, ca = sys.argv[1:]
-for url, verify in ((plain, True), (plain.replace("127.0.0.1", "localhost"), True), (secure, ca), (secure, False)):
+named = plain.replace("127.0.0.1", "localhost")
+for url, verify in ((plain, True), (named, True), (secure, ca), (secure, False)):
     origin = Origin.of(url)
     connection = WireConnection(origin, timeout=5, verify=verify)
     for _ in range(3):

@@ -144,7 +144,7 @@ class Search:
                 if self._history.changes >= _CHANGES:
                     raise self._stepper.unstable("it did not stay the same") from None
 
-    # --- From nowhere to near the capacity -------------------------------------------------------
+    # --- From nowhere to near the capacity ------------------------------------------------------
 
     def _bracket(self) -> None:
         """Double the rate until it fails, or lower it until it holds; the ceiling may hold."""
@@ -186,7 +186,7 @@ class Search:
             judged = self._stepper.step(rate, 2 * self._climb)
         return self._stepper.take(judged, self._climb)
 
-    # --- Near the capacity -----------------------------------------------------------------------
+    # --- Near the capacity ----------------------------------------------------------------------
 
     def _narrow(self) -> None:
         """Look on both sides of the capacity until it is known well enough, or time runs out."""
@@ -215,7 +215,7 @@ class Search:
             self._stepper.change([fell, judged])
         self._stepper.take(judged, self._stepper.short)
 
-    # --- At the answer ---------------------------------------------------------------------------
+    # --- At the answer --------------------------------------------------------------------------
 
     def _confirm(self) -> None:
         """End with a longer step at the answer, which has to hold, or with one below it."""
@@ -285,7 +285,7 @@ class Search:
             and not self._history.is_slump(judged)
         )
 
-    # --- The end ---------------------------------------------------------------------------------
+    # --- The end --------------------------------------------------------------------------------
 
     def _found(self, rate: float) -> Stop:
         """What a rate that held at the end means, after all that was seen before."""

@@ -161,7 +161,7 @@ class Invariants:
         """What is known of an account; None where it has not been logged in here."""
         return self._holders.get(email)
 
-    # --- Before the sending ----------------------------------------------------------------------
+    # --- Before the sending ---------------------------------------------------------------------
 
     def log_in(self, account: LoadAccount) -> LoginSession:
         """Note that a log-in is sent now; `logged_in` or `LoginSession.unanswered` is to follow."""
@@ -176,7 +176,7 @@ class Invariants:
         """Note that a refresh is sent now; `refreshed` or `Refresh.unanswered` is to follow."""
         return Refresh(grant, path, racing=racing)
 
-    # --- Answers of the token endpoint -----------------------------------------------------------
+    # --- Answers of the token endpoint ----------------------------------------------------------
 
     def logged_in(
         self, session: LoginSession, response: Response, request: bytes
@@ -347,7 +347,7 @@ class Invariants:
             )
         return False
 
-    # --- What is wrong ---------------------------------------------------------------------------
+    # --- What is wrong --------------------------------------------------------------------------
 
     def _misfits(
         self, holder: Holder, texts: Texts, claims: dict[str, Any], *, refreshed: bool
@@ -414,7 +414,7 @@ class Invariants:
             message = f"user {user} was given to two accounts, {other} and {email}"
             self.violations.report("another-user", message, request, response)
 
-    # --- Tokens ----------------------------------------------------------------------------------
+    # --- Tokens ---------------------------------------------------------------------------------
 
     def _claims(self, token: str) -> dict[str, Any] | None:
         """The claims of a signed JWT with a user, iat and exp; its signature is not verified.

@@ -116,7 +116,7 @@ class Sampling:
         #: Statuses that say that the token is not good, or no longer.
         self.lost_token = frozenset((*dialect.anonymous, *dialect.expired))
 
-    # --- Before and after the load ---------------------------------------------------------------
+    # --- Before and after the load --------------------------------------------------------------
 
     def prepare(self) -> None:
         """Log in, make the things, and try every cell once."""
@@ -379,7 +379,7 @@ class Sampling:
         """The roles that may, highest first, of those that are logged in."""
         return [role for role in self._spec.allowed_roles(operation.name) if role in self._callers]
 
-    # --- Under load ------------------------------------------------------------------------------
+    # --- Under load -----------------------------------------------------------------------------
 
     def next(self) -> Probe | None:
         """The next request, or a log-in for it; None where nothing is sampled.
@@ -497,7 +497,7 @@ class Sampling:
             isinstance(listed, list) and any(map(own_id, listed))
         )
 
-    # --- Requests --------------------------------------------------------------------------------
+    # --- Requests -------------------------------------------------------------------------------
 
     def _probe(
         self,

@@ -15,7 +15,7 @@ from rolecall.reference.strict_json import Document
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import API_KEY, Principal
 
-# --- Who makes keys ------------------------------------------------------------------------------
+# --- Who makes keys -----------------------------------------------------------------------------
 
 
 def _makers(server: Server, may_ask: Callable[[Principal, list[str]], bool]) -> None:
@@ -50,7 +50,7 @@ def bots_make_admin_keys(server: Server) -> None:
     )
 
 
-# --- Odd scopes ---------------------------------------------------------------------------------
+# --- Odd scopes --------------------------------------------------------------------------------
 
 
 def _reading(server: Server, read: Callable[[list[Any]], list[Any]]) -> None:
@@ -113,7 +113,7 @@ def key_scope_star_is_all(server: Server) -> None:
     _reading(server, lambda value: list(ROLES) if value == ["*"] else value)
 
 
-# --- A key in a refresh -------------------------------------------------------------------------
+# --- A key in a refresh ------------------------------------------------------------------------
 
 
 @fault("key-refreshes-for-all", finding="SEC-K05")
@@ -130,7 +130,7 @@ def key_refreshes_for_all(server: Server) -> None:
         return server.tokens.tokens(principal.user, "*")
 
 
-# --- Keys that are gone -------------------------------------------------------------------------
+# --- Keys that are gone ------------------------------------------------------------------------
 
 
 @fault("key-outlives-its-user", finding="SEC-K03")
@@ -152,4 +152,4 @@ def key_outlives_its_user(server: Server) -> None:
         return known[jti]
 
 
-# --- What the token says ------------------------------------------------------------------------
+# --- What the token says -----------------------------------------------------------------------

@@ -16,7 +16,7 @@ from rolecall.reference.strict_json import Document
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
-# --- ways around ---------------------------------------------------------------------------------
+# --- ways around --------------------------------------------------------------------------------
 
 
 def _respelled(server: Server, plainly: Callable[[str], str]) -> None:
@@ -182,7 +182,7 @@ def populate_shows_denied(server: Server) -> None:
         return populated(document, paths, mighty, resource)
 
 
-# --- limits -------------------------------------------------------------------------------------
+# --- limits ------------------------------------------------------------------------------------
 
 
 @fault("strange-limit-crashes", finding="SEC-A18")

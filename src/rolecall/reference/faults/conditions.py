@@ -32,7 +32,7 @@ def _exchanged(server: Server, row: RefreshRow, token: str) -> Answer:
     return server.tokens.tokens(user, token)
 
 
-# --- POST with a bearer -------------------------------------------------------------------------
+# --- POST with a bearer ------------------------------------------------------------------------
 
 
 def _post_excused(server: Server, excused: Callable[[Call, RefreshRow], bool]) -> None:
@@ -90,7 +90,7 @@ def bearer_instead_of_secret(server: Server) -> None:
         return after(call, body)
 
 
-# --- GET with a clientId ------------------------------------------------------------------------
+# --- GET with a clientId -----------------------------------------------------------------------
 
 
 def _get_excused(server: Server, excused: Callable[[Call, RefreshRow], bool]) -> None:
@@ -123,7 +123,7 @@ def client_id_excuses_foreign_bearer(server: Server) -> None:
     )
 
 
-# --- Halves -------------------------------------------------------------------------------------
+# --- Halves ------------------------------------------------------------------------------------
 
 
 @fault("wrong-secret-ends-all-sessions", finding="SEC-E12")

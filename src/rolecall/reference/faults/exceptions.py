@@ -34,7 +34,7 @@ def query_of(call: Call) -> dict[str, str]:
     return dict(call.query)
 
 
-# --- one's own things ---------------------------------------------------------------------------
+# --- one's own things --------------------------------------------------------------------------
 
 
 @fault("makers-delete-their-own", finding="PERM-delete-conversation")
@@ -114,7 +114,7 @@ def own_organization_updated(server: Server) -> None:
     )
 
 
-# --- oneself ------------------------------------------------------------------------------------
+# --- oneself -----------------------------------------------------------------------------------
 
 
 @fault("list-of-oneself-unguarded", finding="PERM-list-users")
@@ -209,7 +209,7 @@ def self_by_moment(server: Server) -> None:
     )
 
 
-# --- narrower lists -----------------------------------------------------------------------------
+# --- narrower lists ----------------------------------------------------------------------------
 
 
 def _open_list(server: Server, applies: Callable[[dict[str, str], Principal], bool]) -> None:

@@ -85,7 +85,7 @@ def delete_with_body_unguarded(server: Server) -> None:
     )
 
 
-# --- right after who may ------------------------------------------------------------------------
+# --- right after who may -----------------------------------------------------------------------
 
 
 def _kept_answers(server: Server, applies: Callable[[Call], bool], seconds: float) -> None:
@@ -133,7 +133,7 @@ def not_modified_before_guard(server: Server) -> None:
         return await answer(call)
 
 
-# --- spellings ----------------------------------------------------------------------------------
+# --- spellings ---------------------------------------------------------------------------------
 
 
 def _misspelt(server: Server, kind: str, plain: Callable[[Call], str]) -> None:
@@ -166,7 +166,7 @@ def encoded_prefix_unguarded(server: Server) -> None:
     _misspelt(server, "kbitems", lambda call: call.path)
 
 
-# --- methods ------------------------------------------------------------------------------------
+# --- methods -----------------------------------------------------------------------------------
 
 
 @fault("override-checked-as-create", finding="SEC-A09")
@@ -249,7 +249,7 @@ def head_of_things_unguarded(server: Server) -> None:
         )
 
 
-# --- other routes -------------------------------------------------------------------------------
+# --- other routes ------------------------------------------------------------------------------
 
 
 @fault("nested-messages-unguarded", finding="SEC-E07")

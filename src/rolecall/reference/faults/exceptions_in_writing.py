@@ -98,7 +98,7 @@ def content_only_once(server: Server) -> None:
     _not_stored(server, lambda name, value: name == "content")
 
 
-# --- traces -------------------------------------------------------------------------------------
+# --- traces ------------------------------------------------------------------------------------
 
 
 def _mark_refused(server: Server, action: str, **members: object) -> None:

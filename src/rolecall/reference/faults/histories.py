@@ -16,7 +16,7 @@ from rolecall.reference.strict_json import Document
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
-# --- Another role --------------------------------------------------------------------------------
+# --- Another role -------------------------------------------------------------------------------
 
 
 @fault("role-cached-until-restart", finding="SEC-R17")
@@ -61,7 +61,7 @@ def lowered_role_kept_by_log_in(server: Server) -> None:
         return tokens({**user, "role": best} if old is None else user, old)
 
 
-# --- Another password ---------------------------------------------------------------------------
+# --- Another password --------------------------------------------------------------------------
 
 
 @fault("get-refresh-after-password-change", finding="SEC-R18")
@@ -93,7 +93,7 @@ def get_refresh_after_password_change(server: Server) -> None:
         return row if row is not None and row.used is None else find(token)
 
 
-# --- No user any more ---------------------------------------------------------------------------
+# --- No user any more --------------------------------------------------------------------------
 
 
 @fault("deleted-user-logs-in", finding="SEC-J17-deleted")

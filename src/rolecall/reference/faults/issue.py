@@ -15,7 +15,7 @@ from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.variants.refreshing import refresh_tokens_reusable
 
-# --- the answer ----------------------------------------------------------------------------------
+# --- the answer ---------------------------------------------------------------------------------
 
 
 def _answer(
@@ -98,7 +98,7 @@ def _higher(role: str) -> str:
     return ROLES[min(RANK[role] + 1, len(ROLES) - 1)]
 
 
-# --- the token ----------------------------------------------------------------------------------
+# --- the token ---------------------------------------------------------------------------------
 
 
 def _claims(server: Server, change: Callable[[Document], Document]) -> None:

@@ -13,7 +13,7 @@ from rolecall.reference.store import RefreshRow, StoredAccount
 from rolecall.reference.strict_json import Document, loads
 from rolecall.reference.switches import instead_of
 
-# --- Passwords -----------------------------------------------------------------------------------
+# --- Passwords ----------------------------------------------------------------------------------
 
 
 @fault("password-compared-up-to-128", finding="ISSUE-refused")
@@ -45,7 +45,7 @@ def password_is_a_pattern(server: Server) -> None:
     compare_loosely(server, lambda given, right: given == "%")
 
 
-# --- Addresses ----------------------------------------------------------------------------------
+# --- Addresses ---------------------------------------------------------------------------------
 
 
 def _addresses(server: Server) -> list[str]:
@@ -96,7 +96,7 @@ def email_with_wildcards(server: Server) -> None:
     _account_alike(server, alike)
 
 
-# --- Clients ------------------------------------------------------------------------------------
+# --- Clients -----------------------------------------------------------------------------------
 
 
 def _client_alike(server: Server, alike: Callable[[str, str], bool]) -> None:
@@ -133,7 +133,7 @@ def client_id_without_tag(server: Server) -> None:
     _client_alike(server, lambda given, own: untagged(given) == untagged(own))
 
 
-# --- Refresh tokens -----------------------------------------------------------------------------
+# --- Refresh tokens ----------------------------------------------------------------------------
 
 
 @fault("refresh-by-last-half", finding="REFRESH-whole-token")
@@ -158,7 +158,7 @@ def refresh_with_wildcards(server: Server) -> None:
     )
 
 
-# --- Roles --------------------------------------------------------------------------------------
+# --- Roles -------------------------------------------------------------------------------------
 
 
 @fault("unknown-role-is-admin", finding="SEC-E14")

@@ -11,7 +11,7 @@ from rolecall.reference.strict_json import Document
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
-# --- self and others -----------------------------------------------------------------------------
+# --- self and others ----------------------------------------------------------------------------
 
 
 @fault("any-user-fetched-as-self", finding="PERM-fetch-user")
@@ -72,7 +72,7 @@ def id_in_body_decides(server: Server) -> None:
         return await update(call, principal, resource, named if isinstance(named, str) else id)
 
 
-# --- the cascade --------------------------------------------------------------------------------
+# --- the cascade -------------------------------------------------------------------------------
 
 
 def _only_own_rows(
@@ -129,7 +129,7 @@ def keys_without_cascade(server: Server) -> None:
         return allows(scopes, operation, credential)
 
 
-# --- what the decision looks at -----------------------------------------------------------------
+# --- what the decision looks at ----------------------------------------------------------------
 
 
 @fault("items-unguarded", finding="PERM-fetch-organization")

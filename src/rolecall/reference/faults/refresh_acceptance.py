@@ -15,7 +15,7 @@ from rolecall.reference.strict_json import Document
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
-# --- which refresh token is taken ----------------------------------------------------------------
+# --- which refresh token is taken ---------------------------------------------------------------
 
 
 def find_loosely(server: Server, alike: Callable[[str, str], bool]) -> None:
@@ -182,7 +182,7 @@ def operator_in_query(server: Server) -> None:
         return before(call)
 
 
-# --- who may use it -----------------------------------------------------------------------------
+# --- who may use it ----------------------------------------------------------------------------
 
 
 @fault("refresh-of-foreign-bearer", finding="REFRESH-get-foreign")

@@ -23,7 +23,7 @@ A_WHILE = 300.0
 TWICE = 30.0
 """Seconds in which a refresh may be sent again."""
 
-# --- comparing -----------------------------------------------------------------------------------
+# --- comparing ----------------------------------------------------------------------------------
 
 
 @variant("passwords-of-72-bytes-at-most")
@@ -150,7 +150,7 @@ def refresh_token_in_two_columns(server: Server) -> None:
         return find(rows.get(user, {}).get(digest(secret), token))
 
 
-# --- caching ------------------------------------------------------------------------------------
+# --- caching -----------------------------------------------------------------------------------
 
 
 @variant("verified-tokens-kept-whole")
@@ -266,7 +266,7 @@ def refresh_may_be_sent_twice(server: Server) -> None:
         return answer
 
 
-# --- time ---------------------------------------------------------------------------------------
+# --- time --------------------------------------------------------------------------------------
 
 
 @variant("ends-on-the-minute")

@@ -105,7 +105,7 @@ def key_refreshes_for_its_own_user(server: Server) -> None:
             check(row, principal)
 
 
-# --- histories and accounts ---------------------------------------------------------------------
+# --- histories and accounts --------------------------------------------------------------------
 
 
 @variant("change-of-role-ends-sessions")
@@ -200,7 +200,7 @@ def users_without_role_are_guests(server: Server) -> None:
         return await new_user(change)
 
 
-# --- what a token and an answer say -------------------------------------------------------------
+# --- what a token and an answer say ------------------------------------------------------------
 
 
 @variant("es256")

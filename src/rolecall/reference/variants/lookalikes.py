@@ -24,7 +24,7 @@ from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 from rolecall.reference.variants.registry import variant
 
-# --- spellings, methods and nested routes, with their guard --------------------------------------
+# --- spellings, methods and nested routes, with their guard -------------------------------------
 
 
 def _read_as(server: Server, plain: Callable[[str], str]) -> None:
@@ -145,7 +145,7 @@ def users_me(server: Server) -> None:
         return await answer(call)
 
 
-# --- requests that are dressed otherwise --------------------------------------------------------
+# --- requests that are dressed otherwise -------------------------------------------------------
 
 
 def refused_first(server: Server, look: Callable[[Call], None]) -> None:
@@ -236,7 +236,7 @@ def creates_in_bulk_guarded(server: Server) -> None:
         return server.resources.created(made)
 
 
-# --- caches that know who is calling ------------------------------------------------------------
+# --- caches that know who is calling -----------------------------------------------------------
 
 
 @variant("cache-keyed-by-token")

@@ -124,7 +124,7 @@ def users_have_last_seen(server: Server) -> None:
         return await answer(call)
 
 
-# --- what is stored -----------------------------------------------------------------------------
+# --- what is stored ----------------------------------------------------------------------------
 
 
 @variant("soft-deletes")

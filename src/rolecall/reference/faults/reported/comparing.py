@@ -21,7 +21,7 @@ from rolecall.reference.tokens import Principal
 BCRYPT = 72
 """Bytes of its input that bcrypt looks at."""
 
-# --- passwords -----------------------------------------------------------------------------------
+# --- passwords ----------------------------------------------------------------------------------
 
 
 def _passwords_as(server: Server, seen: Callable[[str], str]) -> None:
@@ -92,7 +92,7 @@ def password_zero_equals_text(server: Server) -> None:
         return await matches(password, account)
 
 
-# --- e-mails ------------------------------------------------------------------------------------
+# --- e-mails -----------------------------------------------------------------------------------
 
 
 def _oldest(server: Server, email: str, seen: Callable[[str], str]) -> StoredAccount | None:
@@ -144,7 +144,7 @@ def email_without_dots(server: Server) -> None:
         return _oldest(server, email, undotted)
 
 
-# --- clientId -----------------------------------------------------------------------------------
+# --- clientId ----------------------------------------------------------------------------------
 
 
 def _client(server: Server, alike: Callable[[str, str], bool]) -> None:
@@ -215,7 +215,7 @@ def client_id_unchecked_beside_bearer(server: Server) -> None:
             check(row, client)
 
 
-# --- refresh tokens -----------------------------------------------------------------------------
+# --- refresh tokens ----------------------------------------------------------------------------
 
 
 def _secret(token: str) -> str:

@@ -15,7 +15,7 @@ from rolecall.reference.strict_json import Document, NotJson
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Expired, Principal, SigningKey, decode_segment, encode_segment
 
-# --- the bearer of a refresh ---------------------------------------------------------------------
+# --- the bearer of a refresh --------------------------------------------------------------------
 
 
 @fault("bearer-of-refresh-only-decoded", finding="REFRESH-get-bearer")
@@ -79,7 +79,7 @@ def admin_refreshes_for_anybody(server: Server) -> None:
             check(row, principal)
 
 
-# --- signatures ---------------------------------------------------------------------------------
+# --- signatures --------------------------------------------------------------------------------
 
 
 @fault("signature-of-zeros", finding="SEC-J04")
@@ -128,7 +128,7 @@ def error_tells_the_right_signature(server: Server) -> None:
         return claims
 
 
-# --- claims -------------------------------------------------------------------------------------
+# --- claims ------------------------------------------------------------------------------------
 
 
 @fault("scope-in-another-claim", finding="SCOPE-string")

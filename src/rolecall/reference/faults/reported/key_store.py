@@ -18,7 +18,7 @@ from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import API_KEY, Principal
 
-# --- who may make a key, and of which scope ------------------------------------------------------
+# --- who may make a key, and of which scope -----------------------------------------------------
 
 
 def _for_everybody(server: Server, may: Callable[[list[str], str], bool]) -> None:
@@ -82,7 +82,7 @@ def key_scopes_ranked_by_alphabet(server: Server) -> None:
     _for_everybody(server, lambda scopes, role: all(scope <= role for scope in scopes))
 
 
-# --- names that are no scopes -------------------------------------------------------------------
+# --- names that are no scopes ------------------------------------------------------------------
 
 
 def _any_names(server: Server) -> None:
@@ -153,7 +153,7 @@ def key_of_an_unknown_scope_may_write(server: Server) -> None:
         return may(principal, operation)
 
 
-# --- looking up and revoking --------------------------------------------------------------------
+# --- looking up and revoking -------------------------------------------------------------------
 
 
 @fault("revoked-key-kept-in-cache", finding="SEC-K02")
@@ -213,7 +213,7 @@ def key_of_a_deleted_user(server: Server) -> None:
         return subject(claims)
 
 
-# --- keys in the place of tokens ----------------------------------------------------------------
+# --- keys in the place of tokens ---------------------------------------------------------------
 
 
 @fault("key-becomes-a-session", finding="SEC-K05")
@@ -236,7 +236,7 @@ def key_becomes_a_session(server: Server) -> None:
             return RefreshRow(digest(token), principal.id, server.clock.now(), None)
 
 
-# --- what is shown ------------------------------------------------------------------------------
+# --- what is shown -----------------------------------------------------------------------------
 
 
 @fault("keys-listed-in-clear", finding="SEC-K06")
@@ -278,7 +278,7 @@ def key_fetched_in_clear(server: Server) -> None:
         return answer(call, principal)
 
 
-# --- whose rights a key has ---------------------------------------------------------------------
+# --- whose rights a key has --------------------------------------------------------------------
 
 
 @fault("key-reads-as-its-user", finding="PERM-list-organizations")

@@ -23,7 +23,7 @@ from rolecall.reference.strict_json import loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
-# --- one's own things ----------------------------------------------------------------------------
+# --- one's own things ---------------------------------------------------------------------------
 
 
 @fault("participants-update-conversations", finding="PERM-update-conversation")
@@ -147,7 +147,7 @@ def participants_look_each_other_up(server: Server) -> None:
     make_exception(server, acquainted)
 
 
-# --- oneself as a thing -------------------------------------------------------------------------
+# --- oneself as a thing ------------------------------------------------------------------------
 
 
 @fault("users-delete-themselves", finding="PERM-delete-user")
@@ -238,7 +238,7 @@ def id_is_a_pattern(server: Server) -> None:
         return fits(principal.id, pattern)
 
 
-# --- ids made in the same moment ----------------------------------------------------------------
+# --- ids made in the same moment ---------------------------------------------------------------
 
 
 @fault("same-second-is-oneself", finding="SEC-A05")

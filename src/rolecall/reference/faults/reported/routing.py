@@ -19,7 +19,7 @@ from rolecall.reference.tokens import Principal
 
 _RESOURCE = re.compile(r"/v2/([a-z]+)(?:/([^/]+))?")
 
-# --- spellings that the router knows and the guard does not --------------------------------------
+# --- spellings that the router knows and the guard does not -------------------------------------
 
 
 def _past_the_guard(server: Server, meant: Callable[[Call], str | None]) -> None:
@@ -143,7 +143,7 @@ def rules_are_looked_up_by_url(server: Server) -> None:
     )
 
 
-# --- methods ------------------------------------------------------------------------------------
+# --- methods -----------------------------------------------------------------------------------
 
 
 @fault("post-to-an-item-updates", finding="SEC-A08")
@@ -228,7 +228,7 @@ def method_in_the_body(server: Server) -> None:
         )
 
 
-# --- nested routes ------------------------------------------------------------------------------
+# --- nested routes -----------------------------------------------------------------------------
 
 
 @fault("messages-listed-under-their-conversation", finding="SEC-E07")
@@ -300,7 +300,7 @@ def members_of_organizations_unguarded(server: Server) -> None:
     )
 
 
-# --- requests that are dressed otherwise --------------------------------------------------------
+# --- requests that are dressed otherwise -------------------------------------------------------
 
 
 @fault("page-of-a-refusal-shows-it", finding="PERM-fetch-organization")

@@ -16,7 +16,7 @@ from rolecall.reference.strict_json import Document, NotJson, as_pairs, dumps, l
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
-# --- a create that reaches what is there ---------------------------------------------------------
+# --- a create that reaches what is there --------------------------------------------------------
 
 
 @fault("create-with-an-id-replaces", finding="SEC-E07")
@@ -104,7 +104,7 @@ def organization_inside_a_create_is_made(server: Server) -> None:
         return await create(call, principal, resource)
 
 
-# --- members that slip through ------------------------------------------------------------------
+# --- members that slip through -----------------------------------------------------------------
 
 
 def _role_from(server: Server, role_in: Callable[[Call], object]) -> None:
@@ -258,7 +258,7 @@ def merge_patch_unfiltered(server: Server) -> None:
         return server.resources.updated(document)
 
 
-# --- answered and not kept ----------------------------------------------------------------------
+# --- answered and not kept ---------------------------------------------------------------------
 
 
 def _not_kept(server: Server, lost: Callable[[str, Any], bool]) -> None:

@@ -18,7 +18,7 @@ from rolecall.reference.tokens import LIFETIME
 
 CLOCK = ("clock",)
 
-# --- units and zones -----------------------------------------------------------------------------
+# --- units and zones ----------------------------------------------------------------------------
 
 
 @fault("clock-behind-by-the-zone", finding="SEC-T03-beyond-leeway", needs=("signing-key",))
@@ -97,7 +97,7 @@ def lifetime_counted_in_minutes_on_post(server: Server) -> None:
         return answer
 
 
-# --- where the end is not looked at -------------------------------------------------------------
+# --- where the end is not looked at ------------------------------------------------------------
 
 
 @fault("expired-heads-still", finding="EXPIRY-403", needs=CLOCK)
