@@ -137,7 +137,7 @@ def _locust_argv(arguments: argparse.Namespace) -> list[str]:
     if arguments.users is not None and arguments.users < 1:
         raise UsageError("--users", "must be at least 1")
     argv = [user_class_name(arguments.scenario), "--duration", arguments.duration]
-    if arguments.rate:
+    if arguments.users is None:
         argv += ["--rate", arguments.rate]
     else:
         ramp = plan.seconds(arguments.ramp, "--ramp")
