@@ -47,7 +47,7 @@ TRICKS: dict[str, Callable[[str, str], str]] = {
 }
 
 
-async def knock(world: World, path: str, attack: str, **headers: str) -> Exchange:
+async def ask_for(world: World, path: str, attack: str, **headers: str) -> Exchange:
     """GET a path as the lowest role, exactly as it is written."""
     caller = await world.user(_LOWEST)
     if "/." not in path:
@@ -94,7 +94,7 @@ async def test_no_spelling_of_a_path_leads_around(
     """A path spelled in another way shows nothing to those to whom it shows nothing in its own."""
     path, hidden = await denied_read(world, operation, judge)
 
-    answer = await knock(world, spelled(path, trick), "SEC-A11")
+    answer = await ask_for(world, spelled(path, trick), "SEC-A11")
 
     async with unless_open(world, judge, operation, await world.user(_LOWEST)):
         expect_hidden(answer, *hidden)
@@ -117,7 +117,7 @@ async def test_every_kind_of_thing_is_guarded_in_any_spelling(
     tricks = USUAL_TRICKS if is_list or world.intrusive else [in_turn(USUAL_TRICKS, operation)]
 
     for trick in tricks:
-        answer = await knock(
+        answer = await ask_for(
             world, (spelled if is_list else spelled_by_kind)(path, trick), "SEC-A11"
         )
 
@@ -183,7 +183,7 @@ async def test_no_other_version_is_weaker(
             f"there is no version in the path of {operation}, {urlsplit(path).path}"
         )
 
-    answer = await knock(world, re.sub(r"^/v\d+", VERSIONS[version], path), "SEC-A16")
+    answer = await ask_for(world, re.sub(r"^/v\d+", VERSIONS[version], path), "SEC-A16")
 
     async with unless_open(world, judge, operation, await world.user(_LOWEST)):
         expect_hidden(answer, *hidden)
@@ -195,7 +195,7 @@ async def test_no_other_host_is_weaker(name: str, world: World, judge: Judge) ->
     """Under another host name nothing is shown to those to whom it is denied."""
     path, hidden = await denied_read(world, "list-users", judge)
 
-    answer = await knock(world, path, "SEC-A16", host=name)
+    answer = await ask_for(world, path, "SEC-A16", host=name)
 
     async with unless_open(world, judge, "list-users", await world.user(_LOWEST)):
         expect_hidden(answer, *hidden)

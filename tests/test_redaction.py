@@ -86,7 +86,7 @@ class TestDrawn:
             }
             seen = [exchange(sent=json.dumps(login).encode(), got=json.dumps(answer).encode())]
             half = len(refresh_token) // 2
-            for made_up in (
+            for unissued in (
                 user,
                 f"{user}.",
                 user[:-1],
@@ -94,8 +94,8 @@ class TestDrawn:
                 refresh_token[:half],
                 refresh_token[:-1],
             ):
-                sent = json.dumps({"refreshToken": made_up, "clientId": email})
-                url = f"http://t/v2/auth/token?refreshToken={quote(made_up)}"
+                sent = json.dumps({"refreshToken": unissued, "clientId": email})
+                url = f"http://t/v2/auth/token?refreshToken={quote(unissued)}"
                 bearer = {"authorization": f"Bearer {token}"}
                 seen.append(
                     exchange(

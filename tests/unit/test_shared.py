@@ -175,10 +175,10 @@ def same_name(result: str) -> Any:
     """A shared set-up of a module of its own, that has the name of another's."""
 
     @shared_setup
-    async def foreigner(owner: Setup) -> str:
+    async def neighbour(owner: Setup) -> str:
         return result
 
-    return foreigner
+    return neighbour
 
 
 def test_functions_of_one_name_are_not_one() -> None:

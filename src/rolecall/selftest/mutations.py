@@ -477,7 +477,7 @@ def _attacks() -> Iterable[Mutation]:
         (OPEN_ANYWAY,),
     )
     yield Mutation(
-        "judge_shut-dropped",
+        "check_rejected-dropped",
         "A forged token may open any door.",
         member(Attacker, "check_rejected", nothing),
         (Sight("accepts-alg-none", "SEC-J01"),),
