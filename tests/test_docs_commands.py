@@ -120,7 +120,8 @@ def check_options(text: str, given: tuple[str, ...]) -> None:
 def check_python(*given: str) -> None:
     """A module is run by name, or a file that is there."""
     if given[0] == "-m":
-        assert given[1] in {"pip", "build", "pytest", "venv", "rolecall", "http.server"}, given[1]
+        known = {"pip", "build", "pytest", "venv", "rolecall", "http.server", "tests.mutants"}
+        assert given[1] in known, given[1]
     else:
         assert (ROOT / given[0]).exists(), f"no such file: {given[0]}"
 
