@@ -14,7 +14,7 @@ setup: $(VENV)/.tested
 
 # Whole files side by side: what a file's tests share is made once.
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --durations 20
 
 # The modules that decide, in memory: what their tests leave out is told by line.
 DECIDING := $(addprefix src/rolecall/,harness/results.py harness/scheduler.py harness/cleanup.py toolkit/judge.py \
@@ -32,8 +32,8 @@ unit: $(VENV)/.tested
 LOAD := tests/commands/test_load.py tests/load tests/loadgen
 
 long: $(VENV)/.tested
-	$(BIN)/python -m pytest -m long -n auto --maxprocesses 4 --dist loadfile $(LOAD:%=--ignore=%)
-	$(BIN)/python -m pytest -m long $(LOAD)
+	$(BIN)/python -m pytest -m long -n auto --maxprocesses 4 --dist loadfile --durations 20 $(LOAD:%=--ignore=%)
+	$(BIN)/python -m pytest -m long --durations 20 $(LOAD)
 
 nightly: $(VENV)/.tested
 	$(BIN)/python -m pytest -m nightly

@@ -246,7 +246,7 @@ class TestOutput:
             pytest.skip(f"this machine was too busy: {missing}")
         assert [] == missing, printed
 
-    @pytest.mark.long
+    @pytest.mark.nightly
     def test_of_what_others_could_not_do(self, tmp_path: Path) -> None:
         """The commands of the page, run in order in one folder, print what it shows."""
         too_busy = []
