@@ -435,7 +435,12 @@ class Peer:
         for _ in range(10):
             if answer is None:
                 self.say(
-                    "rolecall.prepare", scenario="", clients=1, index=0, workers=1, options=options
+                    "rolecall.prepare",
+                    scenario="issuance",
+                    clients=0,
+                    index=0,
+                    workers=1,
+                    options=options,
                 )
                 answer = self.hear("rolecall.ready", 3)
         assert answer is not None

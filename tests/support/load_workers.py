@@ -43,7 +43,7 @@ class Led:
         self._workers = workers
         self._shared = options
 
-    def prepare(self, scenario: str = "", clients: int = 0) -> None:
+    def prepare(self, scenario: str = "issuance", clients: int = 0) -> None:
         """Get ready, for an open loop where there are clients."""
         job = {
             "scenario": scenario,

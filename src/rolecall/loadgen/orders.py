@@ -38,7 +38,7 @@ def taken(own: argparse.Namespace, job: Mapping[str, Any]) -> argparse.Namespace
     """
     for name in ("index", "workers", "clients"):
         _number(name, job.get(name), int)
-    if job["index"] >= job["workers"] or job.get("scenario") not in ("", *NAMES):
+    if job["index"] >= job["workers"] or job.get("scenario") not in NAMES:
         raise UsageError(_MASTER, "its job cannot be read", _SAME_VERSION)
     said = job.get("options")
     if not isinstance(said, Mapping):
