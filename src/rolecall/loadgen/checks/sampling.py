@@ -61,6 +61,8 @@ _PATIENCE = 5.0
 _LONGEST = 30.0
 _PASSED_OVER = 16  # cells whose roles are being logged in anew
 _TRIES = 3  # of what may be repeated, before and after the load
+#: Seconds: of a token that lives shorter, a new one is needed to see whether the key fits.
+_SHORT = 60
 
 Exchange = Callable[[bytes], Response | None]
 
@@ -250,6 +252,9 @@ class Sampling:
 
     def _try_expired(self) -> None:
         """Ask with expired tokens what their roles may read, and keep what is refused as such."""
+        for caller in list(self._callers.values()):
+            if caller.grant.lifetime < _SHORT:  # what is made of it with the key lives even shorter
+                self._renew(caller.account)
         grants = {role: self._caller(role).grant for role in self._callers}
         refused = []
         for way, role in self._tokens.ways(grants, self._lets_in):
