@@ -45,7 +45,9 @@ def test_runs_know_nothing_of_each_other(
     target = target_file(reference, tmp_path)
 
     for number, requirement in enumerate(("ISSUE-status", "PERM-list-users")):
-        came = prepared.run(Order(target, tmp_path / f"{number}", only=requirement), 60)
+        came = prepared.run(
+            Order(target, tmp_path / f"{number}", only=frozenset({requirement})), 60
+        )
 
         assert came.document is not None, came.crash
         assert [entry["id"] for entry in came.document["requirements"] if entry["tests"]] == [
@@ -60,7 +62,7 @@ def test_runs_know_nothing_of_each_other(
 def test_what_a_test_lacked(prepared: Prepared, reference: Reference, tmp_path: Path) -> None:
     """A test that was not tested says which capability the target lacks."""
     came = prepared.run(
-        Order(target_file(reference, tmp_path), tmp_path / "out", only="SEC-A04"), 60
+        Order(target_file(reference, tmp_path), tmp_path / "out", only=frozenset({"SEC-A04"})), 60
     )
 
     assert came.document is not None, came.crash
@@ -81,13 +83,16 @@ def test_a_run_that_does_not_end(prepared: Prepared, reference: Reference, tmp_p
     with Miniature(silent) as server, pytest.raises(RolecallError, match=r"no result within 0.3 s"):
         prepared.run(
             Order(
-                target_file(reference, tmp_path, server.url), tmp_path / "out", only="ISSUE-status"
+                target_file(reference, tmp_path, server.url),
+                tmp_path / "out",
+                only=frozenset({"ISSUE-status"}),
             ),
             0.3,
         )
 
     came = prepared.run(
-        Order(target_file(reference, tmp_path), tmp_path / "out", only="ISSUE-status"), 60
+        Order(target_file(reference, tmp_path), tmp_path / "out", only=frozenset({"ISSUE-status"})),
+        60,
     )
 
     assert came.document is not None, came.crash

@@ -23,23 +23,19 @@ from rolecall.errors import RolecallError
 from rolecall.harness.collection import RUN, requirement_of
 from rolecall.harness.entry import run_suite
 from rolecall.harness.progress import Progress
-from rolecall.harness.results import order_of
-from rolecall.spec.loading import load_specification
 
 
 @dataclass(frozen=True)
 class Order:
     """One run: the target file, the folder for the run's files, and whether what is opt-in is run.
 
-    ``only`` is a requirement: its tests and no others are run. ``through`` is one as well: its
-    tests are run, and those of all whose findings are named before its own.
+    ``only`` are requirements: their tests and no others are run; of none, all.
     """
 
     target: Path
     out: Path
     intrusive: bool = False
-    only: str = ""
-    through: str = ""
+    only: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -135,11 +131,7 @@ class _Orders:
             run.options, target=order.target, out=order.out, intrusive=order.intrusive
         )
         if order.only:
-            session.items = [item for item in session.items if requirement_of(item) == order.only]
-        if order.through:
-            named = order_of(load_specification().requirements)
-            before = set(named[: named.index(order.through) + 1])
-            session.items = [item for item in session.items if requirement_of(item) in before]
+            session.items = [item for item in session.items if requirement_of(item) in order.only]
         return (yield)
 
     def _next(self) -> Order:

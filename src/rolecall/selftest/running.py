@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -32,11 +32,11 @@ from typing import Any
 
 from rolecall.embedded import CHEAP
 from rolecall.errors import RolecallError
+from rolecall.harness.results import order_of
 from rolecall.selftest.cases import Case
 from rolecall.selftest.prepared import Order, Prepared, Said
 from rolecall.selftest.trials import INTRUSIVE, Result, Trial
 from rolecall.spec.loading import load_specification
-from rolecall.spec.model import Requirement
 
 #: What a case's processes import; the fork server imports it once for all of them.
 _PRELOAD = [
@@ -68,23 +68,18 @@ def run_all(
         whole: run all of the suite against each fault, also where it is found sooner.
     """
     requirements = load_specification().requirements
+    named = order_of(requirements)
+
+    def first(case: Case) -> frozenset[str]:
+        """The fault's requirement and all whose findings are named before it; those of hardening
+        are named after all others.
+        """
+        if whole or case.kind != "fault" or case.load or not requirements[case.planted].decides:
+            return frozenset()
+        return frozenset(named[: named.index(case.planted) + 1])
+
     return run_trials(
-        [
-            Trial(case, options_of(case), through="" if whole else _through(case, requirements))
-            for case in chosen
-        ],
-        on_result,
-    )
-
-
-def _through(case: Case, requirements: Mapping[str, Requirement]) -> str:
-    """The requirement with which the suite may end where it finds a fault; of hardening a finding
-    is named after all others.
-    """
-    return (
-        case.planted
-        if case.kind == "fault" and not case.load and requirements[case.planted].decides
-        else ""
+        [Trial(case, options_of(case), first=first(case)) for case in chosen], on_result
     )
 
 
@@ -155,7 +150,7 @@ def _run(runs: _Runs, trial: Trial, place: Path) -> Result:
     else:
         tries = [
             partial(_run_suite, runs, attempt, place)
-            for attempt in dict.fromkeys((trial, replace(trial, through="")))
+            for attempt in dict.fromkeys((trial, replace(trial, first=frozenset())))
         ]
     for run in tries:
         result = run()
@@ -214,9 +209,8 @@ class _Runs:
             and not trial.mutation
             and set(trial.options) <= {INTRUSIVE}
         ):
-            return self._run_prepared(
-                Order(target, out, INTRUSIVE in trial.options, trial.only, trial.through)
-            )
+            only = frozenset({trial.only}) if trial.only else trial.first
+            return self._run_prepared(Order(target, out, INTRUSIVE in trial.options, only))
         return self._run_alone(trial, target, out)
 
     def _run_prepared(self, order: Order) -> Said:

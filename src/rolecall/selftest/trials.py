@@ -29,8 +29,8 @@ class Trial:
     and a mutation of the suite.
 
     ``without`` names a table that the target file is to lack, ``only`` a requirement whose tests
-    are run and no others; ``through`` is a requirement after whose tests, and those of all that is
-    named before it, nothing more is run.
+    are run and no others. ``first`` are requirements whose tests are run first; the others follow
+    only where these do not find the fault.
     """
 
     case: Case
@@ -39,7 +39,7 @@ class Trial:
     without: str = ""
     mutation: str = ""
     only: str = ""
-    through: str = ""
+    first: frozenset[str] = frozenset()
 
     @property
     def waits(self) -> bool:
