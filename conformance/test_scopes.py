@@ -155,7 +155,7 @@ async def test_order_and_repetition_do_not_matter(
         raise NotApplicable(f"the target makes no key with a scope that comes twice ({answer})")
     key = world.key_of(answer, scopes)
 
-    await judge.expect_rights(key, scopes, contested=True)
+    await judge.expect_rights(key, scopes)
 
 
 #: Credentials of the highest role's user that have less than its role: made with the target's own

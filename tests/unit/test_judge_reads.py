@@ -20,11 +20,11 @@ from tests.unit.stage import RUN, answering, asked, judged
 # --- The rights of a key with several scopes ----------------------------------------------------
 
 
-def rights(scopes: list[str], server: Server, *, contested: bool = False) -> None:
+def rights(scopes: list[str], server: Server) -> None:
     """Judge what a key with these scopes may read."""
 
     async def story(world: World, judge: Judge) -> None:
-        await judge.expect_rights(await world.create_key(scopes), scopes, contested=contested)
+        await judge.expect_rights(await world.create_key(scopes), scopes)
 
     judged(story, server)
 
@@ -104,22 +104,19 @@ def test_a_key_that_acts_as_another_may_not_see_the_same_things() -> None:
         rights(["guest", "bot"], answering("fetch-conversation", (404, None), by="key:guest+bot"))
 
 
-def test_only_contested_rights() -> None:
-    """Of several scopes only what one of them lacks is read where no more is asked for; of one
-    scope, all.
-    """
+def test_lists_that_each_scope_allows() -> None:
+    """Of several scopes no list is read that each of them allows; fetches are, and all of one."""
     server = Server()
 
-    rights(["guest", "bot"], server, contested=True)
+    rights(["agent", "bot"], server)
 
-    assert server.count("fetch-conversation", "key:guest+bot") == 0
-    assert server.count("list-messages", "key:guest+bot") == 1
+    assert server.count("list-contacts", "key:agent+bot") == 0
+    assert server.count("list-messages", "key:agent+bot") == 1
+    assert server.count("fetch-conversation", "key:agent+bot") == 1
     with pytest.raises(Finding, match="fetch-conversation allowed"):
-        rights(
-            ["bot", "bot"],
-            answering("fetch-conversation", (404, None), by="key:bot+bot"),
-            contested=True,
-        )
+        rights(["bot", "bot"], answering("fetch-conversation", (404, None), by="key:bot+bot"))
+    with pytest.raises(Finding, match="list-contacts allowed"):
+        rights(["bot", "bot"], answering("list-contacts", (403, None), by="key:bot+bot"))
 
 
 def test_rights_of_which_nothing_was_seen() -> None:

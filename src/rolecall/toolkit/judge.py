@@ -208,16 +208,11 @@ class Judge(EffectJudge):
 
     # --- What keys of several scopes may --------------------------------------------------------
 
-    async def expect_rights(
-        self, key: Caller, scopes: list[str], *, contested: bool = False
-    ) -> None:
+    async def expect_rights(self, key: Caller, scopes: list[str]) -> None:
         """An API key may read what keys of its single scopes may read together, and no more.
 
         Judged where the single keys do as the table says: a cell that is wrong by itself is that
-        cell's finding.
-
-        Args:
-            contested: skip fetches that each of several scopes allows, as such lists always are.
+        cell's finding. Lists that each of several scopes allows are left out; fetches are not.
 
         Raises:
             Inconclusive: there is nothing that the single keys were seen to be allowed.
@@ -227,8 +222,8 @@ class Judge(EffectJudge):
             if operation.effect not in ("list", "fetch") or operation.is_self:
                 continue
             tabled = [world.spec.allows(operation.name, scope) for scope in distinct]
-            if len(distinct) > 1 and all(tabled) and (contested or operation.effect == "list"):
-                continue  # one fetch that each scope allows is enough
+            if operation.effect == "list" and len(distinct) > 1 and all(tabled):
+                continue
             singly = [
                 await world.reads(await world.key(scope), operation.name) for scope in distinct
             ]
