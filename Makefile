@@ -16,17 +16,10 @@ setup: $(VENV)/.tested
 test: $(VENV)/.tested
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --durations 20
 
-# The modules that decide, in memory: what their tests leave out is told by line.
-DECIDING := $(addprefix src/rolecall/,harness/results.py harness/scheduler.py harness/cleanup.py toolkit/judge.py \
-            toolkit/effect_judge.py toolkit/denials.py toolkit/token_judge.py toolkit/expectations.py toolkit/shared.py \
-            toolkit/world.py toolkit/requests.py toolkit/lists.py toolkit/making.py token_bank.py redaction.py needles.py escapes.py \
-            loadgen/objectives.py loadgen/judgement.py loadgen/capacity/steps.py)
-COMMA := ,
-EMPTY :=
-
+# What their tests leave out of the modules that decide is told by line.
 unit: $(VENV)/.tested
-	$(BIN)/python -m coverage run --rcfile=/dev/null --branch --include="$(subst $(EMPTY) $(EMPTY),$(COMMA),$(DECIDING))" -m pytest -q tests/unit
-	$(BIN)/python -m coverage report --rcfile=/dev/null --show-missing
+	$(BIN)/python -m coverage run --rcfile=tests/unit/coverage.ini -m pytest -q tests/unit
+	$(BIN)/python -m coverage report --rcfile=tests/unit/coverage.ini
 
 # The long tests of load measure time, one after the other.
 LOAD := tests/commands/test_load.py tests/load tests/loadgen
