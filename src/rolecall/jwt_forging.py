@@ -20,7 +20,6 @@ from rolecall.outcomes import Inconclusive
 from rolecall.spec.ids import id_text
 
 Sign = Callable[[bytes], bytes]
-_PARTS = 3
 #: The primes of an RSA key: finding some takes up to half a second. They are known to all who read
 #: this, as suits a key that opens nothing: a target that trusts a key which the token itself brings
 #: trusts any.

@@ -10,7 +10,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ import pytest
 
 from rolecall.schema_validation import validation_errors
 from tests.conftest import Reference
-from tests.support.command import FILES, Finished, environment, finish, start
+from tests.support.command import FILES, Finished, finish, start, start_module
 from tests.support.miniatures import Miniature, always, response
 from tests.support.servers import ROOT, Admin, certify, clock_offset, serving, target, without
 
@@ -33,16 +32,7 @@ def begin(
     **options: Any,
 ) -> subprocess.Popen[str]:
     """``pytest`` on the suite as its users start it, running."""
-    command = [sys.executable, "-m", "pytest", *map(str, words), "--out", str(out)]
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    return subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=environment(**(env or {})),
-        text=True,
-        stdin=subprocess.DEVNULL,
-        **pipes,
-    )
+    return start_module("pytest", *words, "--out", out, cwd=cwd, env=env, **options)
 
 
 def suite(

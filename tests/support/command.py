@@ -66,7 +66,18 @@ def start(
     *words: str | Path, cwd: Path, env: Mapping[str, str] | None = None, **options: Any
 ) -> subprocess.Popen[str]:
     """The command, running."""
-    command = [sys.executable, "-m", "rolecall", *map(str, words)]
+    return start_module("rolecall", *words, cwd=cwd, env=env, **options)
+
+
+def start_module(
+    module: str,
+    *words: str | Path,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    **options: Any,
+) -> subprocess.Popen[str]:
+    """A module that is a command (``python -m``), running."""
+    command = [sys.executable, "-m", module, *map(str, words)]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     return subprocess.Popen(
         command,

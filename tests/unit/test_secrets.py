@@ -13,24 +13,11 @@ import pytest
 from conformance.test_secrecy import readable, tells
 from conformance.test_secrecy import test_errors_tell_no_secrets as errors_tell_no_secrets
 from conformance.test_token_signature import DAMAGES
-from rolecall.evidence import Exchange
 from rolecall.jwt_forging import Parts
 from rolecall.outcomes import Finding, Inconclusive, NotTested
 from rolecall.spec.ids import unused_id
-from rolecall.spec.loading import load_specification
 from rolecall.toolkit.refresh_tokens import never_issued
 from tests.support.exchanges import exchange
-
-SPEC = load_specification()
-LIST, FETCH = SPEC.operations["list-users"], SPEC.operations["fetch-user"]
-DEFAULT, EMPTY = SPEC.dialect({}, "a test"), SPEC.dialect({"denied_list": "empty"}, "a test")
-
-
-def answer(status: int, document: Any = ..., **facts: Any) -> Exchange:
-    """An answer with a JSON body, or none."""
-    body = b"" if document is ... else json.dumps(document).encode()
-    return exchange(status=status, body=body, **facts)
-
 
 # --- Tokens and ids ----------------------------------------------------------------------------
 
