@@ -24,6 +24,7 @@ from rolecall.loadgen.transport.client import WireConnection
 from rolecall.loadgen.transport.failure import Failure
 from rolecall.loadgen.transport.outgoing import Origin
 from rolecall.loadgen.transport.wire import Response
+from rolecall.spec.ids import in_path
 from rolecall.spec.model import Dialect, Specification
 from rolecall.spec.templates import fill_path
 from rolecall.tokens import TOKEN_PATH
@@ -206,7 +207,7 @@ class ClientContext:
             template = self._reads[operation] = self._template(
                 it.method, fill_path(it.path, {"self": "~1"}), bearer="~2"
             )
-        return self._fill(template, quote(grant.user, safe=""), grant.token)
+        return self._fill(template, in_path(grant.user), grant.token)
 
     # --- What a role may read -------------------------------------------------------------------
 

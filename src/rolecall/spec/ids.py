@@ -18,20 +18,25 @@ MEMBERS = ("id", "_id")
 
 def id_text(value: object) -> str:
     """An id as text; empty for anything but a string or number of a reasonable length."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, bool) or not isinstance(value, int | float):
         return ""
-    try:
-        text = value if isinstance(value, str) else repr(value)
-    except ValueError:  # a whole number of thousands of digits
-        return ""
+    else:
+        try:
+            text = repr(value)
+        except ValueError:  # a whole number of thousands of digits
+            return ""
     return text if text.strip() and len(text) <= ID_LIMIT else ""
 
 
 def own_id(document: object) -> str:
     """The id of a thing itself, not of what it refers to; empty when it does not say."""
-    if not isinstance(document, Mapping):
-        return ""
-    return next((text for member in MEMBERS if (text := id_text(document.get(member)))), "")
+    if isinstance(document, Mapping):
+        for member in MEMBERS:
+            if text := id_text(document.get(member)):
+                return text
+    return ""
 
 
 def id_of(exchange: Exchange) -> str:

@@ -91,7 +91,6 @@ from rolecall.spec.ids import own_id
 from rolecall.spec.model import Dialect, Specification
 
 _ID = re.compile(r"[0-9a-f]{24}")
-_BASE64URL = re.compile(r"[\w-]+", re.ASCII).fullmatch
 #: Characters from which on an id is not met by coincidence.
 _TELLING = 16
 #: Seconds by which a token is older than those of the second in which it was asked for: one for
@@ -429,7 +428,11 @@ class Invariants:
         if (
             type(claims) is dict
             and (head in self._heads or self._is_head(head))
-            and _BASE64URL(signature)
+            # Letters, digits, - and _, as an identifier of Python's is: four times as fast as an
+            # expression.
+            and signature
+            and f"_{signature.replace('-', '_')}".isidentifier()
+            and signature.isascii()
             and len(signature) % 4 != 1
             and (claims["_id"] if type(claims.get("_id")) is str else id_as_text(claims, "_id"))
             and type(claims.get("iat")) is type(claims.get("exp")) is int

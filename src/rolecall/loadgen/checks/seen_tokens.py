@@ -83,18 +83,19 @@ class SeenTokens:
         """
         table, mask = self._table, self._mask
         at = (fingerprint & mask) * _WAYS
-        first = table[at]
-        if first:  # else the set is empty
-            second, third = table[at + 1], table[at + 2]
-            if (
-                first ^ fingerprint <= mask
-                or second ^ fingerprint <= mask
-                or third ^ fingerprint <= mask
-                or table[at + 3] ^ fingerprint <= mask
-            ):
-                return self._owner_of(fingerprint) == owner & mask and owner != 0
-            table[at + 3] = third
-            table[at + 2] = second
+        if first := table[at]:  # a set fills from the front: what is empty is not looked at
+            if first ^ fingerprint <= mask:
+                return self._is_owned(first, owner)
+            if second := table[at + 1]:
+                if second ^ fingerprint <= mask:
+                    return self._is_owned(second, owner)
+                if third := table[at + 2]:
+                    if third ^ fingerprint <= mask:
+                        return self._is_owned(third, owner)
+                    if (fourth := table[at + 3]) ^ fingerprint <= mask:
+                        return self._is_owned(fourth, owner)
+                    table[at + 3] = third
+                table[at + 2] = second
             table[at + 1] = first
         table[at] = fingerprint & ~mask | owner & mask
         if self._tells:
@@ -102,25 +103,20 @@ class SeenTokens:
             self._new.append(owner)
         return True
 
-    def _owner_of(self, fingerprint: int) -> int:
-        at = (fingerprint & self._mask) * _WAYS
-        return next(
-            place & self._mask
-            for place in self._table[at : at + _WAYS]
-            if place ^ fingerprint <= self._mask
-        )
+    def _is_owned(self, place: int, owner: int) -> bool:
+        return place & self._mask == owner & self._mask and owner != 0
 
     def knows(self, fingerprint: int) -> bool:
         """Whether a fingerprint was seen before, of any owner (0.4 us)."""
         table, mask = self._table, self._mask
         at = (fingerprint & mask) * _WAYS
-        first = table[at]
-        return first != 0 and (  # else the set is empty
-            first ^ fingerprint <= mask
-            or table[at + 1] ^ fingerprint <= mask
-            or table[at + 2] ^ fingerprint <= mask
-            or table[at + 3] ^ fingerprint <= mask
-        )
+        for way in range(at, at + _WAYS):
+            place = table[way]
+            if not place:  # as in `add`
+                return False
+            if place ^ fingerprint <= mask:
+                return True
+        return False
 
     def take(self) -> bytes:
         """The new ones: 16 bytes each, fingerprint and owner, little-endian."""
