@@ -488,7 +488,7 @@ def slowly(*_):
     end = time.monotonic() + 60
     while time.monotonic() < end:
         sum(range(1000))
-run.har.write = AllureResults.files = slowly
+run.har.document = AllureResults.files = slowly
 from rolecall.__main__ import script
 script()
 """

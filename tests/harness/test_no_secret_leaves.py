@@ -302,8 +302,8 @@ import sys
 from rolecall.__main__ import main
 from rolecall.report import har
 
-careful = har.write
-har.write = lambda exchanges, redact: careful(exchanges, str)
+careful = har.document
+har.document = lambda exchanges, redact: careful(exchanges, str)
 sys.exit(main(sys.argv[1:]))
 """
 

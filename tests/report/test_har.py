@@ -103,7 +103,9 @@ HAR = {
 
 def entries(*them: Any) -> list[dict[str, Any]]:
     """The entries of a file with these exchanges, checked."""
-    document = json.loads(har.write(them, lambda text: text.replace("secret", "<label>")))
+    document = json.loads(
+        har.write(har.document(them, lambda text: text.replace("secret", "<label>")))
+    )
     Draft202012Validator(HAR).validate(document)
     found: list[dict[str, Any]] = document["log"]["entries"]
     return found
@@ -172,7 +174,7 @@ def test_bytes_that_are_no_text() -> None:
 
 def test_every_part_is_redacted() -> None:
     """URL, query, headers of both sides, bodies, Location and error pass the redaction."""
-    text = har.write(
+    archive = har.document(
         [
             exchange(
                 url="http://t/secret?refreshToken=secret",
@@ -190,5 +192,6 @@ def test_every_part_is_redacted() -> None:
         ],
         lambda text: text.replace("secret", "<label>"),
     )
+    text = har.write(archive)
 
     assert "secret" not in text

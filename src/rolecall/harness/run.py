@@ -14,6 +14,7 @@ from typing import Any
 
 import rolecall
 from rolecall.errors import ExitCode, Interrupted, RolecallError, Unreachable, place_of
+from rolecall.finished_run import EVIDENCE, RESULTS
 from rolecall.forked import beside
 from rolecall.harness.cleanup import tidy
 from rolecall.harness.context import Options, RunContext
@@ -21,7 +22,7 @@ from rolecall.harness.document import RunFacts, results_document
 from rolecall.harness.preflight import Preflight
 from rolecall.harness.results import TestResult, Verdict, judge
 from rolecall.outcomes import Inconclusive, NotTested
-from rolecall.report import har, junit, leaks
+from rolecall.report import artefacts, har, leaks
 from rolecall.report.allure import AllureResults
 
 #: The file with the tracebacks of what only a bug of the harness can raise.
@@ -216,8 +217,8 @@ class Run:
             verdict = replace(
                 verdict, exit_code=ExitCode.SECRET_LEAK, reasons=[reason, *verdict.reasons]
             )
-            files |= self._checked({"results.json": _json(self._redacted_document(verdict))})
-            document = json.loads(files["results.json"][0])
+            files |= self._checked({RESULTS: _json(self._redacted_document(verdict))})
+            document = json.loads(files[RESULTS][0])
         ledger = self.context.world.ledger.path.name
         self._write(
             {name: text for name, (text, places) in files.items() if name != ledger or places}
@@ -244,7 +245,7 @@ class Run:
         """Write the files; those that stand by themselves whole or not at all, the one with the
         verdict last.
         """
-        for name in sorted(files, key=lambda name: name == "results.json"):
+        for name in sorted(files, key=lambda name: name == RESULTS):
             path = self.context.folder / name
             path.parent.mkdir(exist_ok=True)
             if path.parent == self.context.folder:
@@ -278,15 +279,13 @@ class Run:
 
     def _files(self, document: dict[str, Any]) -> dict[str, str]:
         """The files that tell of the verdict."""
-        files = {"results.json": _json(document)}
+        files = {RESULTS: _json(document)}
         if self.bugs:
             files[BUGS] = self._bug_report()
         if self.options.reports:
             context = self.context
-            files["junit.xml"] = junit.write(document)
-            files["evidence.har"] = har.write(
-                context.evidence.exchanges, cache(context.secrets.redact)
-            )
+            evidence = har.document(context.evidence.exchanges, cache(context.secrets.redact))
+            files |= artefacts.texts(document, evidence) | {EVIDENCE: har.write(evidence)}
         return files
 
     def _redacted_document(self, verdict: Verdict) -> dict[str, Any]:
@@ -309,7 +308,7 @@ class Run:
         document = results_document(facts, self.results, verdict, secrets.redact)
         # What is expected of the cells is ours, and only their reasons hold a target's words.
         cells = secrets.redacted(document["cells"], frozenset({"reason"}))
-        return {**secrets.redacted(document, leaks.FOREIGN["results.json"]), "cells": cells}
+        return {**secrets.redacted(document, leaks.FOREIGN[RESULTS]), "cells": cells}
 
     def _ledger(self) -> dict[str, str]:
         path = self.context.world.ledger.path

@@ -12,14 +12,19 @@ from rolecall.bounds import KEPT
 from rolecall.evidence import Exchange
 
 
-def write(exchanges: Iterable[Exchange], redact: Callable[[str], str]) -> str:
-    """The text of the file; every part of it has passed ``redact``."""
+def document(exchanges: Iterable[Exchange], redact: Callable[[str], str]) -> dict[str, Any]:
+    """The archive; every part of it has passed ``redact``."""
     log = {
         "version": "1.2",
         "creator": {"name": "rolecall", "version": __version__},
         "entries": [_entry(exchange, redact) for exchange in exchanges],
     }
-    return json.dumps({"log": log}, separators=(",", ":"))
+    return {"log": log}
+
+
+def write(archive: Mapping[str, Any]) -> str:
+    """The text of the file."""
+    return json.dumps(archive, separators=(",", ":"))
 
 
 def _entry(exchange: Exchange, redact: Callable[[str], str]) -> dict[str, Any]:

@@ -1,0 +1,59 @@
+"""A finished run's folder, read again: results.json and evidence.har."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rolecall.errors import UsageError
+from rolecall.schema_validation import validation_errors
+
+RESULTS, EVIDENCE = "results.json", "evidence.har"
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """The documents of a run, and the folder that they are in."""
+
+    folder: Path
+    results: dict[str, Any]
+    evidence: dict[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> FinishedRun:
+        """Read a run's folder.
+
+        Raises:
+            UsageError: it is no folder of a finished run, or a file in it is not what it should be.
+        """
+        if not folder.is_dir():
+            raise UsageError(str(folder), "there is no such folder", "Give the folder of a run.")
+        results = _document(folder / RESULTS)
+        if faults := validation_errors("results", results):
+            raise UsageError(str(folder / RESULTS), f"it is not a run's results: {faults[0]}")
+        evidence = _document(folder / EVIDENCE)
+        if not isinstance(evidence.get("log"), dict):
+            raise UsageError(str(folder / EVIDENCE), "it is not an HTTP archive (HAR 1.2)")
+        return cls(folder, results, evidence)
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        UsageError: it is not there, cannot be read, or holds no JSON object.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        hint = "A run that was broken off, or made with --no-reports, has none."
+        raise UsageError(str(path), "there is no such file", hint) from None
+    except OSError as error:
+        raise UsageError(str(path), f"it cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise UsageError(str(path), "it is not JSON") from None
+    if not isinstance(document, dict):
+        raise UsageError(str(path), "it holds no JSON object")
+    return document
