@@ -17,8 +17,9 @@ from rolecall.errors import ExitCode, Interrupted, RolecallError, Unreachable, p
 from rolecall.finished_run import EVIDENCE, RESULTS
 from rolecall.forked import beside
 from rolecall.harness.cleanup import tidy
-from rolecall.harness.context import Options, RunContext
+from rolecall.harness.context import RunContext
 from rolecall.harness.document import RunFacts, results_document
+from rolecall.harness.options import Options
 from rolecall.harness.preflight import Preflight
 from rolecall.harness.results import TestResult, Verdict, judge
 from rolecall.outcomes import Inconclusive, NotTested
@@ -69,7 +70,7 @@ class Run:
             RolecallError: as for `RunContext.open`.
         """
         self._context = RunContext.open(self.options)
-        if self.options.reports:
+        if not self.options.no_reports:
             self.allure = AllureResults(self._environment())
 
     def fly_ahead(self) -> None:
@@ -282,7 +283,7 @@ class Run:
         files = {RESULTS: _json(document)}
         if self.bugs:
             files[BUGS] = self._bug_report()
-        if self.options.reports:
+        if not self.options.no_reports:
             context = self.context
             evidence = har.document(context.evidence.exchanges, cache(context.secrets.redact))
             files |= artefacts.texts(document, evidence) | {EVIDENCE: har.write(evidence)}
