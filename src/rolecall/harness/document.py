@@ -120,6 +120,7 @@ def _requirement(
         "clause": requirement.clause,
         "step": requirement.step,
         "statement": requirement.statement,
+        "depends": list(requirement.depends),
         "outcome": outcome.value,
         "reason": _reason(outcome, tests),
         "tests": [_test(test) for test in tests],
@@ -142,6 +143,7 @@ def _finding(
         "actual": result.actual,
         "exchange": result.shown_by.number if result.shown_by else None,
         "curl": curl.command(result.shown_by, redact) if result.shown_by else None,
+        "caller": result.shown_by.caller if result.shown_by else None,
     }
 
 
