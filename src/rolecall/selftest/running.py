@@ -339,11 +339,13 @@ def _serve(case: Case, says: Connection) -> None:
     A run with --intrusive may log in more often than its budget.
     """
     import argparse
+    import gc
 
     from rolecall.reference.__main__ import add_arguments, settings_from
     from rolecall.reference.server import serve
     from rolecall.reference.target import target_file
 
+    gc.disable()  # as in `run_once`
     os.dup2(
         os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno()
     )  # a fault may crash the server on purpose
