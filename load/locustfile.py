@@ -9,7 +9,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from rolecall.loadgen.capacity.rate_steps import CapacityRun
 from rolecall.loadgen.capacity.user_steps import ScalingRun
 from rolecall.loadgen.coordinator import Coordinator
 from rolecall.loadgen.measure.locust_stats import flush, write_tables
+from rolecall.loadgen.messages import End, Go, Message, Prepare, Ready, Report
 from rolecall.loadgen.process import THIS_PROCESS
 from rolecall.loadgen.run import LoadRun
 from rolecall.loadgen.worker import Worker
@@ -36,6 +37,8 @@ from rolecall.loadgen.worker import Worker
 globals().update(USERS)
 
 _ALONE = "local"
+#: What our messages are called on Locust's wire, before their kind.
+_PREFIX = "rolecall."
 #: Where the web page and a master listen, unless the command line says otherwise.
 _LOOPBACK = "127.0.0.1"
 #: What a worker is told that asks for the locustfile (``-f -``), which may be another one with
@@ -86,14 +89,13 @@ def connect(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
 def _work(environment: Environment, runner: WorkerRunner, options: argparse.Namespace) -> None:
     """Be a worker, which does what its master says."""
 
-    def send(kind: str, data: dict[str, Any]) -> None:
-        runner.send_message(f"rolecall.{kind}", data)
+    def send(message: Message) -> None:
+        runner.send_message(f"{_PREFIX}{message.kind}", message.pack())
 
     flushed = partial(flush, stats=runner.stats)
     worker = THIS_PROCESS.worker = Worker(THIS_PROCESS.said or options, flushed, send, led=True)
-    for kind in ("prepare", "go", "end"):
-        listener = partial(_heard, getattr(worker, kind))
-        runner.register_message(f"rolecall.{kind}", listener, concurrent=True)
+    for message, act in ((Prepare, worker.prepare), (Go, worker.go), (End, worker.end)):
+        runner.register_message(f"{_PREFIX}{message.kind}", partial(_heard, act), concurrent=True)
     # the master alone knows whether the schedule is open
     environment.user_classes = [*environment.user_classes, Arrivals]
 
@@ -103,17 +105,18 @@ def _coordinate(environment: Environment, runner: Any, options: argparse.Namespa
     if isinstance(runner, MasterRunner):
         environment.parsed_locustfiles = [_NOT_SENT]
         coordinator = Coordinator(
-            lambda kind, data, name: runner.send_message(f"rolecall.{kind}", data, name),
+            lambda message, name: runner.send_message(
+                f"{_PREFIX}{message.kind}", message.pack(), name
+            ),
             lambda: [node.id for node in runner.clients.values() if node.state != STATE_MISSING],
         )
-        for kind in ("ready", "report"):
-            listener = partial(_heard_from, getattr(coordinator, kind))
-            runner.register_message(f"rolecall.{kind}", listener)
+        for message, act in ((Ready, coordinator.ready), (Report, coordinator.report)):
+            runner.register_message(f"{_PREFIX}{message.kind}", partial(_heard_from, act))
     else:
         THIS_PROCESS.worker = Worker(
             options,
             partial(flush, stats=runner.stats),
-            lambda kind, data: getattr(coordinator, kind)(_ALONE, data),
+            lambda message: getattr(coordinator, message.kind)(_ALONE, message.pack()),
         )
         coordinator = Coordinator(_beside, lambda: [_ALONE])
     chosen = [cls.scenario for cls in environment.user_classes if issubclass(cls, ScenarioUser)]
@@ -141,19 +144,17 @@ def _guard(web_ui: Any, options: argparse.Namespace) -> None:
     )
 
 
-def _beside(kind: str, data: dict[str, Any], _: str) -> None:
+def _beside(message: Message, _: str) -> None:
     """What a process says to itself."""
-    gevent.spawn(getattr(THIS_PROCESS.worker, kind), data)
+    gevent.spawn(getattr(THIS_PROCESS.worker, message.kind), message.pack())
 
 
-def _heard(
-    act: Callable[[Mapping[str, Any]], None], environment: Environment, msg: Any, **_: Any
-) -> None:
+def _heard(act: Callable[[object], None], environment: Environment, msg: Any, **_: Any) -> None:
     act(msg.data)
 
 
 def _heard_from(
-    act: Callable[[str, Mapping[str, Any]], None], environment: Environment, msg: Any, **_: Any
+    act: Callable[[str, object], None], environment: Environment, msg: Any, **_: Any
 ) -> None:
     act(msg.node_id, msg.data)
 

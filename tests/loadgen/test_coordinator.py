@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from rolecall.errors import ExitCode
 from rolecall.loadgen import coordinator as module
 from rolecall.loadgen.coordinator import Coordinator, NotReady
 from rolecall.loadgen.measure.recorder import Recorder
+from rolecall.loadgen.messages import Message, Prepare
 from rolecall.loadgen.schedule import Phase, Schedule
 
 RATE = Schedule((Phase(10, 10, 1),))
@@ -24,9 +26,9 @@ class Led:
         self.alive = list(workers)
         self.coordinator = Coordinator(self._send, lambda: list(self.alive))
 
-    def _send(self, kind: str, data: dict[str, Any], name: str) -> None:
-        self.sent.append((kind, data, name))
-        if kind == "prepare":
+    def _send(self, message: Message, name: str) -> None:
+        self.sent.append((message.kind, message.pack(), name))
+        if isinstance(message, Prepare):
             self.coordinator.ready(name, {"error": "", "exit_code": 0})
 
     def go(self, schedule: Schedule | None = None) -> module.Segment:
@@ -145,6 +147,8 @@ def test_a_worker_that_stood_still() -> None:
         {"seen": {"tokens": b"123", "refresh_tokens": b"", "users": b""}},
         {"races": "none"},
         {"violations": {"samples": [[]]}},
+        {"violations": {"counts": {"no-such-kind": 1}}},
+        {"violations": {"counts": {"shape": "many"}}},
         {"sampled": {"cells": None}},
         {"sampled": {"secrets": []}},
         {"last": ...},
@@ -187,8 +191,9 @@ def test_an_answer_that_cannot_be_read() -> None:
     coordinator: Any = led.coordinator
     coordinator.ready = lambda worker, message: ready(worker, {"mood": "fine"})
 
-    with pytest.raises(NotReady, match="cannot be read"):
+    with pytest.raises(NotReady, match="cannot be read") as refused:
         led.go()
+    assert refused.value.exit_code == ExitCode.HARNESS_ERROR
 
 
 def test_no_worker() -> None:

@@ -11,21 +11,15 @@ import pytest
 from rolecall.__main__ import main
 from rolecall.errors import UsageError
 from rolecall.loadgen import orders, plan
+from rolecall.loadgen.messages import Prepare
 from tests.support.command import target_file, target_text
 
 OWN = "http://target.example:8080"
 
 
-def job(options: Mapping[str, Any] | None = None, **members: Any) -> dict[str, Any]:
+def job(options: Mapping[str, Any] | None = None) -> Prepare:
     """What a master sends."""
-    return {
-        "scenario": "session",
-        "clients": 8,
-        "index": 0,
-        "workers": 2,
-        "options": dict(options or {}),
-        **members,
-    }
+    return Prepare("session", clients=8, index=0, workers=2, options=dict(options or {}))
 
 
 def test_what_a_master_says_is_taken() -> None:
@@ -183,4 +177,4 @@ def test_a_worker_is_told_by_its_own_command_line(
 def test_a_job_that_is_none(members: dict[str, Any]) -> None:
     """So is one that no master of the same version sends."""
     with pytest.raises(UsageError):
-        orders.taken(plan.parse(["--host", OWN]), job() | members)
+        orders.understood(Prepare, job().pack() | members)

@@ -37,7 +37,7 @@ class Led:
         self.worker = Worker(
             self.options,
             lambda recorder: None,
-            lambda kind, data: self.said.append((kind, data)),
+            lambda message: self.said.append((message.kind, message.pack())),
             led=led,
         )
         self._workers = workers

@@ -22,8 +22,10 @@ from rolecall.loadgen.checks.races import Races
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.client_context import SAMPLED
 from rolecall.loadgen.measure.totals import Delta, Totals, WorkerTotals
+from rolecall.loadgen.messages import End, Go, Message, Prepare, Ready, Report
 from rolecall.loadgen.schedule import Schedule
 from rolecall.loadgen.unexpected import described
+from rolecall.loadgen.untrusted import UnreadableValue
 
 #: Seconds that workers have to log their clients in.
 _PREPARATION = 120.0
@@ -34,7 +36,9 @@ _DELAY = 0.2
 #: until it is ready again.
 _ABSENT = 1.0
 
-Send = Callable[[str, dict[str, Any], str], None]
+_OTHER_VERSION = "is it of another version?"
+
+Send = Callable[[Message, str], None]
 
 
 class NotReady(RolecallError):
@@ -70,7 +74,7 @@ class Coordinator:
         self._send = send
         self._alive = alive
         self._workers: list[str] = []
-        self._answers: dict[str, tuple[str, int]] = {}
+        self._answers: dict[str, Ready] = {}
         self._ready = Event()
         self._segments = 0
         self.segment: Segment | None = None
@@ -117,13 +121,13 @@ class Coordinator:
             client: f"{client.rpartition('_')[0] or client}-{index}"
             for index, client in enumerate(self._workers, 1)
         }
-        job = {"scenario": scenario, "clients": -(-clients // count), "options": dict(options)}
         for index, name in enumerate(self._workers):
-            self._send("prepare", {**job, "index": index, "workers": count}, name)
+            self._send(Prepare(scenario, -(-clients // count), index, count, dict(options)), name)
         self._await(self._ready, _PREPARATION, self._are_ready)
         silent = sorted(set(self._workers) - set(self._answers))
-        if errors := [(error, code) for error, code in self._answers.values() if error]:
-            raise NotReady(errors[0][0], ExitCode(errors[0][1]))
+        for answer in self._answers.values():
+            if answer.error:
+                raise NotReady(answer.error, answer.exit_code)
         if silent:
             raise NotReady(
                 f"{len(silent)} of {count} workers did not get ready within {_PREPARATION:g} s: "
@@ -142,15 +146,14 @@ class Coordinator:
         self.died, self.errors, self.beside = [], [], 0
         self._absent, self._why, self._strangers = {}, {}, []
 
-    def ready(self, worker: str, message: Mapping[str, Any]) -> None:
-        """A worker is ready, or says why it cannot be."""
+    def ready(self, worker: str, packed: object) -> None:
+        """On `Ready`: a worker is, or says why it cannot be."""
         try:
-            self._answers[worker] = str(message["error"]), int(ExitCode(message["exit_code"]))
-        except (KeyError, TypeError, ValueError):
-            self._answers[worker] = (
-                f"the answer of worker {worker} cannot be read",
-                int(ExitCode.HARNESS_ERROR),
-            )
+            answer = Ready.unpack(packed)
+        except UnreadableValue as error:
+            why = f"the answer of worker {worker} cannot be read ({error}): {_OTHER_VERSION}"
+            answer = Ready(why, ExitCode.HARNESS_ERROR)
+        self._answers[worker] = answer
         if set(self._answers) >= set(self._workers):
             self._ready.set()
 
@@ -177,78 +180,76 @@ class Coordinator:
             self._segments, Totals(width), began, waiting_for, closed=schedule is None
         )
         for index, name in enumerate(self._workers):
-            job = {
-                "number": segment.number,
-                "delay": _DELAY,
-                "width": width,
-                "schedule": schedule.pack() if schedule else None,
-                "grace": grace,
-                "abandon": abandon,
-                "index": index,
-                "workers": len(self._workers),
-            }
-            self._send("go", job, name)
+            job = Go(
+                number=segment.number,
+                delay=_DELAY,
+                width=width,
+                schedule=schedule,
+                grace=grace,
+                abandon=abandon,
+                index=index,
+                workers=len(self._workers),
+            )
+            self._send(job, name)
         return segment
 
     def end(self, grace: float = math.inf) -> None:
         """Let the workers send no more; steps under way have at most ``grace`` seconds."""
         for name in self._workers:
-            self._send("end", {} if grace == math.inf else {"grace": grace}, name)
+            self._send(End(grace), name)
 
     def wait(self, segment: Segment, seconds: float) -> bool:
         """Wait for the last reports: whether they came."""
         self._await(segment.over, seconds, lambda: not segment.waiting_for)
         return not segment.waiting_for
 
-    def report(self, worker: str, message: Mapping[str, Any]) -> None:
-        """Add a worker's report; a worker whose report cannot be read leaves the run."""
-        segment = self.segment
+    def report(self, worker: str, packed: object) -> None:
+        """On `Report`: add it; a worker whose report cannot be read leaves the run."""
+        is_dismissed = worker in self.died or worker not in self._names
+        if is_dismissed:
+            self._dismiss(worker)
         try:
-            if worker in self.died or worker not in self._names:
-                self._dismiss(worker)
-                self._note_left(message)
-                return
-            if segment is None or message["number"] != segment.number:
-                return
-            self._add(segment, worker, message)
+            report = Report.unpack(packed)
+            if is_dismissed:
+                self._note_left(report)
+            elif self.segment and report.number == self.segment.number:
+                self._add(self.segment, worker, report)
         except Exception as error:  # noqa: BLE001  # it comes from another machine
-            self._lose(
-                worker,
-                f"sent a report that cannot be read ({described(error)}): is it of another "
-                "version?",
-            )
+            why = str(error) if isinstance(error, UnreadableValue) else described(error)
+            self._lose(worker, f"sent a report that cannot be read ({why}): {_OTHER_VERSION}")
 
-    def _add(self, segment: Segment, worker: str, message: Mapping[str, Any]) -> None:
+    def _add(self, segment: Segment, worker: str, report: Report) -> None:
         name, alone = self._names[worker], len(self._workers) == 1
-        last, away = bool(message["last"]), float(message["away"])
-        if message["measured"] is not None:
-            delta = Delta.read(message["measured"])
-            self.violations.merge(message["violations"])
+        if report.measured is not None:
+            delta = Delta.read(report.measured)
+            self.violations.merge(report.violations or {})
             if not alone:
-                self._compare(segment, message)
+                self._compare(segment, report)
             segment.totals.add(name, delta)
-        self.beside += int(message["beside"])
-        self._note_left(message)
-        if error := str(message["error"]):
-            segment.errors.append(error)
-            if error not in self.errors:
-                self.errors.append(error)
-        if away:
-            self._lose(worker, f"stood still for {away:,.1f} s, and was not waited for")
-        elif last:
+        self.beside += report.beside
+        self._note_left(report)
+        if report.error:
+            segment.errors.append(report.error)
+            if report.error not in self.errors:
+                self.errors.append(report.error)
+        if report.away:
+            self._lose(worker, f"stood still for {report.away:,.1f} s, and was not waited for")
+        elif report.last:
             segment.totals.workers.setdefault(name, WorkerTotals()).state = "finished"
             self._await_no_more(worker)
 
-    def _note_left(self, message: Mapping[str, Any]) -> None:
+    def _note_left(self, report: Report) -> None:
         """Note what a worker tried and left at the target, even if it has left the run."""
-        for what, found in dict(message["sampled"] or {}).items():
-            self.sampled[what].update(map(str, found))
+        for what, found in (report.sampled or {}).items():
+            self.sampled[what].update(found)
 
-    def _compare(self, segment: Segment, message: Mapping[str, Any]) -> None:
+    def _compare(self, segment: Segment, report: Report) -> None:
         """What is only seen over all workers."""
+        assert report.seen is not None  # both come with what was measured
+        assert report.races is not None
         before = self.violations.total
-        self._across.merge(message["seen"])
-        self.races.merge(message["races"])
+        self._across.merge(report.seen)
+        self.races.merge(report.races)
         found = self.violations.take().get("counts", {}) if self.violations.total > before else {}
         for kind, count in found.items():
             segment.totals.violation(kind, perf_counter() - segment.began, count)
@@ -292,4 +293,4 @@ class Coordinator:
 
     def _dismiss(self, worker: str) -> None:
         """Let a worker that has left the run send no more."""
-        self._send("end", {"grace": 0.0}, worker)
+        self._send(End(0.0), worker)

@@ -7,45 +7,51 @@ sent anywhere, or files read.
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar
 
 from rolecall.errors import UsageError
 from rolecall.loadgen import plan
-from rolecall.loadgen.scenarios import NAMES, SCENARIOS
+from rolecall.loadgen.messages import End, Go, Prepare
+from rolecall.loadgen.scenarios import SCENARIOS
 from rolecall.loadgen.transport.outgoing import Origin
+from rolecall.loadgen.untrusted import UnreadableValue, number, whole
 
 _MASTER = "the master"
 _SAME_VERSION = "All machines have the same version of Rolecall."
 #: The least and the most of each number that a master may name.
-_RANGES: Mapping[str, tuple[float, float]] = {
+_RANGES: Mapping[str, tuple[int, int]] = {
     "in_flight": (1, 1_000_000),
     "answer_timeout": (0, 86_400),
     "racers": (2, 10_000),
-    "index": (0, 10_000),
-    "workers": (1, 10_000),
-    "clients": (0, 10_000_000),
 }
+_Order = TypeVar("_Order", Prepare, Go, End)
+_ORDERS = {Prepare: "job", Go: "word to go", End: "word to end"}
 
 
-def taken(own: argparse.Namespace, job: Mapping[str, Any]) -> argparse.Namespace:
+def understood(message: type[_Order], packed: object) -> _Order:
+    """A message of the master.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return message.unpack(packed)
+    except UnreadableValue as error:
+        what = f"its {_ORDERS[message]} cannot be read: {error}"
+        raise UsageError(_MASTER, what, _SAME_VERSION) from None
+
+
+def taken(own: argparse.Namespace, job: Prepare) -> argparse.Namespace:
     """A worker's options for a job: its own command line's, and those that a master may name.
 
     Raises:
         UsageError: the worker's own command line names no host, the master names another
             host, or it names something that a worker does not take.
     """
-    for name in ("index", "workers", "clients"):
-        _number(name, job.get(name), int)
-    if job["index"] >= job["workers"] or job.get("scenario") not in NAMES:
-        raise UsageError(_MASTER, "its job cannot be read", _SAME_VERSION)
-    said = job.get("options")
-    if not isinstance(said, Mapping):
-        raise UsageError(_MASTER, "it sends no options", _SAME_VERSION)
-    _same_host(plan.chosen_url(own), said.get("host"))
+    _same_host(plan.chosen_url(own), job.options.get("host"))
     options = argparse.Namespace(**vars(own))
-    for name, value in said.items():
+    for name, value in job.options.items():
         if name != "host":
             setattr(options, name, _checked(name, value))
     plan.weights(options)
@@ -75,21 +81,11 @@ def _checked(name: object, value: object) -> object:
             _MASTER, f"it sends an option that a worker does not take: {name!r:.40}", _SAME_VERSION
         )
     if isinstance(name, str) and name in _RANGES:
-        return _number(name, value, kind)
+        least, most = _RANGES[name]
+        try:
+            return (whole if kind is int else number)(name, value, least, most)
+        except UnreadableValue as error:
+            raise UsageError(_MASTER, f"its option {error}", _SAME_VERSION) from None
     if type(value) is not kind or (name == "guarding" and value not in SCENARIOS):
         raise UsageError(_MASTER, f"its option {name} has a wrong value", _SAME_VERSION)
     return value
-
-
-def _number(name: str, value: object, kind: type) -> float:
-    """A number of this kind in its range; a whole one is a float, too."""
-    least, most = _RANGES[name]
-    if type(value) is int or (
-        type(value) is kind and isinstance(value, float) and math.isfinite(value)
-    ):
-        assert isinstance(value, int | float)
-        if least <= value <= most:
-            return value
-    raise UsageError(
-        _MASTER, f"its {name} is not a number from {least:g} to {most:g}", _SAME_VERSION
-    )

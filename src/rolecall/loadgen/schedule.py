@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from rolecall.errors import UsageError
+from rolecall.loadgen import untrusted
 
 Arrivals = Literal["constant", "poisson"]
 
@@ -42,6 +43,16 @@ class Phase:
     low: float
     high: float
     seconds: float
+
+    @classmethod
+    def unpack(cls, packed: object) -> Phase:
+        """A phase of `Schedule.pack`; `UnreadableValue` where it is none."""
+        members = untrusted.mapping("phase", packed)
+        return cls(
+            low=untrusted.number("a rate", members.get("low")),
+            high=untrusted.number("a rate", members.get("high")),
+            seconds=untrusted.number("a phase's length", members.get("seconds"), 1e-9),
+        )
 
     @property
     def arrivals(self) -> float:
@@ -160,11 +171,16 @@ class Schedule:
         return asdict(self)
 
     @classmethod
-    def unpack(cls, packed: dict[str, Any]) -> Schedule:
-        """The schedule that `pack` wrote."""
-        return cls(
-            tuple(Phase(**phase) for phase in packed["phases"]), packed["arrivals"], packed["seed"]
-        )
+    def unpack(cls, packed: object) -> Schedule:
+        """The schedule that `pack` wrote; `UnreadableValue` where it did not."""
+        members = untrusted.mapping("schedule", packed)
+        arrivals = members.get("arrivals")
+        if arrivals not in ("constant", "poisson"):
+            raise untrusted.UnreadableValue("the schedule's arrivals are unknown here")
+        phases = untrusted.sequence("schedule", members.get("phases"))
+        least = -untrusted.MOST
+        seed = untrusted.whole("the schedule's seed", members.get("seed"), least)
+        return cls(tuple(map(Phase.unpack, phases)), arrivals, seed)
 
 
 def _distances(seed: str, mean: float) -> Iterator[float]:

@@ -1,7 +1,7 @@
 """One process's part in a run: its clients, what they measure, and a report every second.
 
-It is told what to do in three messages, and answers each: `prepare` (with `ready`, when its clients
-are), `go` (with reports, the last of which is marked) and `end`.
+It is told what to do in three messages, and answers each: `Prepare` (with `Ready`, when its clients
+are), `Go` (with reports, the last of which is marked) and `End`.
 """
 
 from __future__ import annotations
@@ -9,26 +9,26 @@ from __future__ import annotations
 import argparse
 import gc
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from time import perf_counter
-from typing import Any
 
 import gevent
 from gevent.event import Event
 from greenlet import GreenletExit
 
-from rolecall.errors import ExitCode, RolecallError, Unreachable
+from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError
 from rolecall.loadgen import orders
 from rolecall.loadgen.accounts import are_shared, share
 from rolecall.loadgen.client_context import ClientContext
 from rolecall.loadgen.measure.pauses import Pauses
 from rolecall.loadgen.measure.recorder import Recorder
+from rolecall.loadgen.messages import End, Go, Message, Prepare, Ready, Report
 from rolecall.loadgen.open_loop import OpenLoop
 from rolecall.loadgen.plan import ResolvedTarget, weights
 from rolecall.loadgen.provisioning import NoUsers
 from rolecall.loadgen.scenario import Scenario
 from rolecall.loadgen.scenarios import maker
-from rolecall.loadgen.schedule import Schedule
 from rolecall.loadgen.transport.failure import Failure
 from rolecall.loadgen.unexpected import described
 
@@ -41,20 +41,7 @@ _GRACE = (
 _AWAY = 3.0
 _PATIENCE = 10.0  # seconds that an arrival waits for a free client
 
-#: A report in which nothing is new.
-_NOTHING: Mapping[str, Any] = {
-    "measured": None,
-    "violations": {},
-    "seen": None,
-    "races": None,
-    "sampled": None,
-    "beside": 0,
-    "last": False,
-    "away": 0.0,
-    "error": "",
-}
-
-Send = Callable[[str, dict[str, Any]], None]
+Send = Callable[[Message], None]
 
 
 class Worker:
@@ -63,7 +50,7 @@ class Worker:
     Args:
         options: Locust's, with ours.
         flush: adds what is new to Locust's own statistics (`measure.locust_stats`).
-        send: sends a message to the master: ``ready`` or ``report``.
+        send: sends a message to the master: `Ready` or `Report`.
         led: whether the master is another process, which does not wait for a worker that stands
             still.
     """
@@ -94,35 +81,36 @@ class Worker:
         #: Set while clients in a closed loop are to go on.
         self.going = Event()
 
-    def prepare(self, job: Mapping[str, Any]) -> None:
-        """Read the target and the accounts; make the clients of an open loop, and log them in."""
+    def prepare(self, packed: object) -> None:
+        """On `Prepare`: read the target and the accounts; log in the clients of an open loop."""
         if self._open_loop:
             self._open_loop.close()
             self._open_loop = None
-        error, exit_code = "", ExitCode.CONFORMANT
+        answer = Ready()
         self._makers = {}
         try:
+            job = orders.understood(Prepare, packed)
             self._options = orders.taken(self._own, job)
             resolved = ResolvedTarget.of(self._options)
-            self.context = self._made_context(resolved, job["index"], job["workers"])
+            self.context = self._made_context(resolved, job.index, job.workers)
             self.context.begin(Recorder(perf_counter()))
             self._check_log_in(resolved.base_url)
-            make = self._maker(job["scenario"])
-            if job["clients"]:
+            make = self._maker(job.scenario)
+            if job.clients:
                 self._open_loop = OpenLoop(
                     make,
                     most=self._options.in_flight,
                     patience=math.inf if self._options.capacity else _PATIENCE,
                 )
-                self._open_loop.provide(job["clients"])
+                self._open_loop.provide(job.clients)
             self.context.beside += self.context.recorder.begun
         except RolecallError as reason:
-            error, exit_code = str(reason), reason.exit_code
+            answer = Ready(str(reason), reason.exit_code)
         except Exception as reason:  # noqa: BLE001  # else the master would wait for an answer
-            error, exit_code = f"rolecall itself broke: {described(reason)}", ExitCode.HARNESS_ERROR
+            answer = Ready(f"rolecall itself broke: {described(reason)}", ExitCode.HARNESS_ERROR)
         gc.collect()
         gc.freeze()
-        self._send("ready", {"error": error, "exit_code": int(exit_code)})
+        self._send(answer)
 
     def _made_context(self, resolved: ResolvedTarget, index: int, workers: int) -> ClientContext:
         """What the clients of this worker share, with its share of the accounts."""
@@ -164,34 +152,40 @@ class Worker:
                 "nothing to load it with"
             )
 
-    def go(self, job: Mapping[str, Any]) -> None:
-        """Begin to measure; in an open loop, send what is due."""
+    def go(self, packed: object) -> None:
+        """On `Go`: begin to measure; in an open loop, send what is due."""
         try:
-            self._begin(job)
+            self._begin(orders.understood(Go, packed))
         except Exception as reason:  # noqa: BLE001  # else the master would wait for a report
-            self._send(
-                "report",
-                {**_NOTHING, "number": job.get("number"), "last": True, "error": described(reason)},
-            )
+            error = str(reason) if isinstance(reason, UsageError) else described(reason)
+            self._send(Report(Go.number_of(packed), last=True, error=error))
 
-    def _begin(self, job: Mapping[str, Any]) -> None:
+    def _begin(self, job: Go) -> None:
         assert self.context is not None
-        self._number, self._grace, self._away = job["number"], job["grace"], 0.0
-        recorder = Recorder(perf_counter() + job["delay"], job["width"])
+        self._number, self._grace, self._away = job.number, job.grace, 0.0
+        recorder = Recorder(perf_counter() + job.delay, job.width)
         self.context.begin(recorder)
         if self._pauses is not None:
             self._pauses.close()
         self._pauses = Pauses(recorder, seconds=_AWAY if self._led else math.inf, away=self._leave)
         self._reporting = gevent.spawn(self._report_on)
-        if job["schedule"]:
-            times = Schedule.unpack(job["schedule"]).due(job["index"], job["workers"])
-            gevent.spawn(self._run, times, job["grace"], job["abandon"])
+        if job.schedule:
+            times = job.schedule.due(job.index, job.workers)
+            gevent.spawn(self._run, times, job.grace, job.abandon)
         else:
             self.going.set()
 
-    def end(self, job: Mapping[str, Any]) -> None:
-        """Send no more; the last report follows when steps under way have ended, or had time."""
-        grace = min(self._grace, job.get("grace", math.inf))
+    def end(self, packed: object) -> None:
+        """On `End`: send no more; the last report follows when steps under way have ended, or had
+        time. A word to end that cannot be read leaves them none.
+        """
+        try:
+            self._end(orders.understood(End, packed).grace)
+        except UsageError:
+            self._end(0.0)
+
+    def _end(self, grace: float) -> None:
+        grace = min(self._grace, grace)
         self.going.clear()
         if self._open_loop and self._open_loop.is_running:
             self._open_loop.stop(grace)
@@ -213,7 +207,7 @@ class Worker:
         self.going.clear()
         if self._open_loop:
             self._open_loop.stop(0.0)
-        gevent.spawn(self.end, {"grace": 0.0})
+        gevent.spawn(self._end, 0.0)
 
     def _run(self, times: Iterator[float], grace: float, abandon: bool) -> None:
         assert self._open_loop is not None
@@ -251,7 +245,7 @@ class Worker:
     def _report_on(self) -> None:
         while True:
             gevent.sleep(_REPORT)
-            self._send("report", self._report())
+            self._send(self._report())
 
     def _report_last(self, error: str = "") -> None:
         """Give up what is under way, and report all that is not reported yet; once."""
@@ -268,30 +262,30 @@ class Worker:
         if self._open_loop and not self._options.capacity:
             # the writer of the result needs files, too; in a search this was only a step
             self._open_loop.close()
-        self._send(
-            "report", {**report, "away": self._away}
-        )  # what follows may take its time, and this is not to wait for it
-        last = {**_NOTHING, "number": report["number"], "last": True, "error": error}
+        # What follows may take its time, and this is not to wait for it.
+        self._send(replace(report, away=self._away))
+        sampled = None
         try:
-            last["sampled"] = self.context.tidy()
+            sampled = self.context.tidy()
         except Exception as reason:  # noqa: BLE001  # as in `_run`
-            last["error"] = error or described(reason)
-        self._send("report", last | {"beside": self._beside()})
+            error = error or described(reason)
+        beside = self._beside()
+        self._send(Report(report.number, sampled=sampled, beside=beside, last=True, error=error))
 
     def _beside(self) -> int:
         assert self.context is not None
         count, self.context.beside = self.context.beside, 0
         return count
 
-    def _report(self) -> dict[str, Any]:
+    def _report(self) -> Report:
         """What is new since the last report, or why that cannot be told."""
-        report = {**_NOTHING, "number": self._number, "beside": self._beside()}
+        number, beside = self._number, self._beside()
         try:
-            return report | self._news()
+            return replace(self._news(number), beside=beside)
         except Exception as reason:  # noqa: BLE001  # as in `go`
-            return report | {"error": described(reason)}
+            return Report(number, beside=beside, error=described(reason))
 
-    def _news(self) -> dict[str, Any]:
+    def _news(self, number: int) -> Report:
         assert self.context is not None
         context = self.context
         context.recorder.tick(perf_counter())
@@ -299,12 +293,13 @@ class Worker:
         for kind, count in violations.get("counts", {}).items():
             context.recorder.violation(kind, count)
         self._flush(context.recorder)
-        return {
-            "measured": context.recorder.take(),
-            "violations": violations,
-            "seen": context.invariants.take(),
-            "races": context.races.take(),
-        }
+        return Report(
+            number,
+            measured=context.recorder.take(),
+            violations=violations,
+            seen=context.invariants.take(),
+            races=context.races.take(),
+        )
 
     def client(self, scenario: str) -> Scenario:
         """One more client of a closed loop, ready for a step; blocks until the run has begun."""

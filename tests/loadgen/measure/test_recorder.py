@@ -332,14 +332,14 @@ def test_violations_have_their_second() -> None:
     totals = Totals()
     for worker in range(3):
         recorder = Recorder(time.perf_counter() - 1.5)
-        recorder.violation("lost-chain")
-        recorder.violation("lost-chain", 2)
+        recorder.violation("chain-broken")
+        recorder.violation("chain-broken", 2)
         totals.merge(str(worker), sent(recorder))
     totals.violation("token-repeated", 2.5)
 
     document = totals.document()
 
-    assert document["violations"] == {"lost-chain": 9, "token-repeated": 1}
+    assert document["violations"] == {"chain-broken": 9, "token-repeated": 1}
     assert document["timeline"]["violations"] == [0, 9, 1]
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from rolecall.histogram import Histogram
+from rolecall.loadgen.checks.violations import KINDS
 from rolecall.loadgen.measure.conservation import Accounts
 from rolecall.loadgen.measure.recorder import Second, Sums
 from rolecall.loadgen.measure.timeline import Timeline, pairs
+from rolecall.loadgen.untrusted import MOST, counts, number, sequence, whole
 
 _PERCENTS = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9, "p99.99": 99.99}
 _ARRIVALS = ("scheduled", "sent", "completed", "late", "dropped")
@@ -80,26 +81,24 @@ class Delta:
         """
         longest, stood_still, disturbed, disturbed_errors = delta["pauses"]
         cpu, seconds = delta["cpu"]
-        counters = list(map(_count, delta["arrivals"]))
-        if len(counters) != len(COUNTERS):
-            raise ValueError(f"{len(counters)} counters, not {len(COUNTERS)}")
+        counters = sequence("arrivals", delta["arrivals"], length=len(COUNTERS))
         return cls(
-            counters=counters,
-            cpu=(float(cpu), float(seconds)),
-            ended=float(delta["ended"]),
+            counters=[whole("arrivals", count) for count in counters],
+            cpu=(number("cpu", cpu), number("cpu", seconds)),
+            ended=number("ended", delta["ended"], -MOST),
             lag=Histogram.unpack(delta["lag"]),
-            longest_pause=float(longest),
-            stood_still=float(stood_still),
+            longest_pause=number("pauses", longest),
+            stood_still=number("pauses", stood_still),
             disturbed=Histogram.unpack(disturbed),
-            disturbed_errors=_counts(disturbed_errors),
+            disturbed_errors=counts("pauses", disturbed_errors),
             entries=[
                 (str(method), str(name), _sums(packed)) for method, name, packed in delta["entries"]
             ],
             seconds=[
-                (_count(number, _LAST_SECOND), _second(packed))
-                for number, packed in delta["seconds"]
+                (whole("seconds", at, 0, _LAST_SECOND), _second(packed))
+                for at, packed in delta["seconds"]
             ],
-            violations=_counts(delta["violations"]),
+            violations=counts("violations", delta["violations"], KINDS),
         )
 
 
@@ -108,28 +107,18 @@ class Delta:
 _LAST_SECOND = 4_000_000
 
 
-def _count(value: Any, most: float = math.inf) -> int:
-    if type(value) is not int or not 0 <= value <= most:
-        raise ValueError(f"a {type(value).__name__} that is not a count")
-    return value
-
-
-def _counts(value: Mapping[str, Any]) -> dict[str, int]:
-    return {str(kind): _count(count) for kind, count in value.items()}
-
-
 def _sums(packed: list[Any]) -> Sums:
     sums = Sums.unpack(packed)
-    for counts in (sums.errors, sums.own):
-        _counts(counts)
-    _count(sums.size)
+    for failures in (sums.errors, sums.own):
+        counts("entries", failures)
+    whole("entries", sums.size)
     return sums
 
 
 def _second(packed: list[Any]) -> Second:
     second = Second.unpack(packed)
     for value in (second.errors, second.throttled, second.violations, *second.arrivals):
-        _count(value)
+        whole("seconds", value)
     return second
 
 
@@ -172,8 +161,8 @@ class Totals:
         for method, name, sums in delta.entries:
             state.requests += sums.count
             self.entries.setdefault((method, name), Sums()).merge(sums)
-        for number, second in delta.seconds:
-            self.timeline.add(number, second)
+        for at, second in delta.seconds:
+            self.timeline.add(at, second)
         self.violations.update(delta.violations)
 
     def violation(self, kind: str, at: float, count: int = 1) -> None:
