@@ -9,7 +9,7 @@ from pathlib import Path
 from rolecall.commands import say_result
 from rolecall.endings import end_as_ctrl_c_does
 from rolecall.harness.options import OPTIONS, Options
-from rolecall.screen import harmless, has_colours, say
+from rolecall.screen import harmless, has_colours, say, width_of
 
 HELP = "run the suite against a server and give a verdict"
 
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     code = say_result(
         arguments,
         document,
-        summary=terminal.summary(document, folder, colour=colour),
+        summary=terminal.summary(document, folder, colour=colour, width=width_of(sys.stdout)),
         verdict=terminal.verdict(document, folder).splitlines()[-1],
         colour=colour,
     )

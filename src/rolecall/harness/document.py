@@ -79,7 +79,14 @@ def _head(facts: RunFacts) -> dict[str, Any]:
             "specification": facts.spec.name,
             **facts.spec.digests,
         },
-        "target": {"name": facts.target.name, "base_url": facts.target.base_url},
+        "target": {
+            "name": facts.target.name,
+            "base_url": facts.target.base_url,
+            "accounts": {
+                account.name: {"email": account.email, "password_env": account.password_env}
+                for account in facts.target.accounts.values()
+            },
+        },
         "dialect": {"values": facts.dialect.values, "departures": facts.dialect.departures},
         "expiry_evidence": facts.expiry_evidence,
         "selected": facts.selected,
@@ -167,6 +174,7 @@ def _test(test: TestResult) -> dict[str, Any]:
         "outcome": test.outcome.value,
         "reason": test.reason,
         "look_at": test.look_at,
+        "capability": test.capability,
         "notes": test.evidence.notes,
         "seconds": round(test.seconds, 4),
         "tries": test.tries,
