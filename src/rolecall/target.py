@@ -38,13 +38,14 @@ ALGORITHMS = (
 @dataclass(frozen=True)
 class Account:
     """One user of the target: ``name`` is its table's ([accounts.guest2]), ``role`` the role it has
-    (guest).
+    (guest), ``password_env`` the environment variable that the password came from, if it did.
     """
 
     name: str
     role: str
     email: str
     password: str = field(repr=False)
+    password_env: str = ""
 
 
 @dataclass(frozen=True)
@@ -256,7 +257,7 @@ def _accounts(table: _Table, roles: tuple[str, ...]) -> dict[str, Account]:
                     f"[accounts.{other.name}] has the same one",
                     "Every account is a user of its own.",
                 )
-        accounts[name] = Account(name, role, email, password)
+        accounts[name] = Account(name, role, email, password, entry.text("password_env"))
         entry.finish()
     missing = [role for role in roles if role not in accounts]
     if missing:

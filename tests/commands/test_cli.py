@@ -152,16 +152,16 @@ class TestSelect:
         }
 
     def test_a_part_proves_no_conformance(self, part: Finished) -> None:
-        """A part of the suite that passes whole is inconclusive, exit code 3, and says that the
-        rest was not looked at.
+        """A part of the suite that passes whole is no more than that: part-passed, exit code 0, and
+        it says that the rest was not looked at.
         """
         document = part.results
 
-        assert part.code == ExitCode.INCONCLUSIVE
+        assert part.code == ExitCode.CONFORMANT
         assert (document["verdict"], document["selected"], document["exit_code"]) == (
-            "inconclusive",
+            "part-passed",
             True,
-            3,
+            0,
         )
         assert {entry["outcome"] for entry in document["requirements"] if entry["id"] == QUICK} == {
             "passed"
@@ -182,7 +182,7 @@ class TestOutput:
         assert finished.stdout == (finished.folder / "results.json").read_text(encoding="utf-8")
         assert finished.stderr == ""
         assert validation_errors("results", json.loads(finished.stdout)) == []
-        assert json.loads(finished.stdout)["exit_code"] == finished.code == ExitCode.INCONCLUSIVE
+        assert json.loads(finished.stdout)["exit_code"] == finished.code == ExitCode.CONFORMANT
 
     def test_quiet_is_one_line(self, tmp_path: Path, reference: Reference) -> None:
         """--quiet prints one line with the verdict, the target and the exit code."""
@@ -192,7 +192,7 @@ class TestOutput:
         )
 
         (line,) = finished.stdout.splitlines()
-        assert re.search(rf"INCONCLUSIVE: .* at {re.escape(reference.url)} .*exit 3", line)
+        assert re.search(rf"PART PASSED: .* at {re.escape(reference.url)} .*exit 0", line)
         assert finished.stderr == ""
 
     def test_no_colours_and_no_bar_in_a_file(self, part: Finished) -> None:
@@ -343,7 +343,7 @@ class TestEmbedded:
         }
         finished = rolecall("certify", "--out", "runs", "--select", QUICK, cwd=tmp_path, env=env)
 
-        assert finished.code == ExitCode.INCONCLUSIVE, finished.said
+        assert finished.code == ExitCode.CONFORMANT, finished.said
         assert finished.results["counts"]["tests"]["passed"] == 4
 
     @pytest.mark.skipif(

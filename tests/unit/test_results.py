@@ -260,12 +260,12 @@ def test_expiry_is_never_excused() -> None:
 
 
 def test_a_part_is_never_conformant() -> None:
-    """Where tests were deselected the verdict is inconclusive, even if every requirement still has
+    """Where tests were deselected the verdict is part-passed, even if every requirement still has
     one that passed.
     """
     said = verdict_of(all_passed(), selected=True)
 
-    assert (said.status, said.exit_code) == ("inconclusive", ExitCode.INCONCLUSIVE)
+    assert (said.status, said.exit_code) == ("part-passed", ExitCode.CONFORMANT)
     assert said.reasons == [
         "only a part of the suite was selected; 0 requirements were not looked at"
     ]
@@ -321,6 +321,9 @@ PARTS: dict[str, tuple[list[Tested], bool]] = {
     "nothing-passed": ([result("EXPIRY-403", NOT_TESTED)], False),
     "nothing-but-excused": ([result("KEY-union", NOT_TESTED, lacks=API_KEYS)], False),
     "advice-not-tested": ([result("AUTH-required"), result("SEC-J11", NOT_TESTED)], True),
+    "advice-not-followed": ([result("AUTH-required"), result("SEC-J11", FAILED)], True),
+    "broken-at-advice": ([result("AUTH-required"), result("SEC-J11", ERROR)], False),
+    "nothing-but-advice-not-followed": ([result("SEC-J11", FAILED)], False),
     "open": ([result("AUTH-required"), result("SEC-J03", INCONCLUSIVE)], False),
     "failed": ([result("AUTH-required"), result("SEC-J03", FAILED)], False),
     "broken": ([result("AUTH-required"), result("SEC-J03", ERROR)], False),
@@ -336,6 +339,15 @@ def test_a_part_is_good_if_it_proved_what_it_is_for(case: str) -> None:
     results, good = PARTS[case]
 
     assert is_good_part(SPEC, results) is good
+    assert (verdict_of(results, selected=True).status == "part-passed") is good
+    assert verdict_of(results, selected=True, aborted="interrupted").status != "part-passed"
+
+
+def test_a_good_part_that_left_something_behind() -> None:
+    """What a part could not delete still makes exit code 7."""
+    said = verdict_of([result("AUTH-required")], selected=True, left=("contact 1",))
+
+    assert (said.status, said.exit_code) == ("part-passed", ExitCode.LEFT_BEHIND)
 
 
 # --- The order of findings ---------------------------------------------------------------------

@@ -79,7 +79,14 @@ def _head(facts: RunFacts) -> dict[str, Any]:
             "specification": facts.spec.name,
             **facts.spec.digests,
         },
-        "target": {"name": facts.target.name, "base_url": facts.target.base_url},
+        "target": {
+            "name": facts.target.name,
+            "base_url": facts.target.base_url,
+            "accounts": {
+                account.name: {"email": account.email, "password_env": account.password_env}
+                for account in facts.target.accounts.values()
+            },
+        },
         "dialect": {"values": facts.dialect.values, "departures": facts.dialect.departures},
         "expiry_evidence": facts.expiry_evidence,
         "selected": facts.selected,
@@ -120,6 +127,7 @@ def _requirement(
         "clause": requirement.clause,
         "step": requirement.step,
         "statement": requirement.statement,
+        "depends": list(requirement.depends),
         "outcome": outcome.value,
         "reason": _reason(outcome, tests),
         "tests": [_test(test) for test in tests],
@@ -142,6 +150,7 @@ def _finding(
         "actual": result.actual,
         "exchange": result.shown_by.number if result.shown_by else None,
         "curl": curl.command(result.shown_by, redact) if result.shown_by else None,
+        "caller": result.shown_by.caller if result.shown_by else None,
     }
 
 
@@ -165,6 +174,7 @@ def _test(test: TestResult) -> dict[str, Any]:
         "outcome": test.outcome.value,
         "reason": test.reason,
         "look_at": test.look_at,
+        "capability": test.capability,
         "notes": test.evidence.notes,
         "seconds": round(test.seconds, 4),
         "tries": test.tries,

@@ -20,7 +20,7 @@ from rolecall.harness.collection import (
     requirement_of,
 )
 from rolecall.harness.context import DEFAULT_OUT, Options
-from rolecall.harness.results import TestResult, Verdict, is_good_part
+from rolecall.harness.results import TestResult, Verdict
 from rolecall.harness.run import Run
 from rolecall.harness.scheduler import ScheduledTest
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, Outcome
@@ -360,19 +360,13 @@ class ConformancePlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Set pytest's exit code to ours; a selected part that passed exits with 0."""
+        """Set pytest's exit code to ours."""
         verdict = session.config.stash.get(VERDICT, None)
         if verdict is None:
             if self.run.bugs:
                 session.exitstatus = int(ExitCode.HARNESS_ERROR)
             return
-        good_part = (
-            self.run.selected
-            and not self.run.aborted
-            and is_good_part(self.run.context.spec, self.run.results)
-        )
-        if verdict.exit_code is not ExitCode.INCONCLUSIVE or not good_part:
-            session.exitstatus = int(verdict.exit_code)
+        session.exitstatus = int(verdict.exit_code)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The verdict below pytest's own summary."""

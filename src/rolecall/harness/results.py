@@ -47,8 +47,8 @@ class TestResult:
 
 @dataclass
 class Verdict:
-    """The end of a run, ready to be written: ``status`` is conformant, not-conformant or
-    inconclusive.
+    """The end of a run, ready to be written: ``status`` is conformant, not-conformant,
+    inconclusive, or part-passed.
     """
 
     status: str
@@ -115,7 +115,7 @@ def judge(
     spec: Specification, results: list[TestResult], selected: bool, left: list[str], aborted: str
 ) -> Verdict:
     """The verdict: conformant only if the whole suite was run and every deciding requirement was
-    proven.
+    proven; part-passed if all of a selected part was.
 
     Args:
         selected: whether only a part of the suite was run.
@@ -139,6 +139,8 @@ def judge(
     ]
     proven = not (errors or open_ or untested or aborted or selected)
     status = "not-conformant" if failed else "conformant" if proven else "inconclusive"
+    if status == "inconclusive" and selected and not aborted and is_good_part(spec, results):
+        status = "part-passed"
     reasons = [
         *([aborted] if aborted else []),
         *_undecided(failed, errors, open_),
@@ -183,19 +185,14 @@ def _exit_code(status: str, errors: list[str], left: list[str]) -> ExitCode:
 
 def is_good_part(spec: Specification, results: Iterable[TestResult]) -> bool:
     """Whether the tests of a selected part proved what they are there for: at least one, and none
-    of them left it open.
+    of them left it open. Advice that was not followed is no more than that in a part, too.
     """
     outcomes = requirement_outcomes(spec, results)
     tested = {id: found for id, found in outcomes.items() if found[1]}
     return any(outcome is Outcome.PASSED for outcome, _ in tested.values()) and all(
         outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE)
-        or (
-            outcome is Outcome.NOT_TESTED
-            and (
-                not spec.requirements[id].decides
-                or _all_excused(tests, spec.requirements[id].capability)
-            )
-        )
+        or (outcome is not Outcome.ERROR and not spec.requirements[id].decides)
+        or (outcome is Outcome.NOT_TESTED and _all_excused(tests, spec.requirements[id].capability))
         for id, (outcome, tests) in tested.items()
     )
 

@@ -33,7 +33,12 @@ _OPEN = (
     ("not-tested", "Not tested"),
     ("not-applicable", "Not applicable to this target"),
 )
-_VERDICTS = {"conformant": "1;32", "not-conformant": "1;31", "inconclusive": "1;33"}
+_VERDICTS = {
+    "conformant": "1;32",
+    "part-passed": "32",
+    "not-conformant": "1;31",
+    "inconclusive": "1;33",
+}
 _MOST = 20  # findings shown in full; all are in results.json
 
 

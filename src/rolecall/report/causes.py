@@ -1,0 +1,227 @@
+"""What a run found, by cause: a run with fifty findings has perhaps two, and one that could not
+decide 160 cells perhaps three.
+
+Pure functions of results.json. The terminal, the page, SARIF and the Markdown summary all show
+these blocks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Finding = Mapping[str, Any]
+
+#: `Exchange.__str__` in a sentence of ours: ``GET /v2/users as guest (token) -> 404 (exchange 7)``.
+_EXCHANGE = re.compile(r"[A-Z]+ \S+ as .{1,80}? -> (.{1,120}?) \(exchange (\d+)\)")
+_STATUS = re.compile(r"(\d{3})\b")
+_STATUSES = re.compile(r"\d{3}(?:(?:, | or )\d{3})*\b")
+#: Expectations that are refusals without naming a status.
+_REFUSAL = re.compile(r"\b(?:refus\w*|denied|denial|reject\w*|no token|not let in|may not)\b")
+#: What differs between two answers of one kind: quoted texts, ids, and numbers but for statuses.
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_ID = re.compile(r"\b(?=[\w-]*\d)[\w-]{12,}\b")
+_NUMBER = re.compile(r"(?<![\w.])(?![1-5]\d\d\b)\d[\d,.]*(?<=\d)")
+_DONE = re.compile(r"\b(?:created|updated|deleted)\b")
+_ASIDE = re.compile(r"\s*\([^()]*\)")
+_LONGEST_KIND = 60  # characters of each half
+
+
+@dataclass(frozen=True)
+class Cause:
+    """The failed tests of one requirement that were answered in one way.
+
+    ``tests`` are the names of those tests, ``total`` is how many tests the requirement has.
+    ``expected``, ``actual``, ``curl`` and ``exchange`` (a number in evidence.har, or None) are
+    those of one test that stands for all; ``caller`` sent its request. ``look_at`` says where to
+    look first.
+    """
+
+    requirement: str
+    level: str
+    clause: str
+    statement: str
+    step: str
+    kind: str
+    tests: tuple[str, ...]
+    total: int
+    expected: str
+    actual: str
+    curl: str | None
+    exchange: int | None
+    look_at: str
+    caller: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tests by what tells them apart: the parameters of those that have any."""
+        return tuple(map(short_name, self.tests))
+
+
+def causes(results: Mapping[str, Any]) -> list[Cause]:
+    """The causes of the verdict's findings, in their order: every failed requirement has one."""
+    return _grouped(results, results["findings"])
+
+
+def advice(results: Mapping[str, Any]) -> list[Cause]:
+    """The same of hardening, which decides nothing."""
+    return _grouped(results, results["advice"])
+
+
+def short_name(test: str) -> str:
+    """``list-users`` of ``test_it_is_refused[list-users]``; a test without parameters by its
+    words.
+    """
+    _, bracket, parameters = test.partition("[")
+    return parameters.removesuffix("]") if bracket else test.removeprefix("test_").replace("_", "-")
+
+
+def _grouped(results: Mapping[str, Any], findings: Iterable[Finding]) -> list[Cause]:
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for finding in findings:
+        key = finding["requirement"], _expectation(finding["expected"]), _answer(finding["actual"])
+        groups.setdefault(key, []).append(finding)
+    totals = {entry["id"]: len(entry["tests"]) for entry in results["requirements"]}
+    failed = [finding["requirement"] for finding in results["findings"]]
+    depends = {entry["id"]: entry.get("depends", ()) for entry in results["requirements"]}
+    return [
+        _cause(group, totals.get(key[0], len(group)), _earlier(key[0], depends, failed))
+        for key, group in groups.items()
+    ]
+
+
+def _cause(group: Sequence[Finding], total: int, earlier: str) -> Cause:
+    """One block; the finding that stands for all is the first that expects a status and can be
+    tried.
+    """
+    first = min(
+        group, key=lambda finding: (not finding["curl"], not _STATUSES.match(finding["expected"]))
+    )
+    return Cause(
+        requirement=first["requirement"],
+        level=first["level"],
+        clause=first["clause"],
+        statement=first["statement"],
+        step=first.get("step", ""),
+        kind=_kind(group, first),
+        tests=tuple(dict.fromkeys(finding["test"] for finding in group)),
+        total=total,
+        expected=first["expected"],
+        actual=first["actual"],
+        curl=first["curl"],
+        exchange=first["exchange"],
+        look_at=earlier or _look_at(first),
+        caller=first.get("caller") or "",
+    )
+
+
+# --- Kinds of answers ---------------------------------------------------------------------------
+
+
+def _plain(text: str) -> str:
+    """A text without what differs between answers of one kind."""
+    text = _EXCHANGE.sub(r"\1", text)
+    return _DONE.sub("done", _NUMBER.sub("N", _ID.sub("ID", _QUOTED.sub("...", text))))
+
+
+def _expectation(expected: str) -> str:
+    """What kind of answer was expected: a refusal, a success, or the text itself."""
+    if found := _STATUSES.match(expected):
+        return "a refusal" if int(found[0][:3]) >= 400 else "a success"
+    return "a refusal" if _REFUSAL.search(expected) else _plain(expected)
+
+
+def _answer(actual: str) -> str:
+    """The kind of an answer: successes are alike, and so are server errors, but for what else is
+    said of them.
+    """
+    text = _plain(actual)
+    found = _STATUS.match(text)
+    if not found:
+        return text
+    status, more = found[1], text[found.end() :]
+    word = f"{status[0]}xx" if status[0] in "25" else status
+    return word + (more if more.startswith((" ", ", and")) else "")
+
+
+def _kind(group: Sequence[Finding], first: Finding) -> str:
+    """In a few words: ``401 instead of 403``."""
+    answers = [_EXCHANGE.sub(r"\1", finding["actual"]) for finding in group]
+    statuses = sorted({found[1] for text in answers if (found := _STATUS.match(text))})
+    more = _answer(first["actual"])[3:]
+    actual = _listed(statuses) + more if statuses else answers[group.index(first)]
+    return f"{_short(actual)} instead of {_short(_wanted(first['expected']))}"
+
+
+def _wanted(expected: str) -> str:
+    """The beginning of an expectation that names a status, or a refusal; else the whole of it."""
+    found = _STATUSES.match(expected) or re.match(r"a (?:refusal|success)(?=[:,])", expected)
+    return found[0] if found else expected
+
+
+def _listed(statuses: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(statuses[:-1]), statuses[-1])))
+
+
+def _short(text: str) -> str:
+    text = " ".join(_ASIDE.sub("", text).split()) or text
+    if len(text) <= _LONGEST_KIND:
+        return text
+    return f"{text[:_LONGEST_KIND].rsplit(' ', 1)[0]} ..."
+
+
+# --- What to look at first ----------------------------------------------------------------------
+
+
+def _earlier(requirement: str, depends: Mapping[str, Sequence[str]], failed: Sequence[str]) -> str:
+    """The failed requirement that this failure may follow from, as a sentence, if there is one."""
+    above, seen = list(depends.get(requirement, ())), set[str]()
+    while above:
+        id = above.pop(0)
+        if id in failed:
+            return f"{id} first: this may follow from it"
+        if id not in seen:
+            seen.add(id)
+            above += depends.get(id, ())
+    return ""
+
+
+def _look_at(finding: Finding) -> str:
+    """Where in the server such an answer is made."""
+    actual, expected = _answer(finding["actual"]), _expectation(finding["expected"])
+    status = actual[:3]
+    if status == "5xx":
+        return "the server's log at the time of that exchange: it ended in an error of its own"
+    if finding.get("cell"):
+        return _look_at_cell(finding, status, expected)
+    if expected == "a refusal" and status == "2xx":
+        return "why the server let this request in, and whether it was done before it was checked"
+    if expected == "a refusal" and status.isdigit():
+        return (
+            "which check refuses it, and with what status; where that status is meant, the target "
+            "file's [dialect] can say so (docs/readings.md)"
+        )
+    if expected == "a success" and status.isdigit():
+        return "what the body of the refusal says, and the check that refuses"
+    return "the answer in that exchange"
+
+
+def _look_at_cell(finding: Finding, status: str, expected: str) -> str:
+    operation, role, credential = _parts(finding["cell"])
+    if expected == "a success":
+        return f"the right of {role} to {operation}, with its {credential}, on the server"
+    if status == "2xx":
+        return f"the check of the caller's role at {operation}: {role} gets past it"
+    return (
+        f"which check refuses {operation} to {role}: the one of the role, or one before it (of the "
+        "credential, or of the path)"
+    )
+
+
+def _parts(cell: str) -> tuple[str, str, str]:
+    """Operation, role and credential of ``list-users-guest-api-key``."""
+    credential = "api-key" if cell.endswith("-api-key") else "token"
+    operation, _, role = cell.removesuffix(f"-{credential}").rpartition("-")
+    return operation, role, credential
