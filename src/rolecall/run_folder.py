@@ -16,13 +16,13 @@ def new_run_id(started: float) -> str:
 
 
 def make_folder(folder: Path) -> Path:
-    """Make the folder of a run.
+    """Make the folder of a run, for the user alone: what a server says of others is in it.
 
     Raises:
         UsageError: it cannot be made, or is there already.
     """
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir(mode=0o700, parents=True)
     except OSError as error:
         raise UsageError(
             str(folder),

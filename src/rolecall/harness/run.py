@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import rolecall
@@ -25,9 +25,12 @@ from rolecall.harness.results import TestResult, Verdict, judge
 from rolecall.outcomes import Inconclusive, NotTested
 from rolecall.report import artefacts, har, leaks
 from rolecall.report.allure import AllureResults
+from rolecall.whole_files import NotWrittenWhole, write_file, write_folder
 
 #: The file with the tracebacks of what only a bug of the harness can raise.
 BUGS = "harness-errors.txt"
+#: The folder of what Allure makes its page of.
+ALLURE = "allure-results"
 #: Seconds that a target may ask to wait before it lets the highest role log in once more, and its
 #: rate afterwards, at least.
 _LONGEST_PAUSE, _THROTTLED_RATE = 120.0, 2.0
@@ -104,9 +107,8 @@ class Run:
         sentence = self.note_bug(error)
         self.fatal = self.fatal or RolecallError(sentence)
         if self.is_open:
-            (self.context.folder / BUGS).write_text(
-                self._bug_report(), encoding="utf-8", errors="backslashreplace"
-            )
+            with suppress(NotWrittenWhole):
+                write_file(self.context.folder / BUGS, self._bug_report())
 
     def _bug_report(self) -> str:
         return self.context.secrets.redact("\n".join(self.bugs))
@@ -221,11 +223,37 @@ class Run:
             files |= self._checked({RESULTS: _json(self._redacted_document(verdict))})
             document = json.loads(files[RESULTS][0])
         ledger = self.context.world.ledger.path.name
-        self._write(
-            {name: text for name, (text, places) in files.items() if name != ledger or places}
-        )
+        try:
+            self._write(
+                {name: text for name, (text, places) in files.items() if name != ledger or places}
+            )
+        except NotWrittenWhole as error:
+            verdict, document = self._leave_the_verdict(verdict, error)
         self.document = document
         return verdict
+
+    def _leave_the_verdict(
+        self, verdict: Verdict, error: NotWrittenWhole
+    ) -> tuple[Verdict, dict[str, Any]]:
+        """Where a file could not be written, leave results.json alone, if there is room for it.
+
+        The other files would tell of another verdict, and without the evidence nothing is proven.
+        """
+        folder = self.context.folder
+        for name in artefacts.WRITERS:
+            with suppress(OSError):
+                (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder / ALLURE, ignore_errors=True)
+        status = "not-conformant" if verdict.status == "not-conformant" else "inconclusive"
+        verdict = Verdict(status, ExitCode.HARNESS_ERROR, [str(error), *verdict.reasons])
+        document = self._redacted_document(verdict)
+        ((text, _),) = self._checked({RESULTS: _json(document)}).values()
+        try:
+            write_file(folder / RESULTS, text)
+        except NotWrittenWhole as another:
+            error = another
+        self.aborted = self.aborted or str(error)
+        return verdict, document
 
     def _checked_files(self, document: dict[str, Any]) -> dict[str, tuple[str, list[str]]]:
         """All files, each with the places where a secret had to be masked."""
@@ -243,16 +271,19 @@ class Run:
             }
 
     def _write(self, files: dict[str, str]) -> None:
-        """Write the files; those that stand by themselves whole or not at all, the one with the
-        verdict last.
+        """Write the files, the one with the verdict last.
+
+        Raises:
+            NotWrittenWhole: the file system refused.
         """
-        for name in sorted(files, key=lambda name: name == RESULTS):
-            path = self.context.folder / name
-            path.parent.mkdir(exist_ok=True)
-            if path.parent == self.context.folder:
-                _replace(path, files[name])
-            else:
-                path.write_text(files[name], encoding="utf-8", errors="backslashreplace")
+        of_allure = {name: text for name, text in files.items() if name.startswith(f"{ALLURE}/")}
+        if of_allure:
+            write_folder(
+                self.context.folder / ALLURE,
+                {name.removeprefix(f"{ALLURE}/"): text for name, text in of_allure.items()},
+            )
+        for name in sorted(files.keys() - of_allure.keys(), key=lambda name: name == RESULTS):
+            write_file(self.context.folder / name, files[name])
 
     def _limits_of_redaction(self) -> Iterator[str]:
         """What a reader has to know before showing the files to others."""
@@ -318,19 +349,10 @@ class Run:
     def _allure_files(self) -> dict[str, str]:
         assert self.allure
         return {
-            f"allure-results/{name}": text
+            f"{ALLURE}/{name}": text
             for name, text in self.allure.files(cache(self.context.secrets.redact))
         }
 
 
 def _json(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=1) + "\n"
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file anew such that at every moment the old one or the new one is whole."""
-    new = path.with_name(f"{path.name}.new")
-    new.write_text(
-        text, encoding="utf-8", errors="backslashreplace"
-    )  # JSON of a target may hold half characters
-    new.replace(path)

@@ -1,6 +1,7 @@
 """The files that are made from a run's two documents: what it found, and every exchange of it.
 
-A run writes them at its end, and ``rolecall report`` makes any of them again from a run's folder.
+A run writes some of them at its end; ``rolecall report`` makes any of them again, from the
+documents in a run's folder.
 """
 
 from __future__ import annotations
@@ -8,16 +9,37 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rolecall.report import junit
+from rolecall.report import badge, har, junit, matrix_csv
 
 Documents = Mapping[str, Any]
+#: Makes the text of a file of results.json and of evidence.har (as documents).
+Writer = Callable[[Documents, Documents], str]
 
-#: By file name: what makes its text of results.json and of evidence.har (as documents).
-WRITERS: Mapping[str, Callable[[Documents, Documents], str]] = {
+#: By file name: what a run writes.
+WRITERS: Mapping[str, Writer] = {
     "junit.xml": lambda results, evidence: junit.write(dict(results)),
+}
+#: By file name: what is only made when somebody asks for it.
+ON_REQUEST: Mapping[str, Writer] = {
+    "matrix.csv": lambda results, evidence: matrix_csv.write(results),
+    "badge.svg": lambda results, evidence: badge.write(results),
+    "evidence.har": lambda results, evidence: har.write(evidence),
+}
+#: By the name that ``rolecall report --format`` takes: the file that it stands for.
+FORMATS: Mapping[str, str] = {
+    "junit": "junit.xml",
+    "csv": "matrix.csv",
+    "badge": "badge.svg",
+    "har": "evidence.har",
 }
 
 
 def texts(results: Documents, evidence: Documents) -> dict[str, str]:
-    """Every file's text, by its name."""
+    """The text of every file that a run writes, by its name."""
     return {name: write(results, evidence) for name, write in WRITERS.items()}
+
+
+def text(format: str, results: Documents, evidence: Documents) -> str:
+    """The text of the file that a name of FORMATS stands for."""
+    writers = {**ON_REQUEST, **WRITERS}
+    return writers[FORMATS[format]](results, evidence)

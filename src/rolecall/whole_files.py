@@ -1,0 +1,81 @@
+"""Writes a file, or a folder of files, such that it is there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rolecall.errors import RolecallError
+
+
+@dataclass
+class NotWrittenWhole(RolecallError):
+    """A file could not be written, and is not there: ``where``, and what the system said (``why``).
+
+    What stood there before is as it was.
+    """
+
+    where: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.where} could not be written: {self.why}"
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a text beside ``path`` and rename it, so that a reader finds the old or the new one.
+
+    A file system that is full, or over its quota, may say so only when it is told to store the
+    text, hence the fsync.
+
+    Raises:
+        NotWrittenWhole: the file system refused.
+    """
+    new = path.with_name(f".{path.name}.new")
+    try:
+        try:
+            _store(new, text, at_once=True)
+            new.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                new.unlink()
+            raise
+    except OSError as error:
+        raise NotWrittenWhole(str(path), error.strerror or type(error).__name__) from None
+
+
+def write_folder(folder: Path, files: Mapping[str, str]) -> None:
+    """Write texts by their names as one folder, in place of what stood there.
+
+    Raises:
+        NotWrittenWhole: the file system refused.
+    """
+    new, old = (folder.with_name(f".{folder.name}.{word}") for word in ("new", "old"))
+    try:
+        try:
+            shutil.rmtree(new, ignore_errors=True)  # of a process that was killed
+            new.mkdir()
+            for name, text in files.items():
+                _store(new / name, text, at_once=False)
+            if folder.exists():
+                folder.replace(old)
+            new.replace(folder)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise NotWrittenWhole(str(folder), error.strerror or type(error).__name__) from None
+
+
+def _store(path: Path, text: str, *, at_once: bool) -> None:
+    """Half characters, which JSON of a target may hold, are written as escapes."""
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        file.write(text)
+        if at_once:
+            file.flush()
+            os.fsync(file.fileno())

@@ -1,0 +1,85 @@
+"""``rolecall report``: any format again, from a finished run's folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rolecall.__main__ import main
+from rolecall.finished_run import EVIDENCE, RESULTS
+from rolecall.report.artefacts import FORMATS, ON_REQUEST, WRITERS
+from tests.conftest import Watched
+from tests.support.results import results
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A finished run's folder."""
+    folder = tmp_path / "20261126-030000-aaaaaa"
+    folder.mkdir()
+    (folder / RESULTS).write_text(json.dumps(results()), encoding="utf-8")
+    log = {"version": "1.2", "creator": {"name": "rolecall", "version": "1"}, "entries": []}
+    (folder / EVIDENCE).write_text(json.dumps({"log": log}), encoding="utf-8")
+    return folder
+
+
+def test_every_file_has_a_format() -> None:
+    """What a run writes can be made again, and each name stands for a file that can be made."""
+    assert set(FORMATS.values()) == {*WRITERS, *ON_REQUEST}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_it_is_written_into_the_runs_folder(
+    format: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without --out the file lands beside the others, and the command says where."""
+    assert main(["report", str(run), "--format", format]) == 0
+
+    path = run / FORMATS[format]
+    assert capsys.readouterr().out == f"{path}\n"
+    assert path.stat().st_size > 0
+
+
+def test_to_standard_output(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --out - nothing but the report is printed, and nothing is written."""
+    before = sorted(run.iterdir())
+
+    assert main(["report", str(run), "--format", "csv", "--out", "-"]) == 0
+
+    assert capsys.readouterr().out.startswith('"operation","role"')
+    assert sorted(run.iterdir()) == before
+
+
+def test_a_folder_that_is_not_there_is_exit_6(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the file cannot be written, one sentence names it."""
+    out = run / "nowhere" / "matrix.csv"
+
+    assert main(["report", str(run), "--format", "csv", "--out", str(out)]) == 6
+
+    said = capsys.readouterr().err
+    assert said == f"rolecall: {out} could not be written: No such file or directory\n"
+
+
+def test_what_is_no_run_is_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder without results is a usage error that names the missing file."""
+    assert main(["report", str(tmp_path), "--format", "csv"]) == 2
+    assert "results.json: there is no such file" in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_a_runs_own_files_are_made_again_to_the_byte(certified: Watched, tmp_path: Path) -> None:
+    """A run writes no file of which its two documents do not say everything."""
+    folder = tmp_path / "again"
+    shutil.copytree(certified.finished.folder, folder)
+    for name in WRITERS:
+        (folder / name).unlink()
+
+    for format, name in FORMATS.items():
+        assert main(["report", str(folder), "--format", format]) == 0
+        if name in WRITERS:
+            assert (folder / name).read_bytes() == (certified.finished.folder / name).read_bytes()
