@@ -28,15 +28,31 @@ class FinishedRun:
         Raises:
             UsageError: it is no folder of a finished run, or a file in it is not what it should be.
         """
-        if not folder.is_dir():
-            raise UsageError(str(folder), "there is no such folder", "Give the folder of a run.")
-        results = _document(folder / RESULTS)
-        if faults := validation_errors("results", results):
-            raise UsageError(str(folder / RESULTS), f"it is not a run's results: {faults[0]}")
+        results = read_results(folder)
         evidence = _document(folder / EVIDENCE)
         if not isinstance(evidence.get("log"), dict):
             raise UsageError(str(folder / EVIDENCE), "it is not an HTTP archive (HAR 1.2)")
         return cls(folder, results, evidence)
+
+
+def find_run(name: str, out: Path) -> Path:
+    """The folder of a run: a path, or the run's id in the folder ``out``."""
+    folder = Path(name)
+    return out / name if not folder.is_dir() and (out / name).is_dir() else folder
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """What a run found.
+
+    Raises:
+        UsageError: it is no folder of a finished run, or its results are not what they should be.
+    """
+    if not folder.is_dir():
+        raise UsageError(str(folder), "there is no such folder", "Give the folder of a run.")
+    results = _document(folder / RESULTS)
+    if faults := validation_errors("results", results):
+        raise UsageError(str(folder / RESULTS), f"it is not a run's results: {faults[0]}")
+    return results
 
 
 def _document(path: Path) -> dict[str, Any]:
