@@ -17,8 +17,15 @@ from rolecall.screen import harmless, say
 
 #: Subcommands; each is a module of `rolecall.commands` with HELP, add_arguments(parser) and
 #: run(arguments) -> int.
-COMMANDS = ("certify", "load", "capacity", "selftest", "serve", "report")
-COMMANDS = ("certify", "load", "capacity", "selftest", "serve", "diff")
+COMMANDS = (
+    "certify",
+    "load",
+    "capacity",
+    "selftest",
+    "serve",
+    "report",
+    "diff",
+)
 
 
 def main(argv: list[str] | None = None) -> int:
