@@ -33,8 +33,13 @@ LEAST = 90.0
 #: The modules, as they are when installed, and the tests that are to notice.
 MODULES = {
     "harness/results.py": ["test_results.py"],
-    "toolkit/judge.py": ["test_judge.py", "test_expectations.py"],
-    "toolkit/effect_judge.py": ["test_judge_effects.py", "test_expectations.py"],
+    "toolkit/judge.py": [
+        "test_judge.py",
+        "test_judge_reads.py",
+        "test_judge_effects.py",
+        "test_expectations.py",
+    ],
+    "toolkit/effect_judge.py": ["test_judge_effects.py", "test_judge.py", "test_expectations.py"],
     "toolkit/token_judge.py": ["test_token_judge.py", "test_claims.py"],
     "redaction.py": ["test_redaction.py"],
     "loadgen/objectives.py": ["test_objectives.py", "test_load_judgement.py"],
