@@ -90,7 +90,7 @@ class Exchange:
         return next(iter(self.header_lines(name)), "")
 
     def header_lines(self, name: str) -> list[str]:
-        """All response headers of this name (any case), joined to one list (RFC 9110 5.3)."""
+        """The values of all response headers of this name (any case), in order (RFC 9110 5.3)."""
         lowered = name.lower()
         return [value for key, value in self.headers if key.lower() == lowered]
 
@@ -108,7 +108,7 @@ class Exchange:
 
     @property
     def is_torn(self) -> bool:
-        """Whether the response says that its body is JSON, but the body is torn or malformed."""
+        """Whether the response says that its body is JSON, but it is torn or malformed."""
         return (
             bool(self.body)
             and "json" in self.header("content-type").lower()

@@ -78,7 +78,7 @@ class Beside(Generic[T]):
             self._bury()
 
     def _bury(self) -> None:
-        with contextlib.suppress(ChildProcessError):  # our own parent process ignores SIGCHLD
+        with contextlib.suppress(ChildProcessError):  # SIGCHLD is ignored, as our parent left it
             os.waitpid(self._child, 0)
         self._child = 0
 
