@@ -33,8 +33,13 @@ LEAST = 90.0
 #: The modules, as they are when installed, and the tests that are to notice.
 MODULES = {
     "harness/results.py": ["test_results.py"],
-    "toolkit/judge.py": ["test_judge.py", "test_expectations.py"],
-    "toolkit/effect_judge.py": ["test_judge_effects.py", "test_expectations.py"],
+    "toolkit/judge.py": [
+        "test_judge.py",
+        "test_judge_reads.py",
+        "test_judge_effects.py",
+        "test_expectations.py",
+    ],
+    "toolkit/effect_judge.py": ["test_judge_effects.py", "test_judge.py", "test_expectations.py"],
     "toolkit/token_judge.py": ["test_token_judge.py", "test_claims.py"],
     "redaction.py": ["test_redaction.py"],
     "loadgen/objectives.py": ["test_objectives.py", "test_load_judgement.py"],
@@ -45,6 +50,8 @@ MODULES = {
 }
 #: Where the packages are in a checkout, by where they are when installed.
 PACKAGES = {"": "src/rolecall"} | {name: name for name in ("conformance", "load", "schemas")}
+#: What unit tests read or import beside the packages.
+BESIDE = ["conformance", "schemas"]
 #: How mutmut says that a mutant was noticed: the tests failed, or broke off, or took far too long.
 NOTICED = (1, 3, 24, 36, -24)
 
@@ -71,8 +78,8 @@ def lay_out(modules: list[str]) -> None:
     ignore = shutil.ignore_patterns("__pycache__")
     for name, folder in PACKAGES.items():
         shutil.copytree(ROOT / folder, BUILD / "rolecall" / name, ignore=ignore, dirs_exist_ok=True)
-    shutil.copytree(ROOT / "tests", BUILD / "tests", ignore=ignore)
-    shutil.copytree(ROOT / "schemas", BUILD / "schemas", ignore=ignore)
+    for name in ("tests", *BESIDE):
+        shutil.copytree(ROOT / name, BUILD / name, ignore=ignore)
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     pytest_table = project[project.index("[tool.pytest]") :].partition("\n[tool.ruff]")[0]
     tests = sorted({f"tests/unit/{name}" for module in modules for name in MODULES[module]})
@@ -81,7 +88,7 @@ def lay_out(modules: list[str]) -> None:
         pytest_table,
         "[tool.mutmut]",
         'source_paths = ["rolecall"]',
-        'also_copy = ["schemas"]',
+        f"also_copy = {json.dumps(BESIDE)}",
         "use_git_change_detection = false",
         f"only_mutate = {json.dumps([f'rolecall/{module}' for module in modules])}",
         f"pytest_add_cli_args_test_selection = {json.dumps(there)}",

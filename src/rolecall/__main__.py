@@ -86,9 +86,7 @@ def script() -> NoReturn:
     recorded takes a tenth of its time.
     """
     code = main()
-    for stream in filter(
-        None, (sys.stdout, sys.stderr)
-    ):  # None where whoever started us has closed it
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None if the parent process closed it
         with contextlib.suppress(OSError):
             stream.flush()
     os._exit(code)

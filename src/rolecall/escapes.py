@@ -48,9 +48,7 @@ class Level:
         self.text = b"".join((*parts, text[done:]))
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Where a piece of what was read stands in the text that nothing was read of yet; escapes
-        count whole.
-        """
+        """Where a piece of the read text stands in the text before reading; escapes count whole."""
         first, last = bisect_right(self._read, start) - 1, bisect_left(self._read, end) - 1
         begin = self._written[first] + (0 if first % 2 else start - self._read[first])
         finish = (
@@ -60,9 +58,7 @@ class Level:
 
 
 def levels(text: bytes) -> Iterator[Level]:
-    """What UTF-8 text says when its escapes are read once, twice, and so on, as long as there are
-    any.
-    """
+    """What UTF-8 text says when its escapes are read once, twice, and so on, to the last."""
     level: Level | None = None
     for _ in range(DEPTH):
         if not (

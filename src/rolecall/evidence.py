@@ -25,7 +25,7 @@ from rolecall.bounds import (
 )
 from rolecall.outcomes import Inconclusive
 
-#: The exchanges that belong to the test now running in this task; shared set-up belongs to whoever
+#: The exchanges of the test now running in this task; shared set-up belongs to the test that
 #: awaited it first.
 _current: ContextVar[TestEvidence | None] = ContextVar("current", default=None)
 
@@ -90,9 +90,7 @@ class Exchange:
         return next(iter(self.header_lines(name)), "")
 
     def header_lines(self, name: str) -> list[str]:
-        """All response headers of this name (any case): of a list field they are one list (RFC 9110
-        5.3).
-        """
+        """The values of all response headers of this name (any case), in order (RFC 9110 5.3)."""
         lowered = name.lower()
         return [value for key, value in self.headers if key.lower() == lowered]
 
@@ -110,9 +108,7 @@ class Exchange:
 
     @property
     def is_torn(self) -> bool:
-        """Whether the response says that its body is JSON, and it is not: cut off on the way, or
-        never whole.
-        """
+        """Whether the response says that its body is JSON, but it is torn or malformed."""
         return (
             bool(self.body)
             and "json" in self.header("content-type").lower()
@@ -195,9 +191,7 @@ class Exchange:
 
 @dataclass
 class TestEvidence:
-    """The evidence of one test: its exchanges in order, and by name those that its judgement rests
-    on.
-    """
+    """The evidence of one test: its exchanges in order, and by name those that are cited."""
 
     exchanges: list[Exchange] = field(default_factory=list)
     named: dict[str, Exchange] = field(default_factory=dict)
@@ -253,9 +247,7 @@ class Evidence:
 
 
 class _Documents:
-    """The documents of the bodies that were read last, however many of them; the newest one in any
-    case.
-    """
+    """The documents of the bodies that were read last, up to a limit; the newest in any case."""
 
     def __init__(self) -> None:
         self._read: deque[tuple[Exchange, int]] = deque()
@@ -283,8 +275,8 @@ _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _read(body: bytes) -> Any:
-    """The document that a body is, or `_NO_JSON`, or `_TOO_LARGE`; what only begins is no JSON,
-    however deep it is.
+    """A body's document, or `_NO_JSON`, or `_TOO_LARGE`; a torn body is not JSON, however deep it
+    is.
     """
     opened, closed = (body.count(b"["), body.count(b"{")), (body.count(b"]"), body.count(b"}"))
     if sum(opened) + body.count(b",") > JSON_VALUES:
@@ -299,9 +291,7 @@ def _read(body: bytes) -> Any:
 
 
 def _depth(document: Any) -> int:
-    """How many arrays and objects stand in each other, counted level by level, until there are too
-    many.
-    """
+    """How many arrays and objects are nested, counted level by level, until there are too many."""
     depth, level = 0, [document]
     while level and depth <= JSON_DEPTH:
         depth += 1
@@ -315,9 +305,7 @@ def _depth(document: Any) -> int:
 
 
 def _whole(document: Any, body: bytes) -> Any:
-    """A document without the halves of characters that JSON can write and no encoding can (RFC 8259
-    8.2).
-    """
+    """A document without lone surrogates, which no encoding can write (RFC 8259 8.2)."""
     if not re.search(rb"\\u[dD][89a-fA-F]", body):
         return document
     return json.loads(json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"))
@@ -334,9 +322,7 @@ def _beginning(body: bytes, kept: int, redact: Callable[[str], str]) -> str:
 
 
 def cite(exchange: Exchange, piece: str = "") -> Exchange:
-    """Count an exchange among the evidence of the test now running, under the name of the piece
-    that it is.
-    """
+    """Add an exchange to the evidence of the test now running, under the name of its part."""
     pieces = _current.get()
     if pieces is not None:
         if exchange not in pieces.exchanges:

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-#: Delay-seconds (RFC 9110 10.2.3); some servers write a fraction. More digits would be a moment
-#: that nobody lives to see.
+#: Delay-seconds (RFC 9110 10.2.3); some servers write a fraction. More than nine
+#: digits would be over 30 years.
 _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{0,9})?")
 _DATE_LENGTH = 64  # characters; an HTTP date has at most 33
 

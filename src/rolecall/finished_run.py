@@ -26,7 +26,7 @@ class FinishedRun:
         """Read a run's folder.
 
         Raises:
-            UsageError: it is no folder of a finished run, or a file in it is not what it should be.
+            UsageError: it is not the folder of a finished run, or a file in it is malformed.
         """
         results = read_results(folder)
         evidence = _document(folder / EVIDENCE)

@@ -20,8 +20,8 @@ class Beside(Generic[T]):
     """Work that is done in a fork of this process meanwhile; call it to wait for what it returns.
 
     The work may be done twice, so it must change nothing: where no process can be forked, or the
-    fork comes to nothing, it is done here, and what it raises is raised here. Whoever leaves the
-    ``with`` block without waiting ends the fork.
+    fork comes to nothing, it is done here, and what it raises is raised here. Leaving the ``with``
+    block without waiting ends the fork.
     """
 
     def __init__(self, work: Callable[[], T]) -> None:
@@ -78,9 +78,7 @@ class Beside(Generic[T]):
             self._bury()
 
     def _bury(self) -> None:
-        with contextlib.suppress(
-            ChildProcessError
-        ):  # whoever started us does not want to hear of children
+        with contextlib.suppress(ChildProcessError):  # SIGCHLD is ignored, as our parent left it
             os.waitpid(self._child, 0)
         self._child = 0
 
@@ -91,8 +89,8 @@ def beside(work: Callable[[], T]) -> Beside[T]:
 
 
 def _work(work: Callable[[], object], receiver: int, sender: int, parent: int) -> NoReturn:
-    """In the fork: work, tell, and leave, also when nobody listens any more. Ctrl-C goes to both;
-    the other one decides.
+    """In the fork: work, send the result, and leave, even if the parent is gone. Ctrl-C goes to
+    both processes; the parent decides.
     """
     with contextlib.suppress(BaseException):
         os.close(receiver)
@@ -100,7 +98,7 @@ def _work(work: Callable[[], object], receiver: int, sender: int, parent: int) -
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(
             signal.SIGALRM, lambda *_: os.getppid() == parent or os._exit(1)
-        )  # it was killed, and told nobody
+        )  # the parent was killed
         signal.setitimer(signal.ITIMER_REAL, _LOOKS, _LOOKS)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
         with os.fdopen(sender, "wb") as pipe:

@@ -28,7 +28,7 @@ _HEAD = struct.Struct("<ddd")
 class Histogram:
     """Counts of durations, in seconds.
 
-    ``note`` is the cheapest way to record: it only appends, so that whoever uses it calls `settle`
+    ``note`` is the cheapest way to record: it only appends, so that its user has to call `settle`
     soon.
     """
 

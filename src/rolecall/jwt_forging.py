@@ -79,9 +79,7 @@ def signed_by(algorithm: str, key: Any) -> Sign:
 
 
 def with_member(document: Mapping[str, Any], name: str, *values: str) -> bytes:
-    """A document's JSON with a member whose values are JSON text as given: one, several, or none of
-    them.
-    """
+    """A document's JSON with a member that has these JSON texts as values: none, one or several."""
     others = [
         f"{json.dumps(key)}:{json.dumps(value)}" for key, value in document.items() if key != name
     ]
@@ -103,7 +101,7 @@ class Parts:
         """Take a token apart.
 
         Raises:
-            Inconclusive: it is no JWT.
+            Inconclusive: it is not a JWT.
         """
         try:
             head, body, signature = token.split(".")
@@ -147,7 +145,7 @@ class Parts:
         """The signature itself.
 
         Raises:
-            Inconclusive: what stands in its place is no base64url.
+            Inconclusive: what stands in its place is not base64url.
         """
         try:
             return _bytes(self.signature)
@@ -228,9 +226,7 @@ def own_key_for(algorithm: str) -> OwnKey:
 
 
 def as_secrets(key: Any) -> Mapping[str, bytes]:
-    """A public key in the forms that a confused verifier would take for the secret of an HS
-    algorithm.
-    """
+    """A public key in the forms that a confused verifier takes for an HS algorithm's secret."""
     spki, pem, der = (
         serialization.PublicFormat.SubjectPublicKeyInfo,
         serialization.Encoding.PEM,

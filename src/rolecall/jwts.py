@@ -19,9 +19,7 @@ _ONE = re.compile(rf"{BEGIN}[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 
 
 def jwts_in(text: str) -> Iterator[str]:
-    """Every JWT in a text, from left to right, also behind characters that belong to something
-    else.
-    """
+    """Every JWT in a text, from left to right, also behind characters of something else."""
     if BEGIN not in text:
         return
     for run in _RUN.findall(text):

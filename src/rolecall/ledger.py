@@ -89,9 +89,7 @@ class Ledger:
         self._write(event="refused", number=entry.number)
 
     def of(self, resource: str, id: str) -> LedgerEntry | None:
-        """The entry of the thing of this kind with this id; different kinds of things may have the
-        same ids.
-        """
+        """The entry of the thing of this kind with this id; ids are unique within a kind only."""
         return self._by_id.get((resource, id)) if id else None
 
     def named(self, resource: str, name: str) -> LedgerEntry | None:
@@ -106,9 +104,7 @@ class Ledger:
         )
 
     def is_open(self, entry: LedgerEntry) -> bool:
-        """Whether a request for this entry may leave: it is written down, and nothing is known of
-        its end yet.
-        """
+        """Whether a request for this entry may leave: it is written down, its end is unknown."""
         return (
             entry.number <= len(self._entries)
             and self._entries[entry.number - 1] is entry

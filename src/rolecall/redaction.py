@@ -155,9 +155,7 @@ class Secrets:
         self._ordinary = "\n".join((self._ordinary, *texts)).lower()
 
     def publish(self, id: str) -> None:
-        """Take an id that the target gave for public, also where it is about to be tried as a
-        password.
-        """
+        """Note an id of the target's as public, even if it is about to be tried as a password."""
         self._publish(self._ids, (id,))
 
     def add(self, value: object, kind: str) -> None:
@@ -190,7 +188,7 @@ class Secrets:
                 credential = value.partition(" ")[2].strip() or value
                 if (
                     credential != value or len(value) >= _TOKEN_LENGTH
-                ):  # the scheme alone is no secret
+                ):  # the scheme alone is not secret
                     self._take_sent(credential, "token")
         found = (
             *_in_text(exchange.url.partition("?")[2]),
@@ -274,9 +272,7 @@ class Secrets:
             self._is_flooded = True
 
     def _is_known_in_disguise(self, value: str) -> bool:
-        """Whether a value is a secret that we have, with escapes: it is found as that one, and has
-        its label.
-        """
+        """Whether a value is a known secret with escapes: it is found as that one."""
         return any(
             level.text.decode("utf-8", "replace") in self._owners for level in levels(_bytes(value))
         )
@@ -311,9 +307,7 @@ class Secrets:
     def _remember(
         self, value: str, kind: str, *, is_plain: bool = False, most_plain: int = sys.maxsize
     ) -> bool:
-        """Whether it is remembered: of those that cannot be told from ordinary text there may be
-        too many.
-        """
+        """Whether it is remembered; a limit holds for those that look like ordinary text."""
         secret = value
         if is_jwt(value):
             front, _, secret = value.rpartition(".")

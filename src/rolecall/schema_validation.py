@@ -68,9 +68,7 @@ def _type(value: Any) -> str:
 
 @cache
 def _registry() -> Registry[Any]:
-    """All schemas of this folder; what is not in it does not exist, so that no ``$ref`` ever opens
-    a socket.
-    """
+    """All schemas of this folder; others do not exist, so that no ``$ref`` opens a socket."""
     return Registry().with_resources(
         (document["$id"], Resource.from_contents(document))
         for document in (_load(name) for name in names())

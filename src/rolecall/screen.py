@@ -45,14 +45,14 @@ def harmless_document(document: Any) -> Any:
 
 
 def say(text: str, *, stream: TextIO | None = None, colour: bool = False) -> None:
-    """Print a text at once, on standard output unless a ``stream`` is given. When nobody reads it
-    any more, the work goes on.
+    """Print a text at once, on standard output unless a ``stream`` is given. When the reader is
+    gone, the work goes on.
 
-    Whoever made the text of other people's words has made those harmless, line by line; this is the
-    last look. ``colour``: it holds colours of ours.
+    The caller has made other people's words in the text harmless, line by line; this is a last
+    check. ``colour``: the text holds colours of ours.
     """
     stream = sys.stdout if stream is None else stream
-    if stream is None:  # whoever started us has closed it
+    if stream is None:  # our parent process closed it
         return
     pieces = (_LINES_AND_COLOURS if colour else _LINES).split(text)
     pieces[::2] = map(harmless, pieces[::2])
@@ -63,9 +63,7 @@ def say(text: str, *, stream: TextIO | None = None, colour: bool = False) -> Non
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether somebody is watching a screen on which a line can be written anew; ``TERM=dumb`` is
-    none.
-    """
+    """Whether the stream is a terminal on which a line can be rewritten (not ``TERM=dumb``)."""
     return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 

@@ -17,7 +17,7 @@ from rolecall.urls import check_url, is_loopback
 
 DEFAULT_RATE = 20.0
 EMBEDDED_CONCURRENCY = 16
-#: Signatures that a server may check (RFC 7518 3.1); `none` is no signature.
+#: Signatures that a server may check (RFC 7518 3.1); `none` is not one.
 ALGORITHMS = (
     "HS256",
     "HS384",
@@ -80,16 +80,14 @@ class ExpiryOptions:
 
 @dataclass(frozen=True)
 class Target:
-    """A server under test. ``rate_limit`` is in requests per second (0: unlimited), ``timeout`` in
-    seconds.
-    """
+    """A server under test; ``rate_limit`` is in requests per second (0: none)."""
 
     name: str
     base_url: str
     accounts: Mapping[str, Account]
     rate_limit: float = 0.0
     concurrency: int = 8
-    timeout: float = 10.0
+    timeout: float = 10.0  # seconds
     verify_tls: bool | str = True
     email_domain: str = "example.org"
     load_allowed: bool = False

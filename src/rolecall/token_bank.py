@@ -34,8 +34,8 @@ _MOMENT = 0.02  # seconds between two looks whether it is done
 #: Whether owners and modes mean what they say: on Windows every file's mode is 0666, and access is
 #: ruled otherwise.
 _HAS_MODES = os.name == "posix"
-#: Names that are followed nowhere and inherited by nobody; Windows has no such links, and asks for
-#: binary files.
+#: Flags of a file that is not opened through a link nor inherited by another process; Windows has
+#: no such links, and asks for binary files.
 _SAFELY = (
     getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_CLOEXEC", 0)
@@ -88,7 +88,7 @@ class TokenBank:
         """What earlier runs put in for this target.
 
         Raises:
-            UsageError: the file is there and is no bank, or others may read it, or write to its
+            UsageError: the file is not a token bank, or others may read it, or write to its
                 folder.
         """
         return [deposit for deposit in self._read() if deposit.base_url == self._base_url]
@@ -128,9 +128,7 @@ class TokenBank:
             ) from None
 
     def _write(self, deposits: Iterable[BankedToken]) -> None:
-        """Put a new file in the old one's place, so that whoever reads sees either of them and
-        nothing between.
-        """
+        """Put a new file in the old one's place: a reader sees either of them whole."""
         kept: dict[tuple[str, str], list[BankedToken]] = {}
         for deposit in deposits:
             kept.setdefault((deposit.base_url, deposit.role), []).append(deposit)
@@ -175,8 +173,8 @@ class TokenBank:
     # --- Who else gets at it --------------------------------------------------------------------
 
     def _check_folder(self) -> None:
-        """Nobody else may write to the folder: he could put a file of his own in the bank's place,
-        and read what comes.
+        """Refuse a folder to which others may write: they could put a file of theirs in the bank's
+        place, and read what comes.
 
         Raises:
             UsageError: somebody may.
@@ -228,8 +226,8 @@ class TokenBank:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Keep other runs out while one reads and writes; the system takes the lock from whoever
-        dies with it.
+        """Keep other runs out while one reads and writes; the system frees the lock of a process
+        that died.
 
         Raises:
             UsageError: somebody keeps it.

@@ -17,20 +17,18 @@ TOKEN_PATH = "/v2/auth/token"  # noqa: S105  # not a secret
 
 
 def header_of(token: str) -> dict[str, Any]:
-    """The JOSE header of a JWT, not verified; empty when it is no JWT."""
+    """The JOSE header of a JWT, not verified; empty for what is not a JWT."""
     header: dict[str, Any] = _decode(token).get("header", {})
     return header
 
 
 def claims_of(token: str) -> dict[str, Any]:
-    """The claims of a JWT, not verified; empty when it is no JWT."""
+    """The claims of a JWT, not verified; empty for what is not a JWT."""
     payload: dict[str, Any] = _decode(token).get("payload", {})
     return payload
 
 
-@lru_cache(
-    maxsize=4096
-)  # the same tokens are looked at again and again; nobody changes what is in them
+@lru_cache(maxsize=4096)  # the same tokens are read again and again, and never changed
 def _decode(token: str) -> dict[str, Any]:
     try:
         return dict(jwt.decode_complete(token, options={"verify_signature": False}))
@@ -45,9 +43,7 @@ def user_of(claims: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Grant:
-    """An answer of the token endpoint, read leniently: what is absent or mistyped is an empty
-    string.
-    """
+    """An answer of the token endpoint, read leniently: an absent or mistyped member is empty."""
 
     exchange: Exchange
     token: str = field(repr=False)
@@ -89,7 +85,7 @@ class Grant:
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody who sends requests: an account's user with a token, or an API key of one scope."""
+    """Sends requests: an account's user with a token, or an API key of one scope."""
 
     role: str
     credential: str

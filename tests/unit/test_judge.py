@@ -66,7 +66,7 @@ def test_a_success_is_as_it_should_be(operation: str) -> None:
     assert "alive" not in evidence.named, "a success needs no proof that the credential lives"
 
 
-@pytest.mark.parametrize("status", [202, 302, 500])
+@pytest.mark.parametrize("status", [202, 300, 302, 399, 500])
 def test_neither_done_nor_refused_is_a_finding_at_once(status: int) -> None:
     """Another success, a redirect or a server error is the target's fault, and nothing else has to
     be asked.
@@ -94,6 +94,7 @@ def test_a_refusal_of_a_live_caller_is_a_finding() -> None:
             "200: bot may fetch contact",
             "403: it was refused",
         )
+        assert found.value.exchange is evidence.named["answer"]
         return evidence
 
     alive = judged(story, server).named["alive"]
@@ -117,7 +118,7 @@ def test_a_refusal_of_a_dead_credential_proves_nothing() -> None:
     assert open_.value.look_at == "the requirements of issuance and expiry"
 
 
-@pytest.mark.parametrize("operation", ["list-contacts", "delete-knowledge-item"])
+@pytest.mark.parametrize("operation", ["list-contacts", "delete-knowledge-item", "fetch-user-self"])
 def test_what_others_can_was_understood(operation: str) -> None:
     """A 404 to one who may, where another role gets it done, is that role's finding: path and body
     are right.
@@ -126,6 +127,19 @@ def test_what_others_can_was_understood(operation: str) -> None:
         allowed(operation, "bot", answering(operation, (404, None), by="bot"))
 
     assert found.value.actual == "404: it was refused"
+
+
+def test_another_role_deletes_a_thing_of_its_own() -> None:
+    """Whether a delete is understood is tried on a new thing: the shared one stays."""
+    server = answering("delete-knowledge-item", (404, None), by="bot")
+
+    async def story(world: World, judge: Judge) -> str:
+        shared = await world.shared("knowledge-item")
+        with pytest.raises(Finding):
+            await judge.expect_allowed(*await asked(world, "delete-knowledge-item", "bot"))
+        return shared.id
+
+    assert judged(story, server) in server.things["knowledge-item"]
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 409, 415, 422])
@@ -187,6 +201,7 @@ def test_an_empty_list_is_a_denial_where_the_dialect_has_it() -> None:
     [
         (200, "200: it was allowed"),
         (204, "204: it was allowed"),
+        (300, "300: a redirect is not a denial"),
         (302, "302: a redirect is not a denial"),
         (500, "500: a server error is not a denial"),
     ],
@@ -222,19 +237,22 @@ def test_a_refusal_may_not_show_what_it_refuses(show: str) -> None:
 
     assert found.value.expected.startswith("a refusal that shows nothing of contact 0")
     assert found.value.actual == "403 with the thing in its body"
+    assert found.value.exchange is not None
 
 
-def test_another_refusal_is_a_finding_where_the_request_is_right() -> None:
+@pytest.mark.parametrize("status", [400, 404])
+def test_another_refusal_is_a_finding_where_the_request_is_right(status: int) -> None:
     """A 404 instead of a 403 is a finding once the control succeeds and the caller is alive."""
-    server = answering("fetch-contact", (404, None), by="guest")
+    server = answering("fetch-contact", (status, None), by="guest")
 
     async def story(world: World, judge: Judge) -> dict[str, Exchange]:
         with Evidence.collect() as evidence, pytest.raises(Finding) as found:
             await judge.expect_denied(*await asked(world, "fetch-contact", "guest"))
         assert (found.value.expected, found.value.actual) == (
             "403: guest may not fetch contact",
-            "404",
+            f"{status}",
         )
+        assert found.value.exchange is evidence.named["answer"]
         return evidence.named
 
     named = judged(story, server)
@@ -324,6 +342,18 @@ def test_an_update_is_controlled_on_the_same_thing_with_another_mark() -> None:
     assert "-update-contact" in answer.request_body.decode()
 
 
+@pytest.mark.parametrize("operation", ["update-contact", "delete-contact"])
+def test_every_change_has_a_control_of_its_own(operation: str) -> None:
+    """The control of an update or a delete is on the thing that was tried, each time."""
+
+    async def story(world: World, judge: Judge) -> list[tuple[str, str]]:
+        tried = [(await asked(world, operation, "guest"))[1] for _ in range(2)]
+        return [((await judge.control(request)).url, request.path) for request in tried]
+
+    for url, path in judged(story):
+        assert url.endswith(path)
+
+
 def test_a_control_may_be_of_another_role() -> None:
     """Where the highest role is refused the next one that may will do; a read has to show what it
     is of.
@@ -333,6 +363,9 @@ def test_a_control_may_be_of_another_role() -> None:
 
     server = answering("fetch-contact", (200, {"id": "another"}), by="admin")
     assert control("fetch-contact", server)[0].caller == "bot (token)"
+
+    server = answering("list-contacts", (200, []), by="admin")
+    assert control("list-contacts", server)[0].caller == "bot (token)"
 
 
 def test_what_was_learnt_meanwhile_is_tried_again() -> None:

@@ -52,7 +52,12 @@ def test_a_refusal_with_an_effect_is_seen(operation: str) -> None:
 
 @pytest.mark.parametrize(
     ("operation", "done"),
-    [("create-contact", "created"), ("update-contact", "updated"), ("delete-contact", "deleted")],
+    [
+        ("create-contact", "created"),
+        ("update-contact", "updated"),
+        ("delete-contact", "deleted"),
+        ("update-user-self", "updated"),
+    ],
 )
 def test_a_refusal_with_an_effect_is_a_finding(operation: str, done: str) -> None:
     """It is looked for a moment later, since a server may work in the background, and noted to be
@@ -82,7 +87,8 @@ def test_a_refusal_with_an_effect_is_a_finding(operation: str, done: str) -> Non
         "a refusal without effect",
         f"403, and it was {done} all the same",
     )
-    judged(story, Server())
+    assert found.value.exchange is not None
+    judged(story, answering(operation, (403, None), by="guest"))
 
 
 @pytest.mark.parametrize(
@@ -135,6 +141,47 @@ def test_a_success_that_never_shows_is_not_done() -> None:
         return await judge.takes_effect(request, answer, caller)
 
     assert not judged(story, answering("update-contact", (200, None)))
+
+
+def test_an_update_that_never_shows_is_waited_for_three_times() -> None:
+    """Where nothing was ever shown late, and one kind of write was waited for in vain three times,
+    it is given a moment only.
+    """
+
+    async def story(world: World, judge: Judge) -> list[float]:
+        waits = []
+        for _ in range(4):
+            answer, request, caller = await asked(world, "update-contact", "bot")
+            begun = time.monotonic()
+            assert not await judge.takes_effect(request, answer, caller)
+            waits.append(time.monotonic() - begun)
+        return waits
+
+    *long, last = judged(story, answering("update-contact", (200, None)))
+
+    assert min(long) > 1 > last
+
+
+def test_what_a_create_never_shows_is_waited_for_three_times() -> None:
+    """As for an update: the fourth time what a new thing does not show is given a moment only."""
+    server = Server()
+
+    async def story(world: World, judge: Judge) -> list[float]:
+        waits = []
+        for _ in range(4):
+            server.instead("fetch-knowledge-item", server.usual)
+            answer, request, _ = await asked(world, "create-knowledge-item", "admin")
+            made = Fixture(request.operation.resource, answer.json["id"], request.name, answer)
+            shown = {**answer.json, "name": "x", "title": "x"}
+            server.instead("fetch-knowledge-item", (200, shown))
+            begun = time.monotonic()
+            assert not await judge.is_as_written(made, request, answer)
+            waits.append(time.monotonic() - begun)
+        return waits
+
+    *long, last = judged(story, server)
+
+    assert min(long) > 1 > last
 
 
 def test_another_run_in_the_same_user_is_trouble() -> None:
@@ -231,12 +278,36 @@ def test_a_refusal_that_is_carried_out_later_is_a_finding(operation: str, done: 
 
     assert found.value.expected == "a refusal without effect, at the end of the run as well"
     assert found.value.actual.endswith(f"later it was {done}")
+    assert found.value.exchange is not None
     later(operation, lambda *_: None)
 
 
 def test_a_refused_delete_is_not_looked_for_later() -> None:
     """Others may have deleted the thing since: a delete was judged when it was refused."""
     later("delete-contact", lambda server, _: server.things["contact"].clear())
+
+
+def test_what_the_list_shows_is_not_fetched() -> None:
+    """Where the list shows the thing with the member, it need not be possible to fetch it."""
+
+    def written(server: Server, request: Request) -> None:
+        write(server, request)
+        server.instead("fetch-contact", (403, None))
+
+    with pytest.raises(Finding, match="later it was updated"):
+        later("update-contact", written)
+
+
+def test_a_target_that_lags_is_given_its_time_at_the_end() -> None:
+    """Where changes were seen to show late, the last look waits for them."""
+
+    async def story(world: World, judge: Judge) -> float:
+        answer, request, _ = await asked(world, "update-contact", "guest")
+        world.patience.lag = 1.0
+        await judge.expect_none_later([(request, answer)])
+        return time.monotonic() - answer.finished
+
+    assert judged(story) > 1.0
 
 
 @pytest.mark.parametrize("shown", [[], [{"id": "another"}], {"none": "of them"}])

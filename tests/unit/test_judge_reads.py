@@ -233,6 +233,20 @@ def test_a_long_list_is_looked_through(newest_first: bool) -> None:
     assert shown("list-contacts", server)
 
 
+def test_the_control_of_a_long_list_is_looked_through() -> None:
+    """A control is a list that shows the thing, be it on a later page."""
+    server = Server()
+    for number in range(25):
+        server.add("contact", name=f"contact {number}")
+    server.instead("list-contacts", pages(server, 10))
+
+    async def story(world: World, judge: Judge) -> str:
+        _, request, _ = await asked(world, "list-contacts", "guest")
+        return (await judge.control(request)).caller
+
+    assert judged(story, server) == "admin (token)"
+
+
 @pytest.mark.parametrize("newest_first", [True, False])
 def test_a_list_that_is_cut_shows_a_new_one(newest_first: bool) -> None:
     """Where a list shows a page and no way to the rest, a thing that is made just now has to be on

@@ -142,10 +142,11 @@ def test_everything_passed_is_conformant() -> None:
 def test_one_test_that_does_not_prove_keeps_it_from_being_conformant(
     outcome: Outcome, word: str, code: ExitCode, reason: str
 ) -> None:
-    """Beside a passed test of a deciding requirement, one that failed, is open, was not tested or
-    broke is named and decides.
+    """Beside a passed test of a deciding requirement of any feature and level, one that failed, is
+    open, was not tested or broke is named and decides.
     """
-    for id in (id for id, entry in SPEC.requirements.items() if entry.decides):
+    kinds = {(e.feature, e.level): id for id, e in SPEC.requirements.items() if e.decides}
+    for id in kinds.values():
         assert verdict_of(all_passed(result(id, outcome))) == Verdict(
             word, code, [reason.format(id)]
         )
@@ -155,9 +156,12 @@ def test_of_many_requirements_some_are_named() -> None:
     """A reason names four requirements and says how many more there are."""
     ids = [id for id, entry in SPEC.requirements.items() if entry.decides][:6]
 
-    said = verdict_of(all_passed(*(result(id, FAILED) for id in ids)))
+    six, four = (
+        verdict_of(all_passed(*(result(id, FAILED) for id in some))) for some in (ids, ids[:4])
+    )
 
-    assert said.reasons == [f"6 requirements failed: {', '.join(ids[:4])} and 2 more"]
+    assert six.reasons == [f"6 requirements failed: {', '.join(ids[:4])} and 2 more"]
+    assert four.reasons == [f"4 requirements failed: {', '.join(ids[:4])}"]
 
 
 def test_all_that_is_wrong_is_said_worst_first() -> None:
@@ -243,6 +247,26 @@ def test_missing_keys_are_one_sentence() -> None:
     assert verdict_of(keyless("")).status == "inconclusive"
 
 
+def test_the_first_reason_for_missing_keys_is_said_beside_what_else_is_not_covered() -> None:
+    """Of several reasons why there are no keys the first is said, once; what lacks another
+    capability is still named, and so is what lacks keys where no cell does.
+    """
+    cells = [
+        result("PERM-list-users", NOT_TESTED, lacks=API_KEYS, reason=reason)
+        for reason in ("no endpoint", "no scope")
+    ]
+    for cell in cells:
+        cell.cell = Cell("list-users", "guest", API_KEY, allowed=False)
+    union = result("KEY-union", NOT_TESTED, lacks=API_KEYS, reason="no endpoint")
+    identity = result("ISSUE-identity", NOT_TESTED, lacks=SECOND_USER, reason="one user per role")
+
+    assert verdict_of(all_passed(*cells, union, identity)).reasons == [
+        "API keys were not tested: no endpoint",
+        "not covered: ISSUE-identity: one user per role",
+    ]
+    assert verdict_of(all_passed(union)).reasons == ["not covered: KEY-union: no endpoint"]
+
+
 def test_expiry_is_never_excused() -> None:
     """Where no test of expiry was tested the verdict is inconclusive, and expiry is named with the
     reason.
@@ -318,6 +342,11 @@ PARTS: dict[str, tuple[list[Tested], bool]] = {
         [result("AUTH-required"), result("AUTH-required", NOT_TESTED)],
         False,
     ),
+    "passed-and-another-not-tested": (
+        [result("AUTH-required"), result("SEC-J03", NOT_TESTED)],
+        False,
+    ),
+    "advice-open": ([result("AUTH-required"), result("SEC-J11", INCONCLUSIVE)], False),
     "nothing-passed": ([result("EXPIRY-403", NOT_TESTED)], False),
     "nothing-but-excused": ([result("KEY-union", NOT_TESTED, lacks=API_KEYS)], False),
     "advice-not-tested": ([result("AUTH-required"), result("SEC-J11", NOT_TESTED)], True),
@@ -360,6 +389,10 @@ def test_causes_come_first() -> None:
     assert sorted(order) == sorted(SPEC.requirements)
     for id, entry in SPEC.requirements.items():
         assert all(order.index(cause) < order.index(id) for cause in entry.depends)
+
+    alone = [id for id, entry in SPEC.requirements.items() if not entry.depends]
+    assert alone != sorted(alone)
+    assert order_of({id: SPEC.requirements[id] for id in alone}) == alone
 
 
 def test_findings_are_in_the_order_of_their_causes() -> None:

@@ -29,9 +29,7 @@ _PAUSE = 0.1  # seconds between two looks at a list that still shows what was de
 
 
 class Tidying:
-    """Puts back and deletes for one run; ``left`` says of each thing that is still there, or may
-    be, why.
-    """
+    """Puts back and deletes for one run; ``left`` says why a thing is still there, or may be."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -142,8 +140,8 @@ class Tidying:
     # --- One by one -----------------------------------------------------------------------------
 
     async def _delete(self, admin: Caller, entry: LedgerEntry) -> None:
-        """Delete one thing of the run's own, by whoever gets it done; one that is not there any
-        more counts as deleted.
+        """Delete one thing of the run's own, by any caller who can; one that is gone counts as
+        deleted.
         """
         world, thing = self._world, Thing(entry.resource, entry.id)
         try:
@@ -171,8 +169,8 @@ class Tidying:
             self._why[entry.number] = str(reason)
 
     def _says_that_it_is_gone(self, entry: LedgerEntry) -> bool:
-        """Whether a 404 says so: a key that no list shows may be alive, and nobody be able to
-        delete one that way at all.
+        """Whether a 404 says so: a key that no list shows may be alive where no caller can delete
+        keys this way.
         """
         return entry.resource != API_KEY or API_KEY in self._deleted
 
@@ -225,7 +223,7 @@ class Tidying:
         """Look through a list for what carries the run's name, among it what was made against all
         denial.
 
-        ``once``: what it is in goes next, so that nobody looks whether it is gone.
+        ``once``: what contains it is deleted next, so its absence is not checked.
         """
         await self._world.patience.settle(time.monotonic())
         until = time.monotonic() + self._world.patience.seconds

@@ -136,9 +136,7 @@ def _secrets_of(target: Target, spec: Specification) -> Secrets:
 
 
 def _public_words(spec: Specification, target: Target) -> Iterator[str]:
-    """What the reports of a run say anyway: no word of it is hidden because somebody calls it a
-    secret.
-    """
+    """What the reports of a run say anyway: its words are not hidden even if a secret has them."""
     for entry in spec.requirements.values():
         yield f"{entry.id} {entry.feature} {entry.clause} {entry.statement}"
     for operation in spec.operations.values():

@@ -170,9 +170,7 @@ class Scheduler:
             slots.release()
 
     async def _run_one(self, job: ScheduledTest) -> None:
-        """Run a test; one that met passing trouble starts again from the beginning, with fixtures
-        of its own.
-        """
+        """Run a test; one that met passing trouble starts again, with fixtures of its own."""
         started = time.monotonic()
         try:
             while True:

@@ -50,9 +50,7 @@ _PROBE = "probe"
 
 
 class Client:
-    """Sends requests to one target, as far as the gate lets them through, and records every
-    exchange.
-    """
+    """Sends the requests that the gate lets through to one target, and records every exchange."""
 
     def __init__(self, target: Target, evidence: Evidence, secrets: Secrets, gate: Gate) -> None:
         self.base_url = target.base_url

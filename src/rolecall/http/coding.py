@@ -61,9 +61,7 @@ def decoded(body: bytes, codings: Iterable[str]) -> bytes:
 
 
 def _gunzipped(body: bytes) -> bytes:
-    """All members of a gzip body (RFC 1952 2.2), which belong together; what follows that is none
-    is padding.
-    """
+    """All members of a gzip body, joined (RFC 1952 2.2); what follows them is padding."""
     whole = b""
     for _ in range(MEMBER_LIMIT):
         try:

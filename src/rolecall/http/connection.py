@@ -48,9 +48,7 @@ _AT_ONCE = 1.0
 
 @dataclass(frozen=True)
 class Fragment:
-    """What came of an answer that did not come whole; ``status`` is 0 where it broke off in its
-    head.
-    """
+    """What came of an answer that broke off; ``status`` is 0 where it broke off in its head."""
 
     status: int
     version: str
@@ -176,7 +174,7 @@ class _Answer:
         self.keep_alive = False
 
     def feed(self, data: bytes) -> None:
-        """Bytes that came in; what comes after the end is nobody's answer, and spoils the
+        """Take bytes that came in; those after the end belong to no answer, and spoil the
         connection.
 
         Raises:
@@ -201,8 +199,8 @@ class _Answer:
     def _behind_stray(self, data: bytes) -> bytes:
         """What belongs to this answer, where the one before had no content (204, 304).
 
-        Some servers send a body with it all the same, a moment later: it is nobody's, and may be
-        dropped (RFC 9112 6.3).
+        Some servers send a body with it all the same, a moment later: it belongs to no answer, and
+        may be dropped (RFC 9112 6.3).
         """
         assert self._stray is not None
         known = max(0, len(self._stray) - len(_VERSION) + 1)
@@ -215,8 +213,8 @@ class _Answer:
         return own
 
     def on_message_begin(self) -> None:
-        """The first byte of this answer, of one that follows a mere announcement, or of one that
-        nobody asked for.
+        """The first byte of this answer, of one that follows a 1xx announcement, or of one without
+        a request.
         """
         if self.complete:
             raise _Surplus
@@ -337,8 +335,8 @@ class _Wire(asyncio.Protocol):
         return answer
 
     def fragment(self) -> Fragment | None:
-        """What has come of the answer that was waited for; None when not a byte of it has. Nobody
-        waits for the rest.
+        """What has come of the expected answer; None when not a byte of it has. The rest is not
+        awaited.
         """
         answer = self._answer
         if answer is None or not answer.received:

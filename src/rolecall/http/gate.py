@@ -69,9 +69,7 @@ About = Thing | Creation | None
 
 
 class Withheld(Inconclusive):
-    """The gate did not let a request leave: it is not certain that it is about something of the
-    run's own.
-    """
+    """The gate held a request back: it may be about something that is not the run's own."""
 
 
 class Gate:
@@ -145,14 +143,12 @@ class Gate:
         return entry is not None and not entry.gone
 
     def answers_to_nothing(self, thing: Thing) -> None:
-        """It was seen that nothing but the run's own has this id: it is made up, or another
-        spelling of one.
-        """
+        """Note that only the run's own things can have this id: it is made up, or respelled."""
         self._nothing.add((thing.resource, thing.id))
 
     @contextmanager
     def borrowing(self, resource: str, id: str) -> Iterator[None]:
-        """Inside the block a thing that was there before may be changed: whoever borrows it puts it
+        """Inside the block a thing that the run did not make may be changed; the borrower puts it
         back.
         """
         self._borrowed[resource, id] += 1
@@ -230,9 +226,7 @@ class Gate:
 
 
 def means_another_method(query: str, headers: Mapping[str, str]) -> bool:
-    """Whether a request says that it means another method than its own, in a header field or a
-    parameter.
-    """
+    """Whether a header field or a parameter of a request names another method than its own."""
     return any(name.lower() in _OVERRIDES for name in headers) or any(
         name == _OVERRIDE for name, _ in parse_qsl(query, keep_blank_values=True)
     )

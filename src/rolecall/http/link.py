@@ -36,9 +36,7 @@ def next_page(url: str, fields: Iterable[str]) -> str:
 
 
 def resolved(url: str, reference: str) -> str:
-    """The URL that a reference in an answer to ``url`` stands for (RFC 3986 5); empty when it can
-    be none.
-    """
+    """The URL that a reference in an answer to ``url`` means (RFC 3986 5); empty if malformed."""
     try:
         return urljoin(url, reference)
     except ValueError:  # as of "http://[x"

@@ -23,7 +23,7 @@ from rolecall.target import Target
 
 AWAY = frozenset(
     {502, 503, 504}
-)  # RFC 9110 15.6: nobody answered for the operation, so it says nothing of it
+)  # RFC 9110 15.6: a gateway's answer, which says nothing of the operation
 _ATTEMPTS = 4
 _THROTTLED_ATTEMPTS = 8
 _LONGEST_WAIT = 120.0  # seconds; a Retry-After that asks for more is not waited for
@@ -33,8 +33,8 @@ _ERRNO = re.compile(r"\[Errno (\d+)\]")  # one for each address, where a name ha
 #: A text up to a quoted string that does not end.
 _FINISHED = re.compile(rb'(?:[^"]+|"(?:[^"\\]|\\.)*")*', re.DOTALL)
 
-#: What a request carries through the layers: its exchange; whether it may be sent again when nobody
-#: knows if it was carried out; whether a 429 is waited for.
+#: What a request carries through the layers: its exchange; whether it may be sent again when it is
+#: unknown if it was carried out; whether a 429 is waited for.
 EXCHANGE, REPEATABLE, PATIENT = "rolecall.exchange", "rolecall.repeatable", "rolecall.patient"
 
 
@@ -124,9 +124,7 @@ class Pace:
 
 
 class Pacing(httpx.AsyncBaseTransport):
-    """Stays below a rate and a number of requests in flight, and waits as long as a 429 asks for
-    (RFC 6585 4).
-    """
+    """Keeps to a rate and a number of requests in flight, and waits as a 429 asks (RFC 6585 4)."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport, pace: Pace, concurrency: int) -> None:
         self._inner = inner

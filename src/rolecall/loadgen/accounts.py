@@ -38,7 +38,7 @@ def read_csv(path: Path, roles: Sequence[str] | None = None) -> list[LoadAccount
     """The accounts of a CSV file (RFC 4180, UTF-8) with the columns email, password and role.
 
     Raises:
-        UsageError: the file cannot be read, or something in it is no account; the message says in
+        UsageError: the file cannot be read, or an entry is not an account; the message says in
             which line, and repeats no password.
     """
     try:

@@ -31,7 +31,7 @@ from rolecall.schema_validation import validation_errors
 CONFIDENCE = 0.99
 _MOST_BLOCKS, _LEAST_BLOCKS = 20, 8
 _REPETITIONS = 2000
-#: Differences that a histogram cannot resolve are none, however sure they are.
+#: A smaller difference counts as none: a histogram cannot resolve it.
 _RESOLUTION = 0.01
 #: Runs whose lengths differ by more are not compared.
 _LENGTH = 0.1

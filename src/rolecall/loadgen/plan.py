@@ -181,7 +181,7 @@ def weights(options: argparse.Namespace) -> Mapping[str, int]:
     """The weights of the scenarios in ``mixed``.
 
     Raises:
-        UsageError: a scenario is unknown, or a weight is no number.
+        UsageError: a scenario is unknown, or a weight is not a number.
     """
     if not options.weights:
         return USUAL_WEIGHTS

@@ -114,7 +114,7 @@ class RefreshRaceScenario(RefreshingScenario):
         context = self.context
         request = context.refresh_post(given)
         refresh = context.invariants.refresh(given, "POST")
-        # A refusal is no error: who takes a second use for theft ends the whole token family.
+        # A refusal is not an error: who takes a second use for theft ends the token family.
         expected = (*context.dialect.refreshed, *context.dialect.refused)
         response = self.call(
             "POST", "refresh-post (after a race)", request, perf_counter(), expected, refresh

@@ -80,7 +80,7 @@ class Server:
         self.errors = ErrorBodies()
         self.wire = Wire(self.clock)
         self.prefix = ""  # what every path starts with
-        self.forgeable = True  # whether whoever has the signing key can sign tokens
+        self.forgeable = True  # whether the signing key is enough to sign tokens
         self.readings: dict[str, int | list[int]] = {}  # what the target file says under [dialect]
         if settings.dialect == "sdk":
             self.readings |= {"expired": [401], "issued": [201], "refreshed": [201]}

@@ -13,7 +13,7 @@ class Passwords:
 
     def __init__(self, n: int) -> None:
         self._n = n
-        self._nobody = self.hash(secrets.token_hex(16))
+        self._unknown = self.hash(secrets.token_hex(16))
 
     def hash(self, password: str) -> str:
         """A text to keep in place of the password."""
@@ -26,7 +26,7 @@ class Passwords:
 
     async def matches(self, password: str, kept: str | None) -> bool:
         """Whether it is the password. Without a hash it takes as long, and the answer is no."""
-        equal = await asyncio.to_thread(self.compare, password, kept or self._nobody)
+        equal = await asyncio.to_thread(self.compare, password, kept or self._unknown)
         return equal and kept is not None
 
     def compare(self, password: str, kept: str) -> bool:

@@ -55,9 +55,7 @@ def upward(high: float, height: float) -> Scale:
 
 
 def upward_log(low: float, high: float, height: float) -> Scale:
-    """A logarithmic scale over the height of a frame, with a little room at both ends; at least
-    half a decade.
-    """
+    """A logarithmic scale of half a decade or more over a frame, with room at both ends."""
     low, high = max(low, 1e-3) / 1.15, max(high, 1e-3) * 1.15
     if high / low < 3:
         middle = math.sqrt(low * high)

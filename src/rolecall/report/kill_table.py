@@ -31,13 +31,13 @@ _KINDS = {
     ),
     "trouble": (
         "Trouble",
-        "Nobody's verdict: the run must end honestly and accuse no requirement that was kept.",
+        "The run must end honestly and accuse no requirement that was kept.",
     ),
     "lint": (
         "Lint",
         (
-            "A server that rejects every request of ours outside the specification that is no "
-            "marked attack."
+            "A server that rejects every request outside the specification that is not marked as "
+            "an attack."
         ),
     ),
 }

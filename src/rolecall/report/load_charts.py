@@ -305,9 +305,7 @@ def _limit_mark(objective: Mapping[str, Any], most: int, x: Scale, y: Scale) -> 
 
 
 def capacity(document: Mapping[str, Any]) -> str:
-    """The capacity curve: what each step found at its rate, and where the capacity and the knee
-    are.
-    """
+    """The capacity curve: what each step found at its rate; the capacity and the knee."""
     by_clients = document["axis"] == "concurrency"
     axis = "concurrency" if by_clients else "rate"
     steps = sorted(

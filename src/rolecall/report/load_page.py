@@ -17,9 +17,7 @@ _TIMES = ("p50", "p90", "p99", "p99.9", "p99.99", "max")
 
 
 def write(load: Mapping[str, Any] | None, capacity: Mapping[str, Any] | None = None) -> str:
-    """The page of a ``load.json``, of a ``capacity.json``, or of both; all that they say is
-    escaped.
-    """
+    """The page of a ``load.json``, a ``capacity.json``, or both; all their text is escaped."""
     parts, data = [], None
     if capacity is not None:
         parts += [_head(capacity, "capacity"), _capacity(capacity)]

@@ -22,9 +22,7 @@ class NotUpdatable(ValueError):
 
 @dataclass
 class _Section:
-    """A heading with one table: what stands before its rows, and the rows by the name in their
-    first column.
-    """
+    """A heading with one table: the text before its rows, and the rows by their first column."""
 
     before: list[str]
     rows: dict[str, str]

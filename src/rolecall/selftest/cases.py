@@ -122,9 +122,7 @@ def cases() -> list[Case]:
 
 
 def _trying(listed: list[Case]) -> Iterator[Case]:
-    """A server with all that is `TRYING`, in every scenario; and with a fault of each load that
-    shows some.
-    """
+    """A server with every `TRYING` variant, in every scenario; and with a fault for each load."""
     what = f"All of this: {', '.join(TRYING)}."
     for scenario in _SCENARIOS:
         yield _loaded(f"trying server under {scenario}", what, scenario, *TRYING)
@@ -142,7 +140,7 @@ def _trying(listed: list[Case]) -> Iterator[Case]:
 
 
 def _loaded(name: str, description: str, scenario: str, *variants: str) -> Case:
-    """An innocent server under a load that is no strain."""
+    """A lawful server under a light load."""
     return Case(name, "loaded", "", description, (scenario, _GENTLE), tuple(_variants(*variants)))
 
 

@@ -70,9 +70,7 @@ def run(
     cases: list[Case],
     on_result: Callable[[Killed], None] = lambda killed: None,
 ) -> list[Killed]:
-    """Run each mutation at its sights, and each sight once without any, as many at a time as there
-    are cores.
-    """
+    """Run each mutation at its sights, and each sight once unmutated, one a core at a time."""
     known = {case.name: case for case in cases}
     places = {mutation.name: sights_of(mutation, cases) for mutation in chosen}
     sights = list(dict.fromkeys(sight for found in places.values() for sight in found))

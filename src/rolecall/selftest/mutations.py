@@ -181,7 +181,7 @@ def _judgements() -> Iterable[Mutation]:
     )
     yield Mutation(
         "empty-lists-allow",
-        "A dialect's empty list is no denial where a test rests on one.",
+        "A dialect's empty list is not taken for a denial where a test rests on one.",
         member(Dialect, "_denies_by_showing_nothing", constant(False)),
         (EMPTY_LISTS,),
     )
@@ -193,7 +193,7 @@ def _judgements() -> Iterable[Mutation]:
     )
     yield Mutation(
         "controls-skipped",
-        "A refusal counts though nobody was seen to succeed with the same request.",
+        "A refusal counts though no role was seen to succeed with the same request.",
         member(Judge, "control", nothing_later),
         (NOBODY_CAN,),
     )
@@ -396,7 +396,7 @@ def _token_judgements() -> Iterable[Mutation]:
             "EXPIRY-403",
         ),
         "expect_not_let_in": (
-            "What is no token may be let in.",
+            "A credential that is not a token may be let in.",
             "refresh-token-as-bearer",
             "no_bearer and fetch-user-self",
         ),
@@ -437,7 +437,7 @@ def _attacks() -> Iterable[Mutation]:
         ),
         (
             expectations.expect_no_grant,
-            "An answer to what is no log-in may hold a token.",
+            "An answer to a request that is not a log-in may hold a token.",
             "put-issues-tokens",
             "SEC-I16",
         ),

@@ -49,7 +49,7 @@ class Said:
     lacking: dict[str, str] = field(default_factory=dict)
 
 
-#: The options of a run that nobody is going to read about.
+#: The options of a run whose reports are not read.
 WORDS = ("--concurrency", "16", "--no-reports")
 
 
@@ -123,9 +123,7 @@ class _Orders:
         for item in session.items:
             _ = item.location  # which is looked up once, and by every run
         order = self._next()
-        session.config.pluginmanager.unregister(
-            name="terminalreporter"
-        )  # it would write to where nobody reads
+        session.config.pluginmanager.unregister(name="terminalreporter")  # its output is not read
         run = session.config.stash[RUN]
         run.options = replace(
             run.options, target=order.target, out=order.out, intrusive=order.intrusive

@@ -242,7 +242,7 @@ class _Runs:
             came: Said = says.recv()
             return came
         finally:
-            process.join(5)  # whoever has said all leaves by itself
+            process.join(5)  # a process that has sent its result leaves by itself
             _end(process)
 
     def close(self) -> None:

@@ -125,7 +125,7 @@ class Attacker:
         token is.
 
         Raises:
-            Finding: one opens, or the answer is no refusal.
+            Finding: one opens, or the answer is not a refusal.
         """
         answers = []
         caller = unissued(token) if token else None
@@ -170,7 +170,7 @@ class Attacker:
         """The answer denies what the token's own role may not do, or rejects the token.
 
         Raises:
-            Finding: it is let in, or the answer is no refusal.
+            Finding: it is let in, or the answer is not a refusal.
         """
         dialect = self._world.dialect
         if dialect.denies_as_specified(protected_request.operation, answer):

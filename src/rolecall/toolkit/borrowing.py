@@ -155,9 +155,7 @@ class Borrowing:
         )
 
     async def _nothing(self, member: str, before: Mapping[str, Any]) -> Any:
-        """The value that leaves this member of a user as it is here, without one; ``...`` when none
-        does.
-        """
+        """The value that keeps this member of a user as it is here; ``...`` when none does."""
         for nothing in (None, ""):
             if await self._leaves_nothing(member, nothing) == (
                 member in before,
@@ -201,9 +199,7 @@ class Borrowing:
         )
 
     async def _extra(self, without: str) -> Fixture | None:
-        """A user made for a rehearsal, without one of its members; None where none can be made like
-        that.
-        """
+        """A user made for a rehearsal, without one of its members; None where it cannot be made."""
         world = self._world
         try:
             admin = await world.user(world.highest)

@@ -156,9 +156,7 @@ class Expiry(ExpiryWays):
         return sorted(expired, key=lambda token: GRADES[token.source])
 
     async def _go(self, way: Callable[[bool], Awaitable[list[ExpiredToken]]]) -> list[ExpiredToken]:
-        """Go a way, and again from its beginning when trouble stood in it: trouble says nothing of
-        the target.
-        """
+        """Try a way, and once more when trouble stood in it: trouble says nothing of the target."""
         for last in (False,) * (_TRIES - 1) + (True,):
             try:
                 return await way(last)

@@ -164,7 +164,7 @@ class ExpiryWays(LastMinute):
             OSError,
             ValueError,
             subprocess.SubprocessError,
-        ) as error:  # ValueError: what it prints is no text
+        ) as error:  # ValueError: its output is not text
             raise Inconclusive(
                 f"the output of {words[0]} ({type(error).__name__})", "[expiry] command"
             ) from None

@@ -54,9 +54,7 @@ class LastMinute:
         return made.caller
 
     async def _signs(self, caller: Caller) -> list[Request]:
-        """The requests that show whether a caller is let in, made before a token's last minute
-        begins.
-        """
+        """The requests that show whether a caller is let in, before a token's last minute."""
         return [
             await self._world.request(operation, caller)
             for operation in self._world.signs_of_life(caller.role)
@@ -112,9 +110,7 @@ class LastMinute:
         return answer
 
     def _ends(self, caller: Caller) -> list[float]:
-        """When a token ends: by the specification, and by its own exp; what it does not say is left
-        out.
-        """
+        """When a token ends: by the specification, and by its own exp where it has one."""
         issued, expires = issued_at(caller), numeric_date(claims_of(caller.token), "exp")
         by_specification = None if issued is None else issued + self._world.dialect.lifetime
         return [end for end in (by_specification, expires) if end is not None]

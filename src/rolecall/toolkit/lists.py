@@ -128,9 +128,7 @@ class Lists(Making):
         )
 
     def _next(self, exchange: Exchange) -> str:
-        """The next page's path, if the answer links to one on this target (a token is sent nowhere
-        else).
-        """
+        """The next page's path, if the answer links to one on this target; others get no token."""
         return path_below(
             self.client.base_url, next_page(exchange.url, exchange.header_lines("link"))
         )

@@ -219,9 +219,7 @@ class Making(Callers):
 
     @shared_setup
     async def _look_before(self, resource: str) -> float:
-        """Look at what there is before the first thing of this kind is made; the moment in
-        monotonic seconds.
-        """
+        """Look at what is there before the run makes such a thing; the monotonic time."""
         if not self.read_only:
             try:
                 if resource == API_KEY:

@@ -36,7 +36,7 @@ async def expect_role_shown(world: World, user: ThrowawayUser, role: str, since:
     """Whether the user is seen to have its new role; False where users show no role.
 
     Raises:
-        NotTested: it shows its old role: an update is no way to change it here.
+        NotTested: it shows its old role: an update cannot change it here.
     """
     shown = user.fixture.made_by.document.get("role") if user.fixture.made_by else None
     if shown != user.account.role:

@@ -125,9 +125,7 @@ class Requests(Lists):
         return first
 
     async def _perform(self, request: Request, caller: Caller | None, **options: Any) -> Exchange:
-        """Send an operation's request once; what it may create or delete is in the ledger before it
-        leaves.
-        """
+        """Send an operation's request once; what it makes or deletes is in the ledger first."""
         operation = request.operation
         if self.read_only and operation.effect not in ("list", "fetch"):
             raise NotTested(f"--read-only: {operation.name} would write")

@@ -54,7 +54,7 @@ class Responses:
     def of(self, kind: str) -> list[Exchange]:
         """The successful responses that must have the schema ``kind``, no body twice.
 
-        What was asked for outside the specification has no schema, and a body that is no JSON is
+        A request outside the specification has no schema, and a body that is not JSON is
         RESPONSE-json's matter.
 
         Raises:

@@ -42,9 +42,7 @@ def reserved_create(world: World) -> Operation:
 async def _opened_above(
     role: str, caller: Caller, world: World
 ) -> AsyncIterator[tuple[Operation, Exchange]]:
-    """The lists of the roles above this one that a caller gets to see, where a token of the role
-    does not.
-    """
+    """The lists of higher roles that a caller can read and a token of this role cannot."""
     for operation in reserved_above(role, world):
         usual = await world.reads(await world.user(role or world.roles[0]), operation.name)
         answer = cite(await world.perform(await world.request(operation, caller), caller), "answer")

@@ -33,7 +33,7 @@ class TokenJudge:
         Raises:
             Inconclusive: they were refused, and perhaps rightly: only the target knows
                 whether they are good.
-            Finding: the answer is no refusal, and no success either.
+            Finding: the answer is neither a refusal nor a success.
         """
         cite(exchange, "answer")
         if exchange.status in statuses:
@@ -82,8 +82,8 @@ class TokenJudge:
         """The token lives as long as the specification says, from iat to exp.
 
         Raises:
-            Finding: it does not, or one of the two is a number that is no instant.
-            Inconclusive: one of them is no number, or not there.
+            Finding: it does not, or one of the two is a number that is not an instant.
+            Inconclusive: one of them is not a number, or not there.
         """
         expected, given = self._world.dialect.lifetime, grant.lifetime
         if given is not None and abs(given - expected) <= LIFETIME_TOLERANCE:
@@ -129,7 +129,7 @@ class TokenJudge:
         """The answer is a refusal, and there is no token anywhere in it.
 
         Raises:
-            Finding: there is a token, or the status is no refusal.
+            Finding: there is a token, or the status is not a refusal.
         """
         cite(exchange, "answer")
         for control in instead:
@@ -212,9 +212,7 @@ class TokenJudge:
         return cite(exchange, "control")
 
     def _is_of(self, grant: Grant, caller: Caller) -> bool:
-        """Whether a grant is another session of this caller: the same user with the same role, by
-        all it says.
-        """
+        """Whether a grant is another session of this caller, by its user and role."""
         scopes = {
             self._world.role_of_scope(scope) for scope in (grant.scope, grant.claims.get("scope"))
         }
@@ -242,9 +240,7 @@ _OTHER_READING = ", as RFC 6750 has it; a target file can say so: [dialect] expi
 
 
 def _without_echo(exchange: Exchange) -> str:
-    """The answer's text without what the request itself said: an echoed token is another
-    requirement's matter.
-    """
+    """The answer's text without what the request said: echoes are another requirement's matter."""
     sent = exchange.request_headers.get("authorization", "").rpartition(" ")[2]
     text = exchange.text.replace(sent, "") if sent else exchange.text
     for token in jwts_in(f"{exchange.request_body.decode('utf-8', 'replace')} {exchange.url}"):

@@ -17,8 +17,8 @@ from rolecall.toolkit.effect_judge import SETTLING
 from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.world import World
 
-#: Members that say when a thing was last touched, or how often: that one of them moved is noted,
-#: and is no effect. When it was deleted, archived or closed is one.
+#: Members that say when a thing was last touched, or how often: a change of one is noted,
+#: and is not an effect. A change of when it was deleted, archived or closed is one.
 _STAMP = re.compile(
     r"(?i)(?:last_?)?(?:updated?|modified|changed|touched|accessed|seen|viewed|fetched|checked)(?:_?(?:at|on|date|time))?"
     r"|__v|_?version|_?rev(?:ision)?|_?etag"
@@ -61,9 +61,7 @@ async def victim(world: World, resource: str) -> AsyncIterator[Victim]:
 
 
 async def _new(world: World, resource: str) -> Victim:
-    """A thing that somebody who may has just updated, so that such an update is known to be
-    understood.
-    """
+    """A thing that an allowed role has just updated, so that such an update is known to work."""
     fixture, admin = await world.fresh(resource), await world.user(world.highest)
     request = await world.request(world.spec.operations[f"update-{resource}"], admin, fixture)
     answer = await world.perform(request, admin)

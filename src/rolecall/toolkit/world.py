@@ -159,7 +159,9 @@ class World(Requests):
             raise
         except (Inconclusive, NotTested):
             existing = [id for item in await self.listing(resource, 0.0) if (id := own_id(item))]
-            if resource == "user":  # a user that is no role's own: the second guest, or any other
+            if (
+                resource == "user"
+            ):  # a user that is not an account of ours: the second guest, or any other
                 others = [
                     (await self.user(name)).user
                     for name in self.target.accounts

@@ -8,7 +8,7 @@ how well it is known. What a single step says is in `steps.py`.
 What the posterior says is a conclusion, and the search does not end with one. It ends with a longer
 step at the answer, which has to hold there; where it does not, the answer is lowered, and has to
 hold again. And it asks all along whether the server is still the one of which the posterior is
-(`state.py`). Where it carried more before than it does at the end, or now this and now that, there
+(`state.py`). Where it carried more before than it does at the end, or changes to and fro, there
 is no one capacity, and the outcome is `unstable`, with the least and the most. Where it only ever
 carried more (a cold cache, a compiler, an autoscaler), the last state is the answer, if the search
 has seen it for longer than it has seen the others; it then takes all its time.

@@ -68,7 +68,7 @@ class Excess(NamedTuple):
         width = math.hypot(error, _LEAST + beyond * max(excess, 0.0))
         return cls(
             rate, max(excess, -width), width
-        )  # that an old backlog went away is no more than that it did not grow
+        )  # a backlog that shrank shows no more than one that did not grow
 
     def off(self, capacity: float) -> float:
         """By how many widths this is above, or below, what such a capacity would show."""

@@ -176,7 +176,7 @@ class Stepper:
         return Stop(SearchOutcome.UNSTABLE, f"{because}: {seen}" if seen else because)
 
     def _gently(self) -> StepJudgement:
-        """A short step at a rate that is no effort."""
+        """A short step at a rate that is easy for the server."""
         return self.step(min(self._gentle, (self.history.now.held or math.inf) / 2), _GENTLY)
 
     def _settle(self) -> None:

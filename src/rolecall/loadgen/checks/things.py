@@ -37,7 +37,7 @@ class Things:
 
     Args:
         run: what their names begin with, which nothing else on the target does.
-        untouchable: asked for what is no thing of ours, whatever the target says: resources and
+        untouchable: things that are never ours, whatever the target says: resources and
             ids, the accounts' own users'.
         base_url: what the paths of requests stand behind; a list's next page is read where it is
             below it, too.

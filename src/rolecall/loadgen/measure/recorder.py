@@ -198,16 +198,16 @@ class Recorder:
     """Everything that one worker measures in a run that began at ``start``.
 
     The open loop counts its arrivals here: how many were ``scheduled`` until now, ``sent`` to an
-    actor, ``completed`` by it, sent ``late``, ``dropped`` because nobody was free; and notes in
+    actor, ``completed`` by it, sent ``late``, ``dropped`` because no actor was free; and notes in
     ``lag`` how long after it was due each one was given to an actor (``lag.note(seconds)``); its
     request leaves at once, or with a few others (`transport.client`). It calls `tick` several times
-    a second, so that a second in which nobody answers ends too. Seconds may be of another
+    a second, so that a second without an answer ends too. Seconds may be of another
     ``width``: the search for the capacity looks closer. A closed loop counts its steps as ``sent``
     and ``completed``.
 
     What was sent and what came of it are counted apart, so that they can be held against each other
     in the end (`measure.conservation`): ``under_way`` are the steps that have no end yet, and
-    become ``unanswered`` when nobody waits for them any more; ``begun`` are the requests that were
+    become ``unanswered`` when the run stops waiting for them; ``begun`` are the requests that were
     begun, whatever came of them.
 
     Where this process stood still (`paused`), requests that were due before it went on and ended

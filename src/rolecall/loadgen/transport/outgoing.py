@@ -86,7 +86,7 @@ def request(
             "text/html"}``).
 
     Raises:
-        ValueError: something in it would end a line, or is no HTTP; what, is not repeated, it may
+        ValueError: a part would end a line, or is not HTTP. The message does not repeat it: it may
             be a token.
     """
     if not _METHOD.fullmatch(method) or not _TARGET.fullmatch(path):

@@ -51,8 +51,8 @@ Kind = Literal["garbage", "too-large", "closed", "coding"]
 class WireError(Exception):
     """Bytes that are not an answer; ``kind`` says why, and the text does not repeat them.
 
-    ``coding`` is no fault of the server's: its answer is lawful, and in a content coding that is
-    not understood here.
+    ``coding`` is not the server's fault: its answer is lawful, in a content coding that is not
+    understood here.
     """
 
     def __init__(self, kind: Kind, what: str) -> None:
@@ -254,7 +254,7 @@ class Parser:
         """Take bytes; returns the answer once it is complete. More bytes spoil the connection.
 
         Raises:
-            WireError: this is no answer.
+            WireError: this is not an HTTP answer.
         """
         self._buffer += data
         return self._go_on()
