@@ -55,10 +55,13 @@ REPORT = Report(
     ids=["prepare", "ready", "not ready", "open", "closed", "end", "at once", "report", "empty"],
 )
 def test_a_message_survives_the_wire(message: Any) -> None:
-    """What msgpack, Locust's coding, makes of a message is read as the same message."""
+    """What msgpack, Locust's coding, makes of a message is read as the same message; so is what a
+    process that does all by itself takes as it is packed.
+    """
     wire = msgpack.loads(msgpack.dumps(message.pack()), strict_map_key=False)
 
     assert type(message).unpack(wire) == message
+    assert type(message).unpack(message.pack()) == message
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,10 @@ class Ready(Message):
     error: str = ""
     exit_code: ExitCode = ExitCode.CONFORMANT
 
+    def pack(self) -> dict[str, Any]:
+        """The members by name, the exit code as its number."""
+        return super().pack() | {"exit_code": int(self.exit_code)}
+
     @classmethod
     def unpack(cls, packed: object) -> Self:
         """The answer; one that fails and says at once that all is well is none."""
