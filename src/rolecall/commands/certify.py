@@ -46,6 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--intrusive", action="store_true", help="also what may lock an account out or takes long"
     )
+    parser.add_argument(
+        "--junit-inconclusive",
+        choices=("skipped", "error"),
+        help="what an inconclusive test is in junit.xml (default: skipped)",
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print results.json and nothing else")
     how.add_argument(
@@ -89,10 +94,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _options(arguments: argparse.Namespace) -> list[str]:
     words: list[str] = []
-    for option in ("target", "out", "rate", "concurrency"):
+    for option in ("target", "out", "rate", "concurrency", "junit_inconclusive"):
         value = getattr(arguments, option)
         if value is not None:
-            words += [f"--{option}", str(value)]
+            words += [f"--{option.replace('_', '-')}", str(value)]
     words += [
         f"--{option.replace('_', '-')}"
         for option in ("read_only", "intrusive")

@@ -14,7 +14,7 @@ Documents = Mapping[str, Any]
 
 #: By file name: what makes its text of results.json and of evidence.har (as documents).
 WRITERS: Mapping[str, Callable[[Documents, Documents], str]] = {
-    "junit.xml": lambda results, evidence: junit.write(dict(results)),
+    "junit.xml": junit.write,
 }
 
 
