@@ -39,6 +39,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "action": "store_true",
         "help": "also what may lock an account out or takes long",
     },
+    "--junit-inconclusive": {
+        "choices": ("skipped", "error"),
+        "default": "skipped",
+        "help": "what an inconclusive test is in junit.xml (default: skipped)",
+    },
 }
 #: The same for pytest alone: the command's target has no option, and its runs leave all files.
 PYTEST_OPTIONS: dict[str, dict[str, Any]] = {
@@ -57,7 +62,7 @@ class Options:
     """What the command line asks of a run.
 
     Without a ``target`` the embedded server is certified; with ``no_reports`` only results.json is
-    written.
+    written. ``junit_inconclusive``: what an inconclusive test is in junit.xml, skipped or error.
     """
 
     target: Path | None = None
@@ -66,6 +71,7 @@ class Options:
     concurrency: int | None = None
     read_only: bool = False
     intrusive: bool = False
+    junit_inconclusive: str = "skipped"
     no_reports: bool = False
     serve_option: Sequence[str] = ()
 
