@@ -39,7 +39,11 @@ MODULES = {
         "test_judge_effects.py",
         "test_expectations.py",
     ],
-    "toolkit/effect_judge.py": ["test_judge_effects.py", "test_judge.py", "test_expectations.py"],
+    "toolkit/effect_judge.py": [
+        "test_judge_effects.py",
+        "test_judge_reads.py",
+        "test_expectations.py",
+    ],
     "toolkit/token_judge.py": ["test_token_judge.py", "test_claims.py"],
     "redaction.py": ["test_redaction.py"],
     "loadgen/objectives.py": ["test_objectives.py", "test_load_judgement.py"],
