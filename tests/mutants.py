@@ -39,7 +39,11 @@ MODULES = {
         "test_judge_effects.py",
         "test_expectations.py",
     ],
-    "toolkit/effect_judge.py": ["test_judge_effects.py", "test_judge.py", "test_expectations.py"],
+    "toolkit/effect_judge.py": [
+        "test_judge_effects.py",
+        "test_judge_reads.py",
+        "test_expectations.py",
+    ],
     "toolkit/token_judge.py": ["test_token_judge.py", "test_claims.py"],
     "redaction.py": ["test_redaction.py"],
     "loadgen/objectives.py": ["test_objectives.py", "test_load_judgement.py"],
@@ -52,6 +56,9 @@ MODULES = {
 PACKAGES = {"": "src/rolecall"} | {name: name for name in ("conformance", "load", "schemas")}
 #: What unit tests read or import beside the packages.
 BESIDE = ["conformance", "schemas"]
+#: What stands in the place of a survivor's reason until it is known.
+_OPEN = "why?"
+_SCORE = re.compile(r"\| \d+ \| \d+ \| [\d.]+ % \|$")
 #: How mutmut says that a mutant was noticed: the tests failed, or broke off, or took far too long.
 NOTICED = (1, 3, 24, 36, -24)
 
@@ -165,8 +172,40 @@ def report(modules: list[str]) -> Iterator[str]:
         if score < LEAST:
             yield f"{module}: the score is {score:.1f} %, and has to be {LEAST:g} %"
         for survivor in survivors:
-            if survivor.row not in explained:
-                yield f"docs/mutants.md has no line for\n{survivor.row} why? |"
+            if survivor.row not in explained or f"{survivor.row} {_OPEN} |" in explained:
+                yield f"docs/mutants.md has no reason for\n{survivor.row} {_OPEN} |"
+
+
+def updated(text: str, modules: list[str]) -> str:
+    """The page with the scores and survivors of these modules as they are now; a survivor keeps its
+    reason, and a new one has none yet.
+    """
+    rows: list[str] = []
+    kept: list[str] = []
+    for line in text.splitlines():
+        (rows if line.startswith(tuple(f"| {module} |" for module in MODULES)) else kept).append(
+            line
+        )
+    scores = {row.split(" | ")[0].removeprefix("| "): row for row in rows if _SCORE.search(row)}
+    told = [row.removesuffix(" |").rpartition("| ") for row in rows if not _SCORE.search(row)]
+    reasons = {f"{front}|": reason for front, _, reason in told}
+    survived = [row for row in reasons if not row.startswith(tuple(f"| {m} |" for m in modules))]
+    for module in modules:
+        noticed, count, survivors = judged(module)
+        scores[module] = (
+            f"| {module} | {noticed} | {count} | {100 * noticed / max(count, 1):.1f} % |"
+        )
+        survived += {survivor.row for survivor in survivors}
+    tables = {
+        "|---|---:|---:|---:|": [scores[module] for module in MODULES if module in scores],
+        "|---|---|---|---|---|": [
+            f"{row} {reasons.get(row, _OPEN)} |"
+            for module in MODULES
+            for row in sorted(survived)
+            if row.startswith(f"| {module} |")
+        ],
+    }
+    return "".join(f"{line}\n" for head in kept for line in (head, *tables.get(head, ())))
 
 
 def main() -> int:
@@ -181,6 +220,9 @@ def main() -> int:
         help="at once; by default one a core",
     )
     parser.add_argument("--report", action="store_true", help="only tell of the last run")
+    parser.add_argument(
+        "--write", action="store_true", help="bring docs/mutants.md up to date, but for the reasons"
+    )
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.modules) - set(MODULES))
     if unknown:
@@ -193,6 +235,9 @@ def main() -> int:
             cwd=BUILD,
             check=True,
         )
+    if arguments.write:
+        page = SURVIVORS.read_text(encoding="utf-8")
+        SURVIVORS.write_text(updated(page, modules), encoding="utf-8")
     wrong = list(report(modules))
     sys.stdout.write("".join(f"{sentence}\n" for sentence in wrong))
     return int(bool(wrong))

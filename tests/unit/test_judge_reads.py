@@ -20,13 +20,13 @@ from tests.unit.stage import RUN, answering, asked, judged
 # --- The rights of a key with several scopes ----------------------------------------------------
 
 
-def rights(scopes: list[str], server: Server) -> None:
+def rights(scopes: list[str], server: Server, **facts: Any) -> None:
     """Judge what a key with these scopes may read."""
 
     async def story(world: World, judge: Judge) -> None:
         await judge.expect_rights(await world.create_key(scopes), scopes)
 
-    judged(story, server)
+    judged(story, server, **facts)
 
 
 @pytest.mark.parametrize("scopes", [["guest", "bot"], ["agent", "agent"], ["admin", "guest"]])
@@ -46,6 +46,7 @@ def test_a_key_that_may_less_than_its_scopes() -> None:
         "list-contacts allowed, as for guest or bot alone",
         "403",
     )
+    assert found.value.exchange is not None
 
 
 def test_a_key_that_may_more_than_its_scopes() -> None:
@@ -70,6 +71,29 @@ def test_a_cell_that_is_wrong_by_itself_is_not_the_unions() -> None:
 
     rights(["guest", "bot"], server)
 
+    last = [op for op in SPEC.operations if op.startswith("fetch-") and not op.endswith("-self")][
+        -1
+    ]
+    server.instead(last, (204, None), by="key:guest+bot")
+    with pytest.raises(Finding, match=f"{last} "):
+        rights(["guest", "bot"], server)
+
+
+def test_an_empty_list_denies_where_the_dialect_has_it() -> None:
+    """Under ``denied_list = "empty"`` keys are denied a list that is empty, and the key of both a
+    list that is not.
+    """
+    dialect = {"denied_list": "empty"}
+    server = Server()
+    for by in ("key:guest", "key:bot", "key:guest+bot"):
+        server.instead("list-services", (200, []), by=by)
+
+    rights(["guest", "bot"], server, dialect=dialect)
+
+    server.instead("list-services", (200, [server.add("service", name="x")]), by="key:guest+bot")
+    with pytest.raises(Finding, match="list-services denied"):
+        rights(["guest", "bot"], server, dialect=dialect)
+
 
 def test_a_cell_that_opens_meanwhile_is_not_the_unions() -> None:
     """Where a single key is let in by now as well, as from a cache, it is the cell's own
@@ -77,7 +101,8 @@ def test_a_cell_that_opens_meanwhile_is_not_the_unions() -> None:
     """
 
     def opened(asked: Asked) -> Answer | None:
-        return (200, []) if server.count("list-services", "key:guest+bot") else None
+        is_open = asked.by != "nobody" and server.count("list-services", "key:guest+bot")
+        return (200, []) if is_open else None
 
     server = answering("list-services", opened)
 
@@ -103,6 +128,12 @@ def test_a_key_that_acts_as_another_may_not_see_the_same_things() -> None:
     with pytest.raises(Finding, match="fetch-conversation allowed"):
         rights(["guest", "bot"], answering("fetch-conversation", (404, None), by="key:guest+bot"))
 
+    for operation in SPEC.operations.keys() - {"fetch-conversation"}:
+        for by in ("key:guest", "key:bot"):
+            server.instead(operation, (403, None), by=by)
+    with pytest.raises(Inconclusive):
+        rights(["guest", "bot"], server)
+
 
 def test_lists_that_each_scope_allows() -> None:
     """Of several scopes no list is read that each of them allows; fetches are, and all of one."""
@@ -123,12 +154,13 @@ def test_rights_of_which_nothing_was_seen() -> None:
     """Where the single keys may read nothing that the table allows, nothing can be compared."""
     server = Server()
     for operation in SPEC.operations:
-        server.instead(operation, (403, None), by="key:guest")
+        for by in ("key:guest", "key:bot"):
+            server.instead(operation, (403, None), by=by)
 
     with pytest.raises(Inconclusive) as open_:
-        rights(["guest"], server)
+        rights(["guest", "bot"], server)
 
-    assert open_.value.missing == "a read that keys of guest alone are allowed"
+    assert open_.value.missing == "a read that keys of guest and of bot alone are allowed"
     assert open_.value.look_at == "the cells of API keys"
 
 
@@ -254,7 +286,8 @@ def test_a_list_that_is_cut_shows_a_new_one(newest_first: bool) -> None:
     """
     server = Server()
     ids = [server.add("contact", name=f"contact {number}")["id"] for number in range(25)]
-    server.instead("list-contacts", pages(server, 10, newest_first=newest_first, cut=True))
+    page = pages(server, 10, newest_first=newest_first, cut=True)
+    server.instead("list-contacts", page, by="admin")
 
     async def story(world: World, judge: Judge) -> bool:
         caller = await world.user("admin")
@@ -266,6 +299,57 @@ def test_a_list_that_is_cut_shows_a_new_one(newest_first: bool) -> None:
     assert server.count("create-contact") == 0
     assert judged(story, server) is newest_first
     assert server.count("create-contact") == (1 if newest_first else 2)
+
+
+def test_a_cut_list_that_lags_shows_a_new_one() -> None:
+    """The newest thing may be on the page a moment after it was made."""
+    server = Server()
+    for number in range(25):
+        server.add("contact", name=f"contact {number}")
+    newest_first = pages(server, 10, newest_first=True, cut=True)
+
+    async def story(world: World, judge: Judge) -> bool:
+        caller = await world.user("admin")
+        old = (200, list(server.things["contact"].values())[:10])
+        until = time.monotonic() + 0.5
+        server.instead(
+            "list-contacts", lambda asked: newest_first(asked) if time.monotonic() > until else old
+        )
+        operation = world.spec.operations["list-contacts"]
+        return await judge._shows_a_new_one(operation, caller)
+
+    assert judged(story, server)
+    assert server.count("create-contact") == 1
+
+
+def test_lists_that_never_show_it_are_waited_for_three_times() -> None:
+    """Where nothing was ever shown late, and lists were waited for in vain three times, they are
+    given a moment only: for what is there, and for what is made to see the newest.
+    """
+    server = Server()
+    old = [server.add("contact", name=f"contact {number}") for number in range(10)]
+
+    async def story(world: World, judge: Judge) -> tuple[list[float], list[float]]:
+        operation, caller = world.spec.operations["list-contacts"], await world.user("admin")
+        short: list[float] = []
+        cut: list[float] = []
+        for waits, shown in ((short, []), (cut, old)):
+            server.instead("list-contacts", (200, shown))
+            for _ in range(4):
+                made = await world.fresh("contact")
+                request = await world.request(operation, caller, made)
+                answer, begun = await world.perform(request, caller), time.monotonic()
+                if shown:
+                    assert not await judge._shows_a_new_one(operation, caller)
+                else:
+                    assert not await judge.shows(answer, request, caller)
+                waits.append(time.monotonic() - begun)
+        return short, cut
+
+    short, cut = judged(story, server)
+
+    assert min(short[:3]) > 1 > short[3]
+    assert cut[0] - 1 > cut[1] > 1 > cut[2]
 
 
 def test_what_did_not_come_back_is_noted() -> None:
