@@ -46,6 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--intrusive", action="store_true", help="also what may lock an account out or takes long"
     )
+    parser.add_argument(
+        "--sign",
+        type=Path,
+        metavar="KEY",
+        help="private key that signs the certificate (rolecall keygen makes one); without this "
+        "option the variable ROLECALL_CERTIFICATE_KEY may hold the key's text",
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print results.json and nothing else")
     how.add_argument(
@@ -65,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rolecall.harness.progress import Progress
     from rolecall.report import terminal
 
-    Options(rate=arguments.rate, concurrency=arguments.concurrency).check()
+    Options(rate=arguments.rate, concurrency=arguments.concurrency, sign=arguments.sign).check()
     end_as_ctrl_c_does()  # SIGTERM is how CI systems end a job
     finished = run_suite(
         _options(arguments), Progress(sys.stderr, silent=arguments.json or arguments.quiet)
@@ -89,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _options(arguments: argparse.Namespace) -> list[str]:
     words: list[str] = []
-    for option in ("target", "out", "rate", "concurrency"):
+    for option in ("target", "out", "rate", "concurrency", "sign"):
         value = getattr(arguments, option)
         if value is not None:
             words += [f"--{option}", str(value)]

@@ -17,6 +17,7 @@ from rolecall.http.gate import Gate
 from rolecall.ledger import Ledger
 from rolecall.redaction import Secrets
 from rolecall.run_folder import make_folder, new_run_id
+from rolecall.signing import signing_key
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect, Specification
 from rolecall.target import Target, load_target
@@ -36,7 +37,7 @@ class Options:
     """What the command line asks of a run.
 
     Without a ``target`` the embedded server is certified; without ``reports`` only results.json is
-    written.
+    written. ``sign`` is the file of the private key that signs the certificate.
     """
 
     target: Path | None = None
@@ -47,13 +48,15 @@ class Options:
     intrusive: bool = False
     reports: bool = True
     serve_options: tuple[str, ...] = ()
+    sign: Path | None = None
 
     def check(self) -> None:
         """Refuse values that no run can have.
 
         Raises:
-            UsageError: an option is out of bounds.
+            UsageError: an option is out of bounds, or the key is none that can sign.
         """
+        signing_key(self.sign)
         if self.rate is not None and not 0 <= self.rate < float("inf"):
             raise UsageError(
                 "--rate",

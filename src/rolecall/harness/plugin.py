@@ -60,6 +60,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--intrusive", action="store_true", help="also what may lock an account out or takes long"
     )
+    group.addoption(
+        "--sign", type=Path, metavar="KEY", help="private key that signs the certificate"
+    )
     group.addoption("--no-reports", action="store_true", help="leave results.json and nothing else")
     group.addoption(
         "--serve-option", action="append", default=[], help="an option for the embedded server"
@@ -81,6 +84,7 @@ def pytest_configure(config: pytest.Config) -> None:
         intrusive=option.intrusive,
         reports=not option.no_reports,
         serve_options=tuple(option.serve_option),
+        sign=option.sign,
     )
     try:
         options.check()

@@ -21,9 +21,11 @@ from rolecall.harness.context import Options, RunContext
 from rolecall.harness.document import RunFacts, results_document
 from rolecall.harness.preflight import Preflight
 from rolecall.harness.results import TestResult, Verdict, judge
+from rolecall.harness.sealing import sealed
 from rolecall.outcomes import Inconclusive, NotTested
 from rolecall.report import artefacts, har, leaks
 from rolecall.report.allure import AllureResults
+from rolecall.signing import SigningKey, signing_key
 
 #: The file with the tracebacks of what only a bug of the harness can raise.
 BUGS = "harness-errors.txt"
@@ -49,6 +51,7 @@ class Run:
     preflight: Preflight | None = None
     allure: AllureResults | None = None
     finished: float = 0.0  # seconds since 1970
+    key: SigningKey | None = None  # signs the certificate
     _context: RunContext | None = None
 
     @property
@@ -68,6 +71,7 @@ class Run:
         Raises:
             RolecallError: as for `RunContext.open`.
         """
+        self.key = signing_key(self.options.sign)
         self._context = RunContext.open(self.options)
         if self.options.reports:
             self.allure = AllureResults(self._environment())
@@ -220,9 +224,8 @@ class Run:
             files |= self._checked({RESULTS: _json(self._redacted_document(verdict))})
             document = json.loads(files[RESULTS][0])
         ledger = self.context.world.ledger.path.name
-        self._write(
-            {name: text for name, (text, places) in files.items() if name != ledger or places}
-        )
+        texts = {name: text for name, (text, places) in files.items() if name != ledger or places}
+        self._write(texts | sealed(document, texts, self.key))
         self.document = document
         return verdict
 
