@@ -42,11 +42,14 @@ lint: $(VENV)/.tested
 selftest: $(VENV)/.installed
 	$(BIN)/rolecall selftest --whole --without api-keys --without clock-and-key --write docs/kill-table.md
 	$(BIN)/rolecall selftest --mutations --write docs/mutations.md
+	$(MAKE) docs
 
 docs: $(VENV)/.installed
 	$(BIN)/python -c 'from rolecall.spec.loading import load_specification as load; from rolecall.report import docs_pages; \
 	  open("docs/requirements.md", "w").write(docs_pages.requirements(load().requirements)); \
 	  open("docs/readings.md", "w").write(docs_pages.readings(load().readings))'
+	$(BIN)/python -c 'import json; from rolecall.report.kill_table import strength; \
+	  open("src/rolecall/kill_table.json", "w").write(json.dumps(strength(open("docs/kill-table.md").read()), indent=1) + "\n")'
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/certify.py

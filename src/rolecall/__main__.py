@@ -25,6 +25,8 @@ COMMANDS = (
     "serve",
     "report",
     "diff",
+    "keygen",
+    "verify",
 )
 
 

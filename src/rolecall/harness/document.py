@@ -19,6 +19,7 @@ from rolecall.harness.results import (
 from rolecall.outcomes import Outcome
 from rolecall.report import curl
 from rolecall.spec.model import Cell, Dialect, Specification
+from rolecall.suite_identity import identity
 from rolecall.target import Target
 
 
@@ -78,6 +79,7 @@ def _head(facts: RunFacts) -> dict[str, Any]:
             "version": rolecall.__version__,
             "specification": facts.spec.name,
             **facts.spec.digests,
+            **identity(),
         },
         "target": {
             "name": facts.target.name,

@@ -44,6 +44,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "default": "skipped",
         "help": "what an inconclusive test is in junit.xml (default: skipped)",
     },
+    "--sign": {
+        "type": Path,
+        "metavar": "KEY",
+        "help": "private key that signs the certificate (rolecall keygen makes one); without this "
+        "option the variable ROLECALL_CERTIFICATE_KEY may hold the key's text",
+    },
 }
 #: The same for pytest alone: the command's target has no option, and its runs leave all files.
 PYTEST_OPTIONS: dict[str, dict[str, Any]] = {
@@ -63,6 +69,7 @@ class Options:
 
     Without a ``target`` the embedded server is certified; with ``no_reports`` only results.json is
     written. ``junit_inconclusive``: what an inconclusive test is in junit.xml, skipped or error.
+    ``sign`` is the file of the private key that signs the certificate.
     """
 
     target: Path | None = None
@@ -72,6 +79,7 @@ class Options:
     read_only: bool = False
     intrusive: bool = False
     junit_inconclusive: str = "skipped"
+    sign: Path | None = None
     no_reports: bool = False
     serve_option: Sequence[str] = ()
 

@@ -22,9 +22,11 @@ from rolecall.harness.document import RunFacts, results_document
 from rolecall.harness.options import Options
 from rolecall.harness.preflight import Preflight
 from rolecall.harness.results import TestResult, Verdict, judge
+from rolecall.harness.sealing import sealed
 from rolecall.outcomes import Inconclusive, NotTested
 from rolecall.report import artefacts, har, junit, leaks
 from rolecall.report.allure import AllureResults
+from rolecall.signing import SigningKey, signing_key
 from rolecall.whole_files import NotWrittenWhole, write_file, write_folder
 
 #: The file with the tracebacks of what only a bug of the harness can raise.
@@ -53,6 +55,7 @@ class Run:
     preflight: Preflight | None = None
     allure: AllureResults | None = None
     finished: float = 0.0  # seconds since 1970
+    key: SigningKey | None = None  # signs the certificate
     _context: RunContext | None = None
 
     @property
@@ -72,6 +75,7 @@ class Run:
         Raises:
             RolecallError: as for `RunContext.open`.
         """
+        self.key = signing_key(self.options.sign)
         self._context = RunContext.open(self.options)
         if not self.options.no_reports:
             self.allure = AllureResults(self._environment())
@@ -223,10 +227,9 @@ class Run:
             files |= self._checked({RESULTS: _json(self._redacted_document(verdict))})
             document = json.loads(files[RESULTS][0])
         ledger = self.context.world.ledger.path.name
+        texts = {name: text for name, (text, places) in files.items() if name != ledger or places}
         try:
-            self._write(
-                {name: text for name, (text, places) in files.items() if name != ledger or places}
-            )
+            self._write(texts | sealed(document, texts, self.key))
         except NotWrittenWhole as error:
             verdict, document = self._leave_the_verdict(verdict, error)
         self.document = document

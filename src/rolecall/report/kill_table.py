@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -43,6 +45,20 @@ _KINDS = {
 }
 #: What a run can be without, by the word for it.
 _WITHOUT = {"api-keys": "API keys", "clock-and-key": "clock and key"}
+
+#: The counts of a self-test, in the order in which `summary` says them.
+_COUNTS = (
+    "caught",
+    "faults",
+    "localised",
+    "silent",
+    "false_alarms",
+    "innocent",
+    "wrong_accusations",
+    "troubled",
+    "crashes",
+    "harmed",
+)
 
 
 def line(case: dict[str, Any]) -> str:
@@ -107,6 +123,19 @@ def summary(counts: dict[str, int]) -> str:
         f"{counts['crashes']} crashes, "
         f"{counts['harmed']} servers harmed."
     )
+
+
+def strength(page: str) -> dict[str, Any]:
+    """The counts on a kill table that `write` made, and the page's digest.
+
+    Raises:
+        ValueError: the page does not say them.
+    """
+    said = re.sub(r"[0-9]+", r"([0-9]+)", re.escape(summary(dict.fromkeys(_COUNTS, 0))))
+    if not (found := re.search(rf"^{said}$", page, re.MULTILINE)):
+        raise ValueError("this is not a kill table: it has no sentence with the counts")
+    counts = dict(zip(_COUNTS, map(int, found.groups()), strict=True))
+    return {**counts, "digest": f"sha256:{hashlib.sha256(page.encode()).hexdigest()}"}
 
 
 def write(cases: Iterable[dict[str, Any]], counts: dict[str, int]) -> str:

@@ -41,7 +41,9 @@ def load_specification(name: str = "web1on1_v2") -> Specification:
         table: "sha256:" + hashlib.sha256(_text(folder, file).encode()).hexdigest()
         for table, file in (
             ("permissions", "permissions.md"),
+            ("operations", "operations.toml"),
             ("requirements", "requirements.toml"),
+            ("readings", "readings.toml"),
         )
     }
     return Specification(name, permissions, operations, resources, requirements, readings, digests)

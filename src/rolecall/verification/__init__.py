@@ -1,0 +1,1 @@
+"""Checks a run's folder against its certificate, for `rolecall verify`."""
