@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rolecall.report import junit
+from rolecall.report import junit, report_page
 
 Documents = Mapping[str, Any]
 
 #: By file name: what makes its text of results.json and of evidence.har (as documents).
 WRITERS: Mapping[str, Callable[[Documents, Documents], str]] = {
     "junit.xml": lambda results, evidence: junit.write(dict(results)),
+    "report.html": report_page.write,
 }
 
 
