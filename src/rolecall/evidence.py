@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -191,11 +191,14 @@ class Exchange:
 
 @dataclass
 class TestEvidence:
-    """The evidence of one test: its exchanges in order, and by name those that are cited."""
+    """The evidence of one test: its exchanges in order, and by name those that are cited;
+    ``subject`` is what it was about, as `about` has it.
+    """
 
     exchanges: list[Exchange] = field(default_factory=list)
     named: dict[str, Exchange] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    subject: dict[str, str] = field(default_factory=dict)
 
     __test__ = False  # a name that pytest would otherwise collect
 
@@ -330,6 +333,27 @@ def cite(exchange: Exchange, piece: str = "") -> Exchange:
         if piece:
             pieces.named[piece] = exchange
     return exchange
+
+
+def cite_look(pages: Sequence[Exchange], piece: str) -> None:
+    """Count the answers of one look as one piece, in place of an earlier look: the first under the
+    name of the piece, the others with their number behind it.
+    """
+    pieces = _current.get()
+    if pieces is not None and piece:
+        for name in [name for name in pieces.named if name.split(" ")[0] == piece]:
+            del pieces.named[name]
+    for number, page in enumerate(pages, 1):
+        cite(page, piece and (piece if number == 1 else f"{piece} {number}"))
+
+
+def about(**subject: str) -> None:
+    """Write down what the test now running is about, so that its evidence can be judged once more:
+    ``thing`` is the id of the thing, ``name`` its name, ``mark`` what a write would leave.
+    """
+    pieces = _current.get()
+    if pieces is not None:
+        pieces.subject |= subject
 
 
 def note(text: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,14 +18,17 @@ from rolecall.harness.results import (
 )
 from rolecall.outcomes import Outcome
 from rolecall.report import curl
-from rolecall.spec.model import Cell, Dialect, Specification
+from rolecall.spec.model import Cell, Dialect, Operation, Specification
 from rolecall.suite_identity import identity
 from rolecall.target import Target
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What results.json says of a run besides its results; times in seconds since 1970."""
+    """What results.json says of a run besides its results; times in seconds since 1970.
+
+    ``operations`` are those of the target, where its file changes them.
+    """
 
     id: str
     spec: Specification
@@ -38,6 +41,7 @@ class RunFacts:
     finished: float
     requests: int
     left_behind: Sequence[str]
+    operations: Mapping[str, Operation] = field(default_factory=dict)
 
 
 def results_document(
@@ -55,6 +59,10 @@ def results_document(
         **_head(facts),
         "counts": _counts(spec, results),
         "findings": [_finding(spec, result, redact) for result in findings(spec, results)],
+        "operations": {
+            operation.name: _operation(operation)
+            for operation in (facts.operations or spec.operations).values()
+        },
         "requirements": [
             _requirement(spec, id, outcome, tests)
             for id, (outcome, tests) in requirement_outcomes(spec, results).items()
@@ -125,6 +133,7 @@ def _requirement(
     requirement = spec.requirements[id]
     return {
         "id": id,
+        "feature": requirement.feature,
         "level": requirement.level,
         "clause": requirement.clause,
         "step": requirement.step,
@@ -195,6 +204,20 @@ def _cell(cell: Cell, result: TestResult | None) -> dict[str, Any]:
         "outcome": result.outcome.value if result else Outcome.NOT_TESTED.value,
         "reason": result.reason if result else "not selected",
         "status": answer.status if answer and answer.status else None,
+        "test": result.name if result else None,
+        "subject": dict(result.evidence.subject) if result else {},
+    }
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    """What a reader needs of an operation to judge its cells."""
+    return {
+        "row": operation.row,
+        "effect": operation.effect,
+        "method": operation.method,
+        "path": operation.path,
+        "success": list(operation.success),
+        "self": operation.is_self,
     }
 
 

@@ -342,11 +342,12 @@ class Run:
             self.finished,
             len(context.evidence.exchanges),
             self.left,
+            context.world.spec.operations,
         )
         secrets = context.secrets
         document = results_document(facts, self.results, verdict, secrets.redact)
         # What is expected of the cells is ours, and only their reasons hold a target's words.
-        cells = secrets.redacted(document["cells"], frozenset({"reason"}))
+        cells = secrets.redacted(document["cells"], frozenset({"reason", "subject"}))
         return {**secrets.redacted(document, leaks.FOREIGN[RESULTS]), "cells": cells}
 
     def _ledger(self) -> dict[str, str]:

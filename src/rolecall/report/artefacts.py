@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rolecall.report import badge, har, junit, matrix_csv
+from rolecall.report import badge, har, junit, matrix_csv, report_page
 
 Documents = Mapping[str, Any]
 #: Makes the text of a file of results.json and of evidence.har (as documents).
@@ -18,6 +18,7 @@ Writer = Callable[[Documents, Documents], str]
 #: By file name: what a run writes.
 WRITERS: Mapping[str, Writer] = {
     "junit.xml": junit.write,
+    "report.html": report_page.write,
 }
 #: By file name: what is only made when somebody asks for it.
 ON_REQUEST: Mapping[str, Writer] = {
@@ -28,6 +29,7 @@ ON_REQUEST: Mapping[str, Writer] = {
 #: By the name that ``rolecall report --format`` takes: the file that it stands for.
 FORMATS: Mapping[str, str] = {
     "junit": "junit.xml",
+    "html": "report.html",
     "csv": "matrix.csv",
     "badge": "badge.svg",
     "har": "evidence.har",

@@ -19,6 +19,7 @@ FOREIGN = {
         {
             "reason",
             "reasons",
+            "subject",
             "expected",
             "actual",
             "look_at",

@@ -113,7 +113,7 @@ class Borrowing:
         document: dict[str, Any] | None = {}
         for number in range(_PATIENCE):
             await asyncio.sleep(_MOMENT if number else 0.0)
-            document = await self._world.observe(user)
+            document = await self._world.observe(user, piece="")
             if document is None or not self.is_of_another_run(document):
                 break
         if document is None:
@@ -182,7 +182,7 @@ class Borrowing:
 
         async def is_another() -> bool:
             shown.clear()
-            shown.update(await self._world.observe(extra) or {})
+            shown.update(await self._world.observe(extra, piece="") or {})
             return shown.get(member) != extra.name
 
         await self._world.patience.until(is_another, time.monotonic(), f"{member} given back")
@@ -220,7 +220,7 @@ class Borrowing:
         """Whether a member of a user of ours takes a text, and shows it."""
 
         async def is_shown() -> bool:
-            return (await self._world.observe(extra) or {}).get(member) == text
+            return (await self._world.observe(extra, piece="") or {}).get(member) == text
 
         return await self._accepts(extra, member, text) and await self._world.patience.until(
             is_shown, time.monotonic(), f"{member} written"
@@ -276,7 +276,7 @@ class Borrowing:
             return await self._world.user(self._world.highest)
 
     async def _is_as_before(self, loan: Loan) -> bool:
-        now = await self._world.observe(loan.user)
+        now = await self._world.observe(loan.user, piece="")
         return now is not None and all(
             (member in now, now.get(member)) == (member in loan.before, loan.before.get(member))
             for member in loan.restore

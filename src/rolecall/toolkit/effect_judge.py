@@ -48,7 +48,10 @@ class EffectJudge(TokenJudge):
             self._marked(request)
             return (
                 await self._world.find(
-                    request.operation.resource.name, request.name, max(after, answer.finished)
+                    request.operation.resource.name,
+                    request.name,
+                    max(after, answer.finished),
+                    "observation",
                 )
                 is not None
             )

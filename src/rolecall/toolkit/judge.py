@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
-from rolecall.evidence import Exchange, cite
+from rolecall.evidence import Exchange, about, cite
 from rolecall.outcomes import Finding, Inconclusive, NotTested, TransientFailure
 from rolecall.spec.ids import own_id
 from rolecall.spec.model import Operation
@@ -29,6 +29,8 @@ class Judge(EffectJudge):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._controls: dict[str, Exchange] = {}
+        #: Of reads that do not show the thing themselves, the page or the later look that does.
+        self._shown_by: dict[Exchange, Exchange] = {}
 
     # --- What is allowed ------------------------------------------------------------------------
 
@@ -41,7 +43,7 @@ class Judge(EffectJudge):
                 tables.
         """
         operation = request.operation
-        cite(exchange, "answer")
+        self._cite_answer(exchange, request, caller)
         if exchange.status in operation.success:
             return
         expected = f"{any_of(operation.success)}: {caller.role} may {_words(operation)}"
@@ -59,12 +61,26 @@ class Judge(EffectJudge):
             )
         raise Finding(expected, f"{exchange.status}: it was refused", exchange)
 
+    @staticmethod
+    def _cite_answer(exchange: Exchange, request: Request, caller: Caller | None) -> None:
+        """Cite the answer, and say what it is about: who judges it once more has no request."""
+        cite(exchange, "answer")
+        fixture, is_write = request.fixture, request.operation.effect in ("create", "update")
+        own = caller.user if caller and request.operation.is_self else ""
+        about(
+            thing=fixture.id if fixture else own,
+            name=fixture.name if fixture else "",
+            mark=request.name if is_write else "",
+        )
+
     async def _anyone_else_can(self, operation: Operation, caller: Caller) -> bool:
         """Whether another role gets this done, which shows that the request is understood."""
         for role in self._world.spec.allowed_roles(operation.name):
             if role != caller.role:
                 other = await self._world.user(role)
-                if (await self._try(operation, other)).ok:
+                answer = await self._try(operation, other)
+                if answer.ok:
+                    cite(answer, "control")
                     return True
         return False
 
@@ -91,7 +107,7 @@ class Judge(EffectJudge):
         operation, dialect = request.operation, self._world.dialect
         statuses = dialect.denied if caller else dialect.anonymous
         who = caller.role if caller else "a caller without a token"
-        cite(exchange, "answer")
+        self._cite_answer(exchange, request, caller)
         expected = f"{any_of(statuses)}: {who} may not {_words(operation)}"
         as_specified = dialect.denies_as_specified(operation, exchange, anonymous=caller is None)
         if exchange.ok:
@@ -142,6 +158,8 @@ class Judge(EffectJudge):
                 f"{operation.name} without the members that the target does not know",
                 f"the answers to {operation.name}",
             )
+        if shown_by := self._shown_by.get(control):
+            cite(shown_by, "control shows")
         return cite(control, "control")
 
     async def control_alive(self, request: Request, answer: Exchange, dead: Caller) -> None:
@@ -198,7 +216,7 @@ class Judge(EffectJudge):
             caller = await self._world.user(role)
             exchange = await self._world.perform(asked, caller)
             is_read = operation.effect in ("list", "fetch")
-            if exchange.ok and (not is_read or await self.shows(exchange, request, caller)):
+            if exchange.ok and (not is_read or await self._shows(exchange, request, caller)):
                 return exchange
         raise Inconclusive(
             "the same request succeeding for "
@@ -290,6 +308,12 @@ class Judge(EffectJudge):
 
     async def shows(self, exchange: Exchange, request: Request, caller: Caller) -> bool:
         """Whether a successful read shows what it was asked for: the fixture, or the own user."""
+        found = await self._shows(exchange, request, caller)
+        if shown_by := self._shown_by.get(exchange):
+            cite(shown_by, "answer shows")
+        return found
+
+    async def _shows(self, exchange: Exchange, request: Request, caller: Caller) -> bool:
         operation = request.operation
         wanted = caller.user if operation.is_self else request.fixture.id if request.fixture else ""
         if operation.effect == "fetch":
@@ -302,23 +326,26 @@ class Judge(EffectJudge):
             request.fixture.made_by.finished if request.fixture and request.fixture.made_by else 0.0
         )
         if await self._world.patience.until(
-            partial(self._is_listed, wanted, request.path, caller),
+            partial(self._is_listed, wanted, request.path, caller, exchange),
             since,
             f"{operation.name} of all",
         ):
             return True
         return len(items(exchange)) >= SMALLEST_PAGE and await self._shows_a_new_one(
-            operation, caller
+            operation, caller, exchange
         )
 
-    async def _is_listed(self, id: str, path: str, caller: Caller) -> bool:
+    async def _is_listed(self, id: str, path: str, caller: Caller, answer: Exchange) -> bool:
         for _ in range(2):  # while others delete, a page may begin behind what it should begin with
             async for page in self._world.pages(path, caller):
                 if any(own_id(item) == id for item in items(page)):
+                    self._shown_by[answer] = page
                     return True
         return False
 
-    async def _shows_a_new_one(self, operation: Operation, caller: Caller) -> bool:
+    async def _shows_a_new_one(
+        self, operation: Operation, caller: Caller, answer: Exchange
+    ) -> bool:
         """Whether a list shows what is made just now: a long one may be cut, with the newest first
         and no way to the rest.
         """
@@ -329,10 +356,11 @@ class Judge(EffectJudge):
             path = (await self._world.request(operation, caller, newest)).path
             since = newest.made_by.finished if newest.made_by else 0.0
             if await self._world.patience.until(
-                partial(self._is_listed, newest.id, path, caller),
+                partial(self._is_listed, newest.id, path, caller, answer),
                 since,
                 f"{operation.name} of new ones",
             ):
+                about(newest=newest.id)
                 return True
         return False
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from rolecall.bounds import DOCUMENTS_LIMIT, LIST_LIMIT
-from rolecall.evidence import Exchange
+from rolecall.evidence import Exchange, cite_look
 from rolecall.http.link import next_page, path_below
 from rolecall.outcomes import Inconclusive, TransientFailure
 from rolecall.spec.ids import own_id
@@ -24,22 +25,31 @@ SMALLEST_PAGE = 10
 _MOST_PAGES = 200
 
 
+@dataclass(frozen=True)
+class _Listing:
+    """What a list holds, and the answers that showed it."""
+
+    items: list[dict[str, Any]]
+    pages: list[Exchange]
+
+
 class Lists(Making):
     """A run's looks at the lists of the target."""
 
     @cached_property
-    def _listings(self) -> dict[str, SingleFlight[list[dict[str, Any]]]]:
+    def _listings(self) -> dict[str, SingleFlight[_Listing]]:
         return {}
 
     async def shared(self, resource: str) -> Fixture:
         """A thing that tests may look at and must not change: see `World.shared`."""
         raise NotImplementedError
 
-    async def find(self, resource: str, name: str, after: float) -> dict[str, Any] | None:
+    async def find(
+        self, resource: str, name: str, after: float, piece: str = ""
+    ) -> dict[str, Any] | None:
         """The thing that carries ``name``, in a list read after the moment ``after``; else None."""
-        return next(
-            (item for item in await self.listing(resource, after) if name in str(item)), None
-        )
+        everything = await self.listing(resource, after, piece)
+        return next((item for item in everything if name in str(item)), None)
 
     async def look_at_all(self, resource: str) -> None:
         """Read the list of a resource, where it has one that shows all of them."""
@@ -54,13 +64,17 @@ class Lists(Making):
             operation for operation in self.spec.operations.values() if operation.effect == "list"
         ]
 
-    async def listing(self, resource: str, after: float) -> list[dict[str, Any]]:
-        """All of a resource's list, read after ``after`` by the highest role that may see it."""
-        return await self._listings.setdefault(
+    async def listing(self, resource: str, after: float, piece: str = "") -> list[dict[str, Any]]:
+        """All of a resource's list, read after ``after`` by the highest role that may see it; its
+        pages are cited as ``piece``.
+        """
+        listing = await self._listings.setdefault(
             resource, SingleFlight(lambda: self._list(resource))
         ).after(after)
+        cite_look(listing.pages if piece else (), piece)
+        return listing.items
 
-    async def _list(self, resource: str) -> list[dict[str, Any]]:
+    async def _list(self, resource: str) -> _Listing:
         operation = next(
             operation for operation in self._lists() if operation.resource.name == resource
         )
@@ -71,6 +85,7 @@ class Lists(Making):
         for role in self.spec.allowed_roles(operation.name):
             caller = await self.user(role)
             everything: list[dict[str, Any]] = []
+            pages: list[Exchange] = []
             size = 0
             async for exchange in self.pages(path, caller):
                 if (
@@ -80,13 +95,14 @@ class Lists(Making):
                         f"a list of {resource}s that can be read: {exchange}", "RESPONSE-json"
                     )
                 everything += items(exchange)
+                pages.append(exchange)
                 size += exchange.length
             if size > DOCUMENTS_LIMIT:
                 self._listings.pop(
                     resource, None
                 )  # for those who wait for it, and not to be remembered
             if exchange and exchange.ok:
-                return everything
+                return _Listing(everything, pages)
         raise Inconclusive(
             f"a look at the list of {resource}s: {exchange}",
             f"[operations.{operation.name}] in the target file",

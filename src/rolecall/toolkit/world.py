@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rolecall.evidence import Exchange, cite
+from rolecall.evidence import Exchange, cite, cite_look
 from rolecall.http.client import Client
 from rolecall.ledger import Ledger
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
@@ -182,7 +182,7 @@ class World(Requests):
 
         async def is_there() -> bool:
             try:
-                return await self.observe(made) is not None
+                return await self.observe(made, piece="") is not None
             except Inconclusive:
                 return True
 
@@ -258,7 +258,8 @@ class World(Requests):
             or await self.was_there_before(resource, entry.claimed)
         ):
             return False
-        shown = await self.observe(Fixture(self.spec.resources[resource], entry.claimed, ""))
+        claimed = Fixture(self.spec.resources[resource], entry.claimed, "")
+        shown = await self.observe(claimed, piece="")
         return shown is not None and own_id(shown) == entry.claimed
 
     def _id_of_made(self, resource: str, name: str) -> str:
@@ -268,8 +269,10 @@ class World(Requests):
 
     # --- Observation ----------------------------------------------------------------------------
 
-    async def observe(self, fixture: Fixture) -> dict[str, Any] | None:
-        """The thing as it stands now, or None when it is gone.
+    async def observe(
+        self, fixture: Fixture, *, piece: str = "observation"
+    ) -> dict[str, Any] | None:
+        """The thing as it stands now, or None when it is gone; the look is cited as ``piece``.
 
         Raises:
             Inconclusive: no role that may fetch or list it can.
@@ -280,11 +283,12 @@ class World(Requests):
             caller = await self.user(role)
             exchange = await self.perform(await self.request(operation, caller, fixture), caller)
             if exchange.ok and exchange.document:
-                return cite(exchange, "observation").document
+                cite_look([exchange], piece)
+                return exchange.document
             if exchange.status in self.dialect.gone:
-                cite(exchange, "observation")
+                cite_look([exchange], piece)
                 return None
-        everything = await self.listing(fixture.resource.name, time.monotonic())
+        everything = await self.listing(fixture.resource.name, time.monotonic(), piece)
         return next((item for item in everything if own_id(item) == fixture.id), None)
 
     async def _find_in_time(self, resource: str, name: str, since: float) -> dict[str, Any] | None:
@@ -293,7 +297,7 @@ class World(Requests):
 
         async def is_listed() -> bool:
             nonlocal found
-            found = await self.find(resource, name, time.monotonic())
+            found = await self.find(resource, name, time.monotonic(), "observation")
             return found is not None
 
         await self.patience.until(is_listed, since, f"{resource} by its name")

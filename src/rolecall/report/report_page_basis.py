@@ -1,0 +1,144 @@
+"""The top of a run's page: the verdict, and what it rests on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rolecall.report.foreign_text import html
+
+#: How strong the evidence is that tokens were really expired (docs/evidence.md).
+_GRADES = {
+    "A": "A: tokens of an earlier night; real time has passed",
+    "A-": "A-: the target's clock was moved, and a new token proves that it was",
+    "B": "B: tokens made with the target's key, and one made alike was let in",
+    "C": "C: the target's tokens live so short that one could wait",
+    "D": "D: a program made them, and their exp says so",
+    "": "none: no expired token was to be had",
+}
+_STYLES = {"conformant": "met", "not-conformant": "missed"}
+_UNPROVEN = ("inconclusive", "not-tested", "error")
+_REASONS = 100
+
+
+def style_of(verdict: str) -> str:
+    """The class of a verdict."""
+    return _STYLES.get(verdict, "invalid")
+
+
+def head(results: Mapping[str, Any]) -> str:
+    """The header of the page, and the cards."""
+    target, style = results["target"], style_of(results["verdict"])
+    whereto = "" if target["name"] == target["base_url"] else f"{html(target['base_url'])} · "
+    reasons = "".join(f"<li>{html(reason)}</li>" for reason in results["reasons"][:_REASONS])
+    return (
+        '<header><div class="small">rolecall certify</div>'
+        f"<h1>{html(target['name'], 200)}</h1>"
+        f'<p><span class="verdict {style}">{html(results["verdict"])}</span></p>'
+        f'<p class="small">{whereto}{_when(results)} · {results["requests"]:,} requests in '
+        f"{_seconds(results):.0f} s</p>"
+        + (f'<ul class="reasons {style}-reasons">{reasons}</ul>' if reasons else "")
+        + '<p id="again" class="again" role="status">This page judges every cell again where '
+        "scripts may run.</p>"
+        f"{_cards(results)}{_basis(results)}</header>\n"
+    )
+
+
+def _when(results: Mapping[str, Any]) -> str:
+    return html(str(results["started"])[:19].replace("T", " ") + " UTC")
+
+
+def _seconds(results: Mapping[str, Any]) -> float:
+    started, finished = (datetime.fromisoformat(results[name]) for name in ("started", "finished"))
+    return max(0.0, (finished - started).total_seconds())
+
+
+def _cards(results: Mapping[str, Any]) -> str:
+    cells, required = results["counts"]["cells"], results["counts"]["requirements"]
+    unproven = sum(cells[name] for name in ("inconclusive", "error"))
+    cards = [
+        (cells["passed"], "cells passed", ""),
+        (cells["failed"], "cells failed", "bad"),
+        (unproven, "cells prove nothing", "unsure"),
+        (cells["not-tested"] + cells["not-applicable"], "cells not tested", ""),
+        (required["passed"], "requirements passed", ""),
+        (required["failed"], "requirements failed", "bad"),
+        (sum(results["counts"]["tests"].values()), "tests", ""),
+    ]
+    if cells["waived"]:
+        cards.insert(2, (cells["waived"], "cells waived", "unsure"))
+    return (
+        '<div class="cards">'
+        + "".join(
+            f'<div class="card {style if number else ""}"><b>{number:,}</b>'
+            f"<span>{name}</span></div>"
+            for number, name, style in cards
+        )
+        + "</div>"
+    )
+
+
+def _basis(results: Mapping[str, Any]) -> str:
+    """What the verdict rests on, as a list of names and values."""
+    suite = results["suite"]
+    suite_is = (
+        f"{html(suite['name'])} {html(suite['version'])}, {html(suite['specification'])}"
+        f'<span class="small digest">permissions {html(suite["permissions"])}<br>'
+        f"requirements {html(suite['requirements'])}</span>"
+    )
+    departures = results["dialect"]["departures"]
+    rows = [
+        ("Target", f"{html(results['target']['name'])}, {html(results['target']['base_url'])}"),
+        ("Suite", suite_is),
+        ("Scope", _scope(results)),
+        (
+            "Dialect",
+            _items([f"{name} = {json.dumps(value)}" for name, value in departures.items()])
+            if departures
+            else "no departures: every gap of the specification is read as usual",
+        ),
+        ("Expiry evidence", html(_GRADES.get(results["expiry_evidence"], ""))),
+        ("Not proven", _unproven(results["requirements"])),
+    ]
+    if waivers := results.get("waivers"):
+        rows.append(("Waivers", _items([_waiver(waiver) for waiver in waivers])))
+    if left := results["left_behind"]:
+        rows.append(("Left behind", _items(left)))
+    listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)
+    return f'<h2 id="basis">What it rests on</h2><dl class="facts basis">{listed}</dl>'
+
+
+def _scope(results: Mapping[str, Any]) -> str:
+    scope = "a part of the suite was selected" if results["selected"] else "the whole suite"
+    return scope + (", without writes (--read-only)" if results["read_only"] else "")
+
+
+def _unproven(requirements: Sequence[Mapping[str, Any]]) -> str:
+    """What was not tested or not decided and why: the requirements by reason."""
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for required in requirements:
+        if required["outcome"] in _UNPROVEN:
+            reason = required["reason"] or "no reason was given"
+            by_reason.setdefault((required["outcome"], reason), []).append(required["id"])
+    if not by_reason:
+        return "nothing: every requirement was decided"
+    rows = "".join(
+        f"<li>{html(outcome)}: {html(reason, 600)} "
+        f'<span class="small">{html(", ".join(ids), 600)}</span></li>'
+        for (outcome, reason), ids in list(by_reason.items())[:_REASONS]
+    )
+    left = len(by_reason) - _REASONS
+    return f'<ul class="plain">{rows}</ul>' + (f"{left} more reasons" if left > 0 else "")
+
+
+def _waiver(waiver: Any) -> str:
+    if not isinstance(waiver, Mapping):
+        return f"{waiver}"
+    return ", ".join(f"{name}: {value}" for name, value in waiver.items() if value)
+
+
+def _items(texts: Sequence[str]) -> str:
+    lines = "".join(f"<li>{html(text)}</li>" for text in texts[:_REASONS])
+    return f'<ul class="plain">{lines}</ul>'
