@@ -14,6 +14,7 @@ from rolecall.target import ApiKeyOptions
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.world import World
+from tests.support.exchanges import exchange
 from tests.unit.memory import SPEC, Answer, Asked, Server
 from tests.unit.stage import RUN, answering, asked, judged
 
@@ -213,7 +214,7 @@ def test_a_page_that_moved_is_read_again() -> None:
     )
 
     async def story(world: World, judge: Judge) -> bool:
-        return await judge._is_listed(id, "/v2/contacts", await world.user("admin"))
+        return await judge._is_listed(id, "/v2/contacts", await world.user("admin"), exchange())
 
     assert judged(story, server)
 
@@ -316,7 +317,7 @@ def test_a_cut_list_that_lags_shows_a_new_one() -> None:
             "list-contacts", lambda asked: newest_first(asked) if time.monotonic() > until else old
         )
         operation = world.spec.operations["list-contacts"]
-        return await judge._shows_a_new_one(operation, caller)
+        return await judge._shows_a_new_one(operation, caller, exchange())
 
     assert judged(story, server)
     assert server.count("create-contact") == 1
@@ -340,7 +341,7 @@ def test_lists_that_never_show_it_are_waited_for_three_times() -> None:
                 request = await world.request(operation, caller, made)
                 answer, begun = await world.perform(request, caller), time.monotonic()
                 if shown:
-                    assert not await judge._shows_a_new_one(operation, caller)
+                    assert not await judge._shows_a_new_one(operation, caller, answer)
                 else:
                     assert not await judge.shows(answer, request, caller)
                 waits.append(time.monotonic() - begun)
