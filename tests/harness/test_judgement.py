@@ -226,7 +226,6 @@ def test_a_missing_piece_is_named(case: str, tmp_path: Path) -> None:
     assert finished.results["verdict"] == "inconclusive"
     assert finished.code == 3
     assert "Not decided" in finished.stdout
-    assert reason.split(": ")[1] in " ".join(finished.stdout.split())
     assert "look at " in finished.stdout
 
 
