@@ -445,15 +445,7 @@ def test_no_answer_whatever_leads_to_harm(tmp_path: Path) -> None:
     while answers < ANSWERS:
         with opened(tmp_path / f"{seed}.jsonl") as ledger:
             client = Anything(Gate(ledger, URL), seed)
-            world = World(
-                client.target,
-                SPEC,
-                client,
-                ledger,
-                "20261125-000000-abcdef",
-                read_only=False,
-                intrusive=False,
-            )
+            world = World(client.target, SPEC, client, "20261125-000000-abcdef", intrusive=False)
 
             asyncio.run(act(world))
 

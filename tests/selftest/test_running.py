@@ -317,11 +317,9 @@ def test_a_fault_that_was_not_caught_at_all_is_not_explained() -> None:
     )
 
 
-def test_the_rest_is_run_where_the_first_part_is_not_enough(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """First each fault's own tests are run, then everything for those that they do not catch; no
-    load, no innocent server.
+def test_each_fault_is_looked_for_with_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each fault's own tests are run first, and what is said of it noted; no load, no innocent
+    server.
     """
     under_load = Case("loaded", "fault", "SEC-A17", load=("guarded",))
     whole = [Result(case, failed=TESTS) for case in (FAULT, NEEDY, FLIP, LEGAL, under_load)]
@@ -330,23 +328,18 @@ def test_the_rest_is_run_where_the_first_part_is_not_enough(
     def run_trials(trials: list[Trial], on_result: Any) -> None:
         for trial in trials:
             run.append(trial)
-            caught = trial.case is FLIP or (trial.case is FAULT and not trial.only)
-            on_result(
-                Result(
-                    trial.case, findings=["PERM-list-users"] if caught else [], outcomes=NOT_TESTED
-                )
-            )
+            found = [] if trial.case is NEEDY else ["PERM-list-users"]
+            on_result(Result(trial.case, findings=found, outcomes=NOT_TESTED))
 
     monkeypatch.setattr(without, "run_trials", run_trials)
 
     without.look(EXPIRY, whole)
 
-    assert [(trial.case.name, trial.only, trial.options, trial.without) for trial in run] == [
-        ("a-fault", "PERM-list-users", (), "expiry"),
-        ("needy", "PERM-list-users", ("--intrusive",), "expiry"),
-        ("flip-list-users-guest", "PERM-list-users", (), "expiry"),
-        ("a-fault", "", (), "expiry"),
-        ("needy", "", ("--intrusive",), "expiry"),
+    assert {trial.first for trial in run} == {frozenset({"PERM-list-users"})}
+    assert [(trial.case.name, trial.options, trial.without) for trial in run] == [
+        ("a-fault", (), "expiry"),
+        ("needy", ("--intrusive",), "expiry"),
+        ("flip-list-users-guest", (), "expiry"),
     ]
     said = {result.case.name: result.without.get("clock-and-key") for result in whole}
     assert said == {
@@ -356,6 +349,45 @@ def test_the_rest_is_run_where_the_first_part_is_not_enough(
         "a-variant": None,
         "loaded": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said", "is_enough"),
+    [
+        ("", Result(FAULT, findings=["PERM-list-users"]), True),
+        ("", Result(FAULT, findings=["ISSUE-user", "PERM-list-users"]), False),
+        ("", Result(FAULT), False),
+        ("", Result(FAULT, harm=["a user is gone"]), True),
+        ("", Result(FAULT, crash="it ended"), False),
+        ("expiry", Result(FAULT, findings=["ISSUE-user"]), True),
+        ("expiry", Result(FLIP, findings=["PERM-list-users"]), True),
+        ("expiry", Result(FAULT), False),
+    ],
+)
+def test_the_rest_is_run_where_the_first_part_is_not_enough(
+    lacking: str,
+    said: Result,
+    is_enough: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The whole suite follows unless the tests that are run first have found the fault; with
+    something lacking it is enough that anything did.
+    """
+    run: list[Trial] = []
+
+    def run_suite(runs: Any, trial: Trial, place: Path) -> Result:
+        run.append(trial)
+        return said
+
+    monkeypatch.setattr(running, "_run_suite", run_suite)
+    trial = Trial(said.case, without=lacking, first=frozenset({"PERM-list-users"}))
+
+    runs: Any = None  # no process is needed
+
+    running._run(runs, trial, tmp_path)
+
+    assert [bool(attempt.first) for attempt in run] == ([True] if is_enough else [True, False])
 
 
 def test_a_table_is_left_out_alone() -> None:

@@ -54,7 +54,7 @@ class Shelves(Client):
         target = Target("shelves", URL, accounts, api_keys=ApiKeyOptions(KEYS), source="a test")
         gate = Gate(Ledger(Path(os.devnull)), URL, accounts.values())
         super().__init__(target, Evidence(), Secrets(), gate)
-        self.world = World(target, SPEC, self, gate.ledger, RUN, read_only=False, intrusive=False)
+        self.world = World(target, SPEC, self, RUN, intrusive=False)
         self.world.patience.seconds = 0.0
         self.shelves: dict[str, dict[str, dict[str, Any]]] = {}  # by collection and id
         self.instead: dict[str, Any] = {}

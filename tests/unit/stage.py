@@ -94,7 +94,7 @@ def play(
             Gate(ledger, URL, server.accounts.values(), read_only=read_only),
         )
         client._recording = Recording(Wire(server))
-        world = World(target, SPEC, client, ledger, RUN, read_only, intrusive=False)
+        world = World(target, SPEC, client, RUN, intrusive=False)
         try:
             return await story(world)
         finally:

@@ -84,7 +84,7 @@ class RunContext:
                 read_only=options.read_only,
             )
             client = Client(target, evidence, secrets, gate)
-            world = World(target, spec, client, ledger, id, options.read_only, options.intrusive)
+            world = World(target, spec, client, id, intrusive=options.intrusive)
             stack = opening.pop_all()
         return cls(
             id=id,

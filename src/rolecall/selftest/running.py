@@ -154,7 +154,7 @@ def _run(runs: _Runs, trial: Trial, place: Path) -> Result:
         ]
     for run in tries:
         result = run()
-        if result.localised or result.harm:
+        if trial.is_answered(result):
             break
     result.seconds = round(time.monotonic() - started, 2)
     return result
@@ -209,8 +209,7 @@ class _Runs:
             and not trial.mutation
             and set(trial.options) <= {INTRUSIVE}
         ):
-            only = frozenset({trial.only}) if trial.only else trial.first
-            return self._run_prepared(Order(target, out, INTRUSIVE in trial.options, only))
+            return self._run_prepared(Order(target, out, INTRUSIVE in trial.options, trial.first))
         return self._run_alone(trial, target, out)
 
     def _run_prepared(self, order: Order) -> Said:
@@ -225,14 +224,7 @@ class _Runs:
 
     def _run_alone(self, trial: Trial, target: Path, out: Path) -> Said:
         says, its_end = self.context.Pipe(duplex=False)
-        words = [
-            "--target",
-            str(target),
-            "--out",
-            str(out),
-            *trial.options,
-            *(("-k", trial.only) if trial.only else ()),
-        ]
+        words = ["--target", str(target), "--out", str(out), *trial.options]
         process = self.context.Process(target=_certify, args=(words, trial.mutation, its_end))
         process.start()
         its_end.close()

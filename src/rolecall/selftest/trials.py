@@ -28,9 +28,8 @@ class Trial:
     """One run of the suite against a case: its options, what is put at the end of the target file,
     and a mutation of the suite.
 
-    ``without`` names a table that the target file is to lack, ``only`` a requirement whose tests
-    are run and no others. ``first`` are requirements whose tests are run first; the others follow
-    only where these do not find the fault.
+    ``without`` names a table that the target file is to lack. ``first`` are requirements whose
+    tests are run first; the others follow only where what these say is not enough.
     """
 
     case: Case
@@ -38,13 +37,18 @@ class Trial:
     target: str = ""
     without: str = ""
     mutation: str = ""
-    only: str = ""
     first: frozenset[str] = frozenset()
 
     @property
     def waits(self) -> bool:
         """Whether it takes long and hardly keeps a core busy."""
         return self.case.name in _SLOW or (self.case.intrusive and INTRUSIVE in self.options)
+
+    def is_answered(self, result: Result) -> bool:
+        """Whether the tests that were run first say enough: that the server was harmed, or the
+        fault found, where something is lacking by whatever requirement.
+        """
+        return bool(result.harm or result.localised or (self.without and result.found))
 
 
 @dataclass

@@ -57,21 +57,17 @@ def look(
         if result.case.kind in ("fault", "flip") and not result.case.load
     }
 
-    def note(result: Result, last: bool) -> None:
+    def note(result: Result) -> None:
         fault = faults[result.case.name]
-        if last or result.found or result.crash or result.harm:
-            fault.without[lack.name] = verdict(lack, fault, result)
-            on_result(fault)
+        fault.without[lack.name] = verdict(lack, fault, result)
+        on_result(fault)
 
-    trials = [
-        Trial(fault.case, options_of(fault.case), "", lack.table, only=fault.case.planted)
-        for fault in faults.values()
-    ]
-    run_trials(trials, lambda result: note(result, last=False))
-    left = [fault.case for fault in faults.values() if lack.name not in fault.without]
     run_trials(
-        [Trial(case, options_of(case), "", lack.table) for case in left],
-        lambda result: note(result, last=True),
+        [
+            Trial(case, options_of(case), without=lack.table, first=frozenset({case.planted}))
+            for case in (fault.case for fault in faults.values())
+        ],
+        note,
     )
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from rolecall.evidence import Exchange
 from rolecall.http.client import Client
-from rolecall.ledger import Ledger
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.spec.claims import role_of_scope
 from rolecall.spec.ids import id_text, own_id
@@ -37,20 +36,19 @@ class Callers:
         target: Target,
         spec: Specification,
         client: Client,
-        ledger: Ledger,
         run_id: str,
-        read_only: bool,
+        *,
         intrusive: bool,
     ) -> None:
         self.target = target
         self.dialect: Dialect = spec.dialect(target.dialect, target.source)
         self.spec = spec.for_target(target.operations, self.dialect, target.source)
         self.run_id = run_id
-        self.read_only = read_only
         self.intrusive = intrusive
         self.client = client
-        self.ledger = ledger
         self.gate = client.gate
+        self.ledger = client.gate.ledger
+        self.read_only = client.gate.read_only
         #: By the number of the ledger's entry: its maker, where that is a user made by the run.
         self.makers: dict[int, Caller] = {}
         self.tokens = TokenEndpoint(client)

@@ -10,7 +10,6 @@ from typing import Any
 
 from rolecall.evidence import Exchange, cite, cite_look
 from rolecall.http.client import Client
-from rolecall.ledger import Ledger
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.spec.ids import id_text, own_id
 from rolecall.spec.model import Operation, Specification
@@ -41,12 +40,11 @@ class World(Requests):
         target: Target,
         spec: Specification,
         client: Client,
-        ledger: Ledger,
         run_id: str,
-        read_only: bool,
+        *,
         intrusive: bool,
     ) -> None:
-        super().__init__(target, spec, client, ledger, run_id, read_only, intrusive)
+        super().__init__(target, spec, client, run_id, intrusive=intrusive)
         self.borrowing = Borrowing(self)
         self.attacks = Attacks()
         self.members = Members()
