@@ -28,6 +28,7 @@ COMMANDS = (
     "keygen",
     "verify",
 )
+COMMANDS = ("certify", "load", "capacity", "selftest", "serve", "show")
 
 
 def main(argv: list[str] | None = None) -> int:
