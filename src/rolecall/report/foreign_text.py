@@ -28,3 +28,8 @@ def short(text: str, most: int = LONGEST) -> str:
 def html(text: object, most: int = LONGEST) -> str:
     """A text for a page, be it content or the value of an attribute."""
     return escape(visible(short(f"{text}", most)))
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 test``, ``2 tests``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -6,18 +6,25 @@ bounded, and the page's policy lets nothing run but the page's own two scripts, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from rolecall.report import report_page_basis as basis
-from rolecall.report import report_page_data, report_page_matrix, report_page_timings
+from rolecall.report import (
+    report_page_data,
+    report_page_findings,
+    report_page_matrix,
+    report_page_timings,
+)
 from rolecall.report.foreign_text import html
 from rolecall.report.page import locked_page
 
-#: Blocks of findings, and lines of a list, in the page; results.json has all of them.
-_BLOCKS, _LINES = 250, 400
+#: Lines of a list in the page; results.json has all of them.
+_LINES = 400
+#: Sections that the filters are for, one after the other.
+_FILTERED = ("permissions", "requirements")
 
 
 @cache
@@ -29,26 +36,17 @@ def asset(name: str) -> str:
 def write(results: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
     """The text of the file, of results.json and evidence.har."""
     sections = {
-        "findings": ("Findings", _findings(results)),
+        "findings": ("Findings", report_page_findings.findings(results)),
         "changes": ("Changes", _changes(results.get("since"))),
         "permissions": ("Permissions", report_page_matrix.matrix(results)),
         "requirements": ("Requirements", report_page_matrix.requirements(results)),
-        "advice": ("Advice", _advice(results)),
+        "advice": ("Advice", report_page_findings.advice(results)),
         "observations": ("Observations", _observations(results)),
         "timings": ("Timings", report_page_timings.timings(results, evidence)),
     }
     shown = {id: section for id, section in sections.items() if section[1]}
     body = (
-        basis.head(results)
-        + _contents(shown)
-        + "<main>"
-        + "".join(
-            f'<section id="{id}"><h2>{title}</h2>{content}</section>\n'
-            for id, (title, content) in shown.items()
-        )
-        + "</main>"
-        + _footer(results)
-        + _SHEET
+        basis.head(results) + _contents(shown) + _main(results, shown) + _footer(results) + _SHEET
     )
     return locked_page(
         f"{results['verdict']}: {html(results['target']['name'], 100)} - Rolecall",
@@ -68,6 +66,18 @@ _SHEET = (
 )
 
 
+def _main(results: Mapping[str, Any], shown: Mapping[str, tuple[str, str]]) -> str:
+    """The sections; the filters go along with those that they filter."""
+    drawn = {
+        id: f'<section id="{id}"><h2>{title}</h2>{content}</section>\n'
+        for id, (title, content) in shown.items()
+    }
+    filtered = "".join(drawn[id] for id in _FILTERED)
+    drawn["permissions"] = f"<div>{report_page_matrix.filters(results)}{filtered}</div>\n"
+    del drawn["requirements"]
+    return f"<main>{''.join(drawn.values())}</main>"
+
+
 def _contents(shown: Mapping[str, tuple[str, str]]) -> str:
     links = "".join(f'<a href="#{id}">{title}</a>' for id, (title, _) in shown.items())
     return f'<nav class="contents" aria-label="Contents">{links}</nav>\n'
@@ -81,86 +91,6 @@ def _footer(results: Mapping[str, Any]) -> str:
         f"<code>rolecall show {html(results['run'])} NUMBER</code> prints an exchange.</p>"
         "<p>Secrets are masked: the same secret has the same label. A token keeps its header and "
         "claims and loses its signature.</p></footer>\n"
-    )
-
-
-def _findings(results: Mapping[str, Any]) -> str:
-    by_requirement: dict[str, list[Mapping[str, Any]]] = {}
-    for finding in results["findings"]:
-        by_requirement.setdefault(finding["requirement"], []).append(finding)
-    if not by_requirement:
-        said = "No requirement that decides the verdict was broken."
-        return f'<p class="small">{said}</p>'
-    tests = {required["id"]: len(required["tests"]) for required in results["requirements"]}
-    blocks = [
-        _block(findings, tests.get(id, len(findings)))
-        for id, findings in list(by_requirement.items())[:_BLOCKS]
-    ]
-    return (
-        f'<p class="small">{len(results["findings"])} failed tests of '
-        f"{len(by_requirement)} requirements, causes before what may follow from them.</p>"
-        + "".join(blocks)
-        + _more(len(by_requirement) - _BLOCKS)
-    )
-
-
-def _block(findings: Sequence[Mapping[str, Any]], tests: int) -> str:
-    """The findings of one requirement."""
-    first = findings[0]
-    step = f'<p class="small">It follows: {html(first["step"])}</p>' if first.get("step") else ""
-    curl = (
-        f'<div class="line"><pre class="curl">{html(first["curl"], 6_000)}</pre></div>'
-        if first["curl"]
-        else ""
-    )
-    where = (
-        f' · <button type="button" class="link" data-test="{html(first["test"])}">exchange '
-        f"{first['exchange']}</button>"
-        if first["exchange"]
-        else ""
-    )
-    return (
-        f'<article class="finding"><h3><code>{html(first["requirement"])}</code> '
-        f'<span class="small">{html(first["level"])} · {html(first["clause"])} · '
-        f"{len(findings)} of {tests} tests</span></h3>"
-        f"<p>{html(first['statement'])}</p>{step}"
-        f'<dl class="facts"><dt>expected</dt><dd>{html(first["expected"])}</dd>'
-        f'<dt>actual</dt><dd class="no">{html(first["actual"])}{where}</dd></dl>{curl}'
-        f"{_tests(findings)}</article>"
-    )
-
-
-def _tests(findings: Sequence[Mapping[str, Any]]) -> str:
-    """The tests of a block: buttons that open their evidence."""
-    buttons = "".join(
-        f'<li><button type="button" class="link" data-test="{html(finding["test"])}">'
-        f"{html(finding['cell'] or finding['test'], 200)}</button> "
-        f'<span class="small">{html(finding["actual"], 300)}</span></li>'
-        for finding in findings[:_LINES]
-    )
-    how_many = f"{len(findings)} tests" if len(findings) > 1 else "1 test"
-    return (
-        f"<details><summary>{how_many}</summary><ul>{buttons}</ul>"
-        f"{_more(len(findings) - _LINES)}</details>"
-    )
-
-
-def _advice(results: Mapping[str, Any]) -> str:
-    by_requirement: dict[str, list[Mapping[str, Any]]] = {}
-    for finding in results["advice"]:
-        by_requirement.setdefault(finding["requirement"], []).append(finding)
-    if not by_requirement:
-        return ""
-    rows = "".join(
-        f"<li><p><code>{html(id)}</code> {html(found[0]['statement'])} "
-        f'<span class="small">{html(found[0]["clause"])}</span></p>'
-        f'<p class="small">{html(found[0]["actual"])} instead of {html(found[0]["expected"])}, '
-        f"{len(found)} tests</p>{_tests(found)}</li>"
-        for id, found in list(by_requirement.items())[:_BLOCKS]
-    )
-    return (
-        '<p class="small">Hardening: it does not decide the verdict.</p>'
-        f'<ul class="plain">{rows}</ul>'
     )
 
 

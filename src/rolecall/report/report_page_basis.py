@@ -37,7 +37,8 @@ def head(results: Mapping[str, Any]) -> str:
         '<header><div class="small">rolecall certify</div>'
         f"<h1>{html(target['name'], 200)}</h1>"
         f'<p><span class="verdict {style}">{html(results["verdict"])}</span></p>'
-        f'<p class="small">{whereto}{_when(results)} · {results["requests"]:,} requests in '
+        f'<p class="small">{whereto}{_when(results)} · '
+        f"{sum(results['counts']['tests'].values()):,} tests · {results['requests']:,} requests · "
         f"{_seconds(results):.0f} s</p>"
         + (f'<ul class="reasons {style}-reasons">{reasons}</ul>' if reasons else "")
         + '<p id="again" class="again" role="status">This page judges every cell again where '
@@ -65,7 +66,6 @@ def _cards(results: Mapping[str, Any]) -> str:
         (cells["not-tested"] + cells["not-applicable"], "cells not tested", ""),
         (required["passed"], "requirements passed", ""),
         (required["failed"], "requirements failed", "bad"),
-        (sum(results["counts"]["tests"].values()), "tests", ""),
     ]
     if cells["waived"]:
         cards.insert(2, (cells["waived"], "cells waived", "unsure"))

@@ -153,7 +153,8 @@ def _line(entry: Mapping[str, Any], texts: Texts) -> list[Any]:
         texts.place(short(entry["request"]["url"])),
         entry["response"]["status"],
         texts.place(short(entry["_caller"])),
-        entry["time"],
+        # Without the time in a queue, which is no time of the target's.
+        entry["timings"]["wait"],
     ]
 
 

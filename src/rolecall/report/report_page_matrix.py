@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rolecall.report.foreign_text import html
+from rolecall.report.foreign_text import counted, html
 
 #: What a cell shows: what the table says of it where that was found so, else what was found.
 _SIGNS = {"allow": "+", "deny": "\N{MINUS SIGN}"}
@@ -21,7 +21,9 @@ _WORDS = {
     "not-applicable": "not applicable",
     "waived": "waived",
     "error": "error of the suite",
+    "advice": "advice",
 }
+_DECIDING = ("must", "derived")
 _LEVELS = {
     "must": "must",
     "derived": "derived",
@@ -31,9 +33,8 @@ _LEVELS = {
 
 
 def matrix(results: Mapping[str, Any]) -> str:
-    """The filters, the key and the heat map: operations in the order of the permission table."""
-    cells = results["cells"]
-    roles = list(dict.fromkeys(cell["role"] for cell in cells))
+    """The key and the heat map: operations in the order of the permission table."""
+    cells, roles = results["cells"], _roles(results)
     credentials = list(dict.fromkeys(cell["credential"] for cell in cells))
     by_operation: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {}
     for cell in cells:
@@ -45,25 +46,24 @@ def matrix(results: Mapping[str, Any]) -> str:
         for change in (results.get("since") or {}).get("changes", ())
         if change["what"] == "cell"
     }
-    rows, effect, row = [], "", ""
+    rows, effect = [], ""
     for name, of_columns in by_operation.items():
         operation = operations.get(name, {})
         if (new := operation.get("effect") or name.partition("-")[0]) != effect:
             effect = new
-            rows.append(_group(effect.capitalize(), len(columns) + 1))
+            rows.append(f"</tbody><tbody>{_group(effect.capitalize(), len(columns) + 1)}")
         rows.append(_row(name, operation, [of_columns.get(column) for column in columns], changed))
-        row = operation.get("row", row)
     head = "".join(
         f'<th scope="colgroup" colspan="{len(roles)}">{html(_CREDENTIALS.get(name, name))}</th>'
         for name in credentials
     )
     names = "".join(f'<th scope="col"><span>{html(role)}</span></th>' for _, role in columns)
     return (
-        f"{_filters(results, roles)}{_key()}"
+        f"{_key()}"
         '<table class="matrix"><caption class="hidden">Operations by role and kind of credential. '
         "Arrow keys move from cell to cell, Enter shows the evidence.</caption>"
         f'<thead><tr><th scope="col" rowspan="2" class="left">Operation</th>{head}</tr>'
-        f"<tr>{names}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        f"<tr>{names}</tr></thead>{''.join(rows).removeprefix('</tbody>')}</tbody></table>"
     )
 
 
@@ -122,8 +122,12 @@ def _key() -> str:
     )
 
 
-def _filters(results: Mapping[str, Any], roles: Sequence[str]) -> str:
-    """A form over cells and requirements; without scripts it does not show."""
+def _roles(results: Mapping[str, Any]) -> list[str]:
+    return list(dict.fromkeys(cell["role"] for cell in results["cells"]))
+
+
+def filters(results: Mapping[str, Any]) -> str:
+    """The form that filters cells and requirements."""
     counts = results["counts"]
     present = [
         outcome
@@ -135,7 +139,9 @@ def _filters(results: Mapping[str, Any], roles: Sequence[str]) -> str:
         f"<span>{_WORDS[outcome]}</span></label>"
         for outcome in present
     )
-    options = "".join(f'<option value="{html(role)}">{html(role)}</option>' for role in roles)
+    options = "".join(
+        f'<option value="{html(role)}">{html(role)}</option>' for role in _roles(results)
+    )
     return (
         '<form id="filters" class="filters" role="search" aria-label="Filter cells and '
         f'requirements"><fieldset><legend class="hidden">Outcome</legend>{outcomes}</fieldset>'
@@ -155,8 +161,14 @@ def requirements(results: Mapping[str, Any]) -> str:
     return "".join(_chapter(title, inside) for title, inside in chapters.items())
 
 
+def _word(required: Mapping[str, Any]) -> str:
+    """The outcome of a requirement; what fails and decides nothing is advice."""
+    is_advice = required["outcome"] == "failed" and required["level"] not in _DECIDING
+    return "advice" if is_advice else str(required["outcome"])
+
+
 def _chapter(title: str, inside: Sequence[Mapping[str, Any]]) -> str:
-    counts = Counter(required["outcome"] for required in inside)
+    counts = Counter(map(_word, inside))
     said = " · ".join(
         f'<span class="of-{outcome}">{counts[outcome]} {word}</span>'
         for outcome, word in _WORDS.items()
@@ -172,8 +184,7 @@ def _chapter(title: str, inside: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _requirement(required: Mapping[str, Any]) -> str:
-    outcome = required["outcome"]
-    word = _WORDS.get(outcome, outcome)
+    outcome = _word(required)
     step = (
         f'<p class="small">It follows: {html(required["step"])}</p>' if required.get("step") else ""
     )
@@ -183,12 +194,12 @@ def _requirement(required: Mapping[str, Any]) -> str:
         else ""
     )
     level = _LEVELS.get(required["level"], required["level"])
+    tests = counted(len(required["tests"]), "test")
     return (
         f'<details class="requirement" data-outcome="{html(outcome)}" '
         f'data-requirement="{html(required["id"])}"><summary>'
-        f'<span class="state {html(outcome)}">{html(word)}</span> '
+        f'<span class="state {html(outcome)}">{html(_WORDS.get(outcome, outcome))}</span> '
         f"<code>{html(required['id'])}</code> {html(required['statement'])}</summary>"
         f'<div class="inside"><p class="small">{html(level)} · {html(required["clause"])} · '
-        f'{len(required["tests"])} tests</p>{step}{reason}<div class="tests"></div></div>'
-        "</details>"
+        f'{tests}</p>{step}{reason}<div class="tests"></div></div></details>'
     )

@@ -21,17 +21,17 @@ def timings(results: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
     answered = [entry for entry in evidence["log"]["entries"] if entry["response"]["status"]]
     if not answered:
         return ""
-    times = sorted(max(float(entry["time"]), 0.1) for entry in answered)
+    times = sorted(max(float(entry["timings"]["wait"]), 0.1) for entry in answered)
     cards = "".join(
         f'<div class="card"><b>{_milliseconds(_share(times, share))}</b><span>{name}</span></div>'
         for share, name in _SHARES
     )
-    slowest = sorted(answered, key=lambda entry: -entry["time"])[:_SLOWEST]
+    slowest = sorted(answered, key=lambda entry: -entry["timings"]["wait"])[:_SLOWEST]
     rows = "".join(
         f'<tr><td class="left">{html(entry["request"]["method"])} '
         f"{html(_path(entry['request']['url']), 160)} "
         f'<span class="small">as {html(entry["_caller"], 80)}</span></td>'
-        f"<td>{entry['response']['status']}</td><td>{_milliseconds(entry['time'])}</td>"
+        f"<td>{entry['response']['status']}</td><td>{_milliseconds(entry['timings']['wait'])}</td>"
         f"<td>{entry['_number']}</td></tr>"
         for entry in slowest
     )

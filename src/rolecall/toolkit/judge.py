@@ -28,7 +28,8 @@ class Judge(EffectJudge):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._controls: dict[str, Exchange] = {}
+        #: By operation and fixture.
+        self._controls: dict[tuple[str, str], Exchange] = {}
         #: Of reads that do not show the thing themselves, the page or the later look that does.
         self._shown_by: dict[Exchange, Exchange] = {}
 
@@ -137,7 +138,7 @@ class Judge(EffectJudge):
     async def control(self, request: Request) -> Exchange:
         """The same request by a caller who may: it shows that path, body and fixture are right.
 
-        A read is shown once to succeed on the shared fixture, a create once by the shared fixture
+        A read is shown once to succeed on its fixture, a create once by the shared fixture
         itself; an update or a delete is repeated on the fixture that the denied caller tried, to
         the letter but for the mark of an update.
 
@@ -145,14 +146,15 @@ class Judge(EffectJudge):
             Inconclusive: no role that may succeeds.
         """
         operation = request.operation
+        key = (operation.name, request.fixture.id if request.fixture else "")
         if operation.effect in ("update", "delete"):
             control = await self._control(request)
-        elif operation.name in self._controls:
-            control = self._controls[operation.name]
+        elif key in self._controls:
+            control = self._controls[key]
         else:
             shared = await self._world.shared(operation.resource.name)
             made_by = shared.made_by if operation.effect == "create" else None
-            control = self._controls[operation.name] = made_by or await self._control(request)
+            control = self._controls[key] = made_by or await self._control(request)
         if self._world.members.understood(request) != request:
             raise TransientFailure(
                 f"{operation.name} without the members that the target does not know",
