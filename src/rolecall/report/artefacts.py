@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rolecall.report import badge, har, junit, matrix_csv
+from rolecall.report import badge, har, junit, matrix_csv, sarif, summary
 
 Documents = Mapping[str, Any]
 #: Makes the text of a file of results.json and of evidence.har (as documents).
@@ -18,9 +18,11 @@ Writer = Callable[[Documents, Documents], str]
 #: By file name: what a run writes.
 WRITERS: Mapping[str, Writer] = {
     "junit.xml": lambda results, evidence: junit.write(dict(results)),
+    "summary.md": lambda results, evidence: summary.write(results),
 }
 #: By file name: what is only made when somebody asks for it.
 ON_REQUEST: Mapping[str, Writer] = {
+    "results.sarif": sarif.write,
     "matrix.csv": lambda results, evidence: matrix_csv.write(results),
     "badge.svg": lambda results, evidence: badge.write(results),
     "evidence.har": lambda results, evidence: har.write(evidence),
@@ -28,6 +30,8 @@ ON_REQUEST: Mapping[str, Writer] = {
 #: By the name that ``rolecall report --format`` takes: the file that it stands for.
 FORMATS: Mapping[str, str] = {
     "junit": "junit.xml",
+    "markdown": "summary.md",
+    "sarif": "results.sarif",
     "csv": "matrix.csv",
     "badge": "badge.svg",
     "har": "evidence.har",
