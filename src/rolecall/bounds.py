@@ -45,6 +45,8 @@ RUN_LIMIT = 256 * 1024 * 1024
 #: Bytes that are kept of a large body where there is no room for all of it, and that are shown of
 #: it in a report.
 KEPT = 64 * 1024
+#: Characters of all bodies of answers together in evidence.har; those of a usual run are 3 million.
+ARCHIVE_LIMIT = 32 * 1024 * 1024
 #: Bytes that are kept of any body where even that is too much.
 LEAST = 1024
 #: Bytes of the bodies whose documents are kept: a document takes up to thirty times the memory of

@@ -47,8 +47,8 @@ class Exchange:
     one had begun, ``begun`` is its status (0 where it broke off before that was known), and
     ``headers`` and ``body`` hold what came of it; otherwise ``begun`` is None. ``length`` is that
     of the body in bytes, of which ``body`` is the beginning where ``cut`` says so. Times are
-    seconds; ``started`` and ``finished`` are on the monotonic clock, ``at`` is wall-clock time, all
-    of the last time that it was sent.
+    seconds; ``queued`` (when it was to be sent first), ``started`` and ``finished`` are on the
+    monotonic clock, ``at`` is wall-clock time, the last three of the last time that it was sent.
     """
 
     number: int
@@ -60,6 +60,7 @@ class Exchange:
     attack: str = ""
     attempts: int = 1
     at: float = field(default_factory=time.time)
+    queued: float = field(default_factory=time.monotonic)
     started: float = field(default_factory=time.monotonic)
     finished: float = 0.0
     status: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 import unicodedata
 from typing import Any, TextIO
@@ -71,3 +72,10 @@ def is_terminal(stream: TextIO | None) -> bool:
 def has_colours(stream: TextIO | None) -> bool:
     """Whether to use colours: on a terminal without ``NO_COLOR`` (no-color.org)."""
     return is_terminal(stream) and not os.environ.get("NO_COLOR")
+
+
+def width_of(stream: TextIO | None) -> int | None:
+    """The columns of a terminal, at least 40; None for a file or a pipe: their lines do not end."""
+    if stream is None or not stream.isatty():
+        return None
+    return max(40, shutil.get_terminal_size().columns)

@@ -7,8 +7,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from rolecall.report import junit
+from rolecall.report import har, junit
 from tests.conftest import Watched
+from tests.support.published_schemas import junit_errors
+from tests.support.exchanges import exchange
 
 
 def results(*tests: tuple[str, str], level: str = "must") -> dict[str, Any]:
@@ -36,8 +38,8 @@ def results(*tests: tuple[str, str], level: str = "must") -> dict[str, Any]:
 
 
 def test_counts_are_those_of_the_elements() -> None:
-    """A failed test is a failure, one that proved nothing an error, one that was not tested is
-    skipped.
+    """A failed test is a failure, a broken harness an error; one that proved nothing or was not
+    tested is skipped.
     """
     root = ElementTree.fromstring(
         junit.write(
@@ -57,17 +59,89 @@ def test_counts_are_those_of_the_elements() -> None:
         "name": "ISSUE-status",
         "tests": "6",
         "failures": "1",
-        "errors": "2",
-        "skipped": "2",
+        "errors": "1",
+        "skipped": "3",
     }
     assert [[child.tag for child in case] for case in suite] == [
         [],
         ["failure"],
-        ["error"],
+        ["skipped"],
         ["error"],
         ["skipped"],
         ["skipped"],
     ]
+
+
+def test_a_gate_can_ask_for_errors() -> None:
+    """Where it is asked for, an inconclusive test is an error with its reason, and nothing else
+    changes.
+    """
+    given = results(("passed", ""), ("inconclusive", "y"), ("not-tested", "z"))
+
+    (suite,) = ElementTree.fromstring(junit.write(given, inconclusive="error"))
+
+    assert (suite.get("errors"), suite.get("skipped")) == ("1", "1")
+    assert [[(child.tag, child.get("message")) for child in case] for case in suite] == [
+        [],
+        [("error", "y")],
+        [("skipped", "z")],
+    ]
+
+
+def test_a_failure_has_what_one_needs() -> None:
+    """Statement, clause, expectation, request, the answer's status, the line to paste and the
+    exchange stand in the text of a failure.
+    """
+    given = results(("failed", "expected 403; got 200"))
+    given["requirements"][0] |= {"clause": "Permissions", "step": "It follows."}
+    given["findings"] = [
+        {
+            "requirement": "ISSUE-status",
+            "test": "test_0[é]",
+            "expected": "403",
+            "actual": "200: it was allowed",
+            "exchange": 987,
+            "curl": "curl -i http://target.example/v2/users",
+        }
+    ]
+    evidence = har.document(
+        [exchange("GET", "http://target.example/v2/users", number=987, status=200)], str
+    )
+
+    failure = ElementTree.fromstring(junit.write(given, evidence)).find(".//failure")
+
+    assert failure is not None
+    assert failure.text == (
+        "A statement & <more>. [Permissions]\n"
+        "follows:  It follows.\n"
+        "expected: 403\n"
+        "actual:   200: it was allowed\n"
+        "request:  GET http://target.example/v2/users -> 200\n"
+        "try:      curl -i http://target.example/v2/users\n"
+        "exchange: 987"
+    )
+
+
+def test_what_is_open_says_where_to_look() -> None:
+    """A skipped test has its reason, the place to look at and its evidence as text."""
+    given = results(("inconclusive", "missing: a form"))
+    given["requirements"][0]["tests"][0] |= {"look_at": "[accounts]", "evidence": {"control": 3}}
+
+    skipped = ElementTree.fromstring(junit.write(given)).find(".//skipped")
+
+    assert skipped is not None
+    assert str(skipped.text).splitlines()[1:] == [
+        "missing: a form",
+        "look at:  [accounts]",
+        "exchange: control 3",
+    ]
+
+
+def test_it_is_as_the_schema_has_it() -> None:
+    """Every element has the attributes and the children that Jenkins' schema allows."""
+    outcomes = ("passed", "failed", "inconclusive", "error", "not-tested", "not-applicable")
+
+    assert junit_errors(junit.write(results(*((outcome, "x") for outcome in outcomes)))) == []
 
 
 @pytest.mark.parametrize("level", ["hardening", "observe"])
@@ -103,6 +177,7 @@ def test_of_a_whole_run(certified: Watched) -> None:
     suite.
     """
     root = ElementTree.parse(certified.finished.folder / "junit.xml").getroot()
+    check(root)
 
     names = [(case.get("classname"), case.get("name")) for case in root.iter("testcase")]
     assert len(names) == sum(

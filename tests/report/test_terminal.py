@@ -32,6 +32,7 @@ def cell(
         "expected": expected,
         "outcome": outcome,
         "reason": reason,
+        "status": None,
     }
 
 
@@ -57,7 +58,13 @@ def undecided(*reasons: tuple[str, str]) -> dict[str, Any]:
     place to look at.
     """
     tests = [
-        {"name": f"test_{number}", "outcome": "inconclusive", "reason": reason, "look_at": look_at}
+        {
+            "name": f"test_{number}",
+            "outcome": "inconclusive",
+            "reason": reason,
+            "look_at": look_at,
+            "evidence": {},
+        }
         for number, (reason, look_at) in enumerate(reasons)
     ]
     return {"id": "ISSUE-status", "level": "must", "outcome": "inconclusive", "tests": tests}
@@ -127,36 +134,172 @@ class TestFindings:
         """Requirement, cell, clause, expected, actual, the line to paste and the place in the
         evidence are all there.
         """
-        text = terminal.findings(results(findings=[finding()]))
+        text = terminal.findings(results(findings=[finding()]), "runs/1")
 
-        for part in finding().values():
-            assert str(part) in text or part == "test_1", part
+        for name, part in finding().items():
+            assert str(part) in text or name in ("test", "cell"), name
+        assert "rolecall show runs/1 17" in text
 
-    def test_many_findings(self) -> None:
-        """The first ones are shown whole, and the rest is counted."""
-        text = terminal.findings(
-            results(findings=[finding(number, cell=None) for number in range(1, 31)])
+    def test_tests_that_were_answered_alike_are_one_block(self) -> None:
+        """Thirty tests with one kind of answer are one block that names the first of them."""
+        found = [finding(number, cell=None) for number in range(1, 31)]
+
+        text = terminal.findings(results(findings=found), "runs/1")
+
+        assert text.startswith(
+            "1. PERM-list-users (must): 200 instead of 403, 30 of 30 tests (1, 2, 3 and 27 more)\n"
+        )
+        assert "2. " not in text
+
+    def test_every_failed_requirement_is_named(self) -> None:
+        """A hundred requirements that failed alike have a heading and a line to try each, and one
+        explanation.
+        """
+        found = [
+            finding(requirement=f"PERM-op-{number}", curl=f"curl http://t/{number}")
+            for number in range(100)
+        ]
+
+        text = terminal.findings(results(findings=found), "runs/1", width=80)
+
+        for number in range(100):
+            assert f"{number + 1}. PERM-op-{number} (must): 200 instead of 403" in text
+            assert f"   try       curl http://t/{number}\n" in text
+        assert text.count("look at") == 1
+
+    def test_advice_is_one_line(self) -> None:
+        """Hardening that failed is counted apart, and named."""
+        given = [
+            finding(n, requirement=id, level="hardening")
+            for n, id in enumerate(["SEC-H10", "SEC-H10", "SEC-I03"])
+        ]
+
+        assert terminal.findings(results(advice=given), "runs/1") == (
+            "Advice (decides nothing): 3 tests of SEC-H10, SEC-I03 failed; results.json has them"
         )
 
-        assert "20. PERM-list-users (must): test_20" in text
-        assert "test_21" not in text
-        assert "10 more findings in results.json" in text
-
     def test_what_is_undecided_is_grouped_by_reason(self) -> None:
-        """Fifty tests that lack the same thing are one line, with the place to look at."""
+        """Fifty tests that lack the same thing are one block, with the place to look at."""
         reasons = [("missing: a token for guest", "[accounts.guest]")] * 50 + [
             ("missing: a form", "[operations.create-form]")
         ]
 
-        lines = terminal.findings(results(requirements=[undecided(*reasons)])).splitlines()
+        document = results(requirements=[undecided(*reasons)])
 
-        assert lines == [
-            "Not decided:",
-            "   ISSUE-status test_0 and 49 more: missing: a token for guest",
+        assert terminal.findings(document, "runs/1").splitlines() == [
+            "Not decided (51 tests):",
+            "   a token for guest",
+            "      50 tests of ISSUE-status",
             "      look at [accounts.guest]",
-            "   ISSUE-status test_50: missing: a form",
+            "   a form",
+            "      1 test of ISSUE-status",
             "      look at [operations.create-form]",
         ]
+
+    def test_the_token_of_a_role_can_be_had(self) -> None:
+        """A line says how to get the $TOKEN of the role that sent the request, once for each role,
+        with the password out of its variable.
+        """
+        target = {
+            "name": "staging",
+            "base_url": "http://target.example/",
+            "accounts": {
+                "guest": {"email": "g@example.org", "password_env": "GUEST_PASSWORD"},
+                "bot": {"email": "b@example.org", "password_env": ""},
+            },
+        }
+        callers = ["guest (token)", "guest (token)", "bot (token)", "admin (api-key)", "nobody"]
+        found = [finding(requirement=f"R-{n}", caller=who) for n, who in enumerate(callers)]
+
+        lines = terminal.findings(
+            results(findings=found, target=target), "runs/1", width=80
+        ).splitlines()
+
+        assert lines.count("$TOKEN of guest:") == 1
+        after = lines[lines.index("$TOKEN of guest:") + 1]
+        assert after.startswith("TOKEN=$(")
+        assert "GUEST_PASSWORD" in after
+        assert "http://target.example/v2/auth/token" in after
+        assert "PASSWORD" in lines[lines.index("$TOKEN of bot:") + 1]
+        assert "$TOKEN of admin (api-key): an API key with that scope" in lines
+        assert any(line.startswith("$TOKEN of nobody: made by the test") for line in lines)
+
+
+class TestWidth:
+    """What fits on a terminal."""
+
+    def test_no_line_is_longer_but_those_that_are_pasted(self) -> None:
+        """At 80 columns everything is wrapped between words, and a line to paste stays whole."""
+        long = "a sentence that goes on " * 20
+        document = results(
+            findings=[finding(expected=long, step=long, curl=f"curl '{long}'")],
+            requirements=[undecided((long, long))],
+            reasons=[long],
+            left_behind=[long],
+        )
+
+        lines = terminal.summary(document, "runs/1", width=80).splitlines()
+
+        too_long = [line for line in lines if len(line) > 80]
+        assert too_long == [f"   try       curl '{long}'"]
+        assert all(
+            word in "a sentence that goes on" for line in lines[3:6] for word in line.split()[1:]
+        )
+
+    def test_without_a_width_nothing_is_wrapped(self) -> None:
+        """In a file or a pipe each sentence is one line, for grep."""
+        long = "a sentence that goes on " * 20
+
+        assert f"note          {long}" in terminal.verdict(results(reasons=[long]), "runs/1")
+
+    def test_160_open_cells_of_three_causes_fit_on_a_screen(self) -> None:
+        """What could not be decided, for three causes, and the verdict stand on 80 x 24."""
+        lines = terminal.summary(three_causes(), "reports/runs/1", width=80).splitlines()
+
+        below = lines[lines.index("Not decided (160 tests):") :]
+        assert len(below) <= 24
+        assert max(map(len, below)) <= 80
+        assert [line for line in below if line[:3] == "   " and line[3] != " "] == [
+            "   10 operations seem not to be there: 404 or 405 to everybody",
+            "   500 to GET /v2/users/...",
+            "   a live credential: guest (token) may do nothing at all",
+        ]
+
+
+def three_causes() -> dict[str, Any]:
+    """A run with 160 inconclusive cells: missing operations, an error, a dead account."""
+    cells, requirements = [], []
+    for number in range(40):
+        operation = f"fetch-{'abcdefghij'[number % 10]}{'klmn'[number // 10]}"
+        tests = []
+        for role in ("guest", "agent", "bot", "admin"):
+            status = (404, 405)[number % 2] if number < 10 else None
+            kind = (
+                f"the same request succeeding for admin: GET /v2/x{number} as {role} (token) -> "
+                f"{status} (exchange {number + 1})"
+                if number < 10
+                else f"the same request succeeding for bot or admin: GET /v2/users/5f1b0c{number} "
+                f"as {role} (token) -> 500 (exchange {number + 1})"
+                if number < 30
+                else "a live credential: guest (token) may do nothing at all"
+            )
+            look = f"the cells of PERM-{operation} that are allowed" if number < 30 else "issuance"
+            cells.append(cell(operation, role, "inconclusive") | {"status": status})
+            tests.append(
+                {
+                    "name": f"test_it[{operation}-{role}-token]",
+                    "outcome": "inconclusive",
+                    "reason": f"missing: {kind}",
+                    "look_at": look,
+                    "evidence": {"answer": number + 1},
+                }
+            )
+        requirements.append({"id": f"PERM-{operation}", "level": "must", "tests": tests})
+    return results(
+        cells=cells,
+        requirements=requirements,
+        reasons=["40 requirements could not be decided: PERM-a, PERM-b, PERM-c and 37 more"],
+    )
 
 
 class TestVerdict:
@@ -241,7 +384,7 @@ class TestOtherPeoplesWords:
             for character in bad
             if character != "\n" and not character.isprintable()
         )
-        assert text.count(f"before{shown}after") == 5
+        assert text.count(f"before{shown}after") == 6
 
     def test_letters_stay(self) -> None:
         """Words in any script, with their signs, stay as they are."""

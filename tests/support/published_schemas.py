@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import xmlschema
-from jsonschema import Draft4Validator, Draft6Validator
-from referencing import Registry, Resource
+from jsonschema import Draft4Validator
 
 _DATA = Path(__file__).parents[1] / "data"
 
@@ -18,13 +17,6 @@ _DATA = Path(__file__).parents[1] / "data"
 def _sarif() -> Any:
     text = (_DATA / "sarif-2.1.0-rtm.5.json").read_text(encoding="utf-8")
     return Draft4Validator(json.loads(text), format_checker=Draft4Validator.FORMAT_CHECKER)
-
-
-@cache
-def _har() -> Any:
-    schemas = json.loads((_DATA / "har-schema.json").read_text(encoding="utf-8"))
-    resources = [(name, Resource.from_contents(schema)) for name, schema in schemas.items()]
-    return Draft6Validator(schemas["har.json"], registry=Registry().with_resources(resources))
 
 
 @cache
@@ -37,11 +29,6 @@ def sarif_errors(text: str) -> list[str]:
     return [
         f"{error.json_path}: {error.message}" for error in _sarif().iter_errors(json.loads(text))
     ]
-
-
-def har_errors(text: str) -> list[str]:
-    """Why a text is not HAR 1.2."""
-    return [f"{error.json_path}: {error.message}" for error in _har().iter_errors(json.loads(text))]
 
 
 def junit_errors(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rolecall.commands import say_result
 from rolecall.endings import end_as_ctrl_c_does
-from rolecall.screen import harmless, has_colours, say
+from rolecall.screen import harmless, has_colours, say, width_of
 from rolecall.whole_files import NotWrittenWhole
 
 HELP = "run the suite against a server and give a verdict"
@@ -48,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--intrusive", action="store_true", help="also what may lock an account out or takes long"
     )
+    parser.add_argument(
+        "--junit-inconclusive",
+        choices=("skipped", "error"),
+        help="what an inconclusive test is in junit.xml (default: skipped)",
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print results.json and nothing else")
     how.add_argument(
@@ -77,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     code = say_result(
         arguments,
         document,
-        summary=terminal.summary(document, folder, colour=colour),
+        summary=terminal.summary(document, folder, colour=colour, width=width_of(sys.stdout)),
         verdict=terminal.verdict(document, folder).splitlines()[-1],
         colour=colour,
     )
@@ -109,10 +114,10 @@ def append_to_job_page(summary: Path) -> None:
 
 def _options(arguments: argparse.Namespace) -> list[str]:
     words: list[str] = []
-    for option in ("target", "out", "rate", "concurrency"):
+    for option in ("target", "out", "rate", "concurrency", "junit_inconclusive"):
         value = getattr(arguments, option)
         if value is not None:
-            words += [f"--{option}", str(value)]
+            words += [f"--{option.replace('_', '-')}", str(value)]
     words += [
         f"--{option.replace('_', '-')}"
         for option in ("read_only", "intrusive")

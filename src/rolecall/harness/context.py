@@ -36,7 +36,7 @@ class Options:
     """What the command line asks of a run.
 
     Without a ``target`` the embedded server is certified; without ``reports`` only results.json is
-    written.
+    written. ``junit_inconclusive``: what an inconclusive test is in junit.xml, skipped or error.
     """
 
     target: Path | None = None
@@ -46,6 +46,7 @@ class Options:
     read_only: bool = False
     intrusive: bool = False
     reports: bool = True
+    junit_inconclusive: str = "skipped"
     serve_options: tuple[str, ...] = ()
 
     def check(self) -> None:

@@ -24,7 +24,7 @@ from rolecall.harness.results import TestResult, Verdict
 from rolecall.harness.run import Run
 from rolecall.harness.scheduler import ScheduledTest
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, Outcome
-from rolecall.report import exchanges, terminal
+from rolecall.report import exchanges, junit, terminal
 from rolecall.spec.loading import load_specification
 
 VERDICT = pytest.StashKey[Verdict]()
@@ -60,6 +60,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--intrusive", action="store_true", help="also what may lock an account out or takes long"
     )
+    group.addoption(
+        "--junit-inconclusive",
+        choices=junit.INCONCLUSIVE,
+        default=junit.INCONCLUSIVE[0],
+        help="what an inconclusive test is in junit.xml",
+    )
     group.addoption("--no-reports", action="store_true", help="leave results.json and nothing else")
     group.addoption(
         "--serve-option", action="append", default=[], help="an option for the embedded server"
@@ -80,6 +86,7 @@ def pytest_configure(config: pytest.Config) -> None:
         read_only=option.read_only,
         intrusive=option.intrusive,
         reports=not option.no_reports,
+        junit_inconclusive=option.junit_inconclusive,
         serve_options=tuple(option.serve_option),
     )
     try:

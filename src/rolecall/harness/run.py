@@ -22,7 +22,7 @@ from rolecall.harness.document import RunFacts, results_document
 from rolecall.harness.preflight import Preflight
 from rolecall.harness.results import TestResult, Verdict, judge
 from rolecall.outcomes import Inconclusive, NotTested
-from rolecall.report import artefacts, har, leaks
+from rolecall.report import artefacts, har, junit, leaks
 from rolecall.report.allure import AllureResults
 from rolecall.whole_files import NotWrittenWhole, write_file, write_folder
 
@@ -317,6 +317,10 @@ class Run:
             context = self.context
             evidence = har.document(context.evidence.exchanges, cache(context.secrets.redact))
             files |= artefacts.texts(document, evidence) | {EVIDENCE: har.write(evidence)}
+            if self.options.junit_inconclusive != junit.INCONCLUSIVE[0]:
+                files["junit.xml"] = junit.write(
+                    document, evidence, inconclusive=self.options.junit_inconclusive
+                )
         return files
 
     def _redacted_document(self, verdict: Verdict) -> dict[str, Any]:

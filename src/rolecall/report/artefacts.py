@@ -17,7 +17,7 @@ Writer = Callable[[Documents, Documents], str]
 
 #: By file name: what a run writes.
 WRITERS: Mapping[str, Writer] = {
-    "junit.xml": lambda results, evidence: junit.write(dict(results)),
+    "junit.xml": junit.write,
     "summary.md": lambda results, evidence: summary.write(results),
 }
 #: By file name: what is only made when somebody asks for it.

@@ -15,7 +15,10 @@ from typing import Any
 Finding = Mapping[str, Any]
 
 #: `Exchange.__str__` in a sentence of ours: ``GET /v2/users as guest (token) -> 404 (exchange 7)``.
-_EXCHANGE = re.compile(r"[A-Z]+ \S+ as .{1,80}? -> (.{1,120}?) \(exchange (\d+)\)")
+EXCHANGE = re.compile(
+    r"\b(?P<method>[A-Z]{3,16}) (?P<path>/\S{0,400}) as .{1,80}? -> (?P<answer>.{1,200}?) "
+    r"\(exchange (?P<number>\d+)\)"
+)
 _STATUS = re.compile(r"(\d{3})\b")
 _STATUSES = re.compile(r"\d{3}(?:(?:, | or )\d{3})*\b")
 #: Expectations that are refusals without naming a status.
@@ -27,6 +30,7 @@ _NUMBER = re.compile(r"(?<![\w.])(?![1-5]\d\d\b)\d[\d,.]*(?<=\d)")
 _DONE = re.compile(r"\b(?:created|updated|deleted)\b")
 _ASIDE = re.compile(r"\s*\([^()]*\)")
 _LONGEST_KIND = 60  # characters of each half
+_LOOKED_AT = 2000  # characters of a text, which may be a target's
 
 
 @dataclass(frozen=True)
@@ -120,9 +124,9 @@ def _cause(group: Sequence[Finding], total: int, earlier: str) -> Cause:
 # --- Kinds of answers ---------------------------------------------------------------------------
 
 
-def _plain(text: str) -> str:
-    """A text without what differs between answers of one kind."""
-    text = _EXCHANGE.sub(r"\1", text)
+def plain(text: str) -> str:
+    """A text without what differs between answers of one kind: ids, values, numbers."""
+    text = EXCHANGE.sub(r"\g<answer>", text[:_LOOKED_AT])
     return _DONE.sub("done", _NUMBER.sub("N", _ID.sub("ID", _QUOTED.sub("...", text))))
 
 
@@ -130,28 +134,28 @@ def _expectation(expected: str) -> str:
     """What kind of answer was expected: a refusal, a success, or the text itself."""
     if found := _STATUSES.match(expected):
         return "a refusal" if int(found[0][:3]) >= 400 else "a success"
-    return "a refusal" if _REFUSAL.search(expected) else _plain(expected)
+    return "a refusal" if _REFUSAL.search(expected) else plain(expected)
 
 
 def _answer(actual: str) -> str:
     """The kind of an answer: successes are alike, and so are server errors, but for what else is
     said of them.
     """
-    text = _plain(actual)
+    text = plain(actual)
     found = _STATUS.match(text)
     if not found:
         return text
     status, more = found[1], text[found.end() :]
     word = f"{status[0]}xx" if status[0] in "25" else status
-    return word + (more if more.startswith((" ", ", and")) else "")
+    return word + (more if more.startswith((" ", ", and", ": later")) else "")
 
 
 def _kind(group: Sequence[Finding], first: Finding) -> str:
     """In a few words: ``401 instead of 403``."""
-    answers = [_EXCHANGE.sub(r"\1", finding["actual"]) for finding in group]
+    answers = [EXCHANGE.sub(r"\g<answer>", finding["actual"]) for finding in group]
     statuses = sorted({found[1] for text in answers if (found := _STATUS.match(text))})
     more = _answer(first["actual"])[3:]
-    actual = _listed(statuses) + more if statuses else answers[group.index(first)]
+    actual = listed(statuses) + more if statuses else answers[group.index(first)]
     return f"{_short(actual)} instead of {_short(_wanted(first['expected']))}"
 
 
@@ -161,7 +165,8 @@ def _wanted(expected: str) -> str:
     return found[0] if found else expected
 
 
-def _listed(statuses: Sequence[str]) -> str:
+def listed(statuses: Sequence[str]) -> str:
+    """``401, 403 or 404``."""
     return " or ".join(filter(None, (", ".join(statuses[:-1]), statuses[-1])))
 
 
@@ -191,25 +196,27 @@ def _earlier(requirement: str, depends: Mapping[str, Sequence[str]], failed: Seq
 def _look_at(finding: Finding) -> str:
     """Where in the server such an answer is made."""
     actual, expected = _answer(finding["actual"]), _expectation(finding["expected"])
-    status = actual[:3]
+    status, more = actual[:3], actual[3:]
     if status == "5xx":
         return "the server's log at the time of that exchange: it ended in an error of its own"
     if finding.get("cell"):
-        return _look_at_cell(finding, status, expected)
-    if expected == "a refusal" and status == "2xx":
-        return "why the server let this request in, and whether it was done before it was checked"
-    if expected == "a refusal" and status.isdigit():
-        return (
-            "which check refuses it, and with what status; where that status is meant, the target "
-            "file's [dialect] can say so (docs/readings.md)"
-        )
-    if expected == "a success" and status.isdigit():
-        return "what the body of the refusal says, and the check that refuses"
-    return "the answer in that exchange"
+        return _look_at_cell(finding["cell"], status, expected)
+    if status.isdigit() and more:
+        return "what the answer in that exchange holds besides its status"
+    known = {
+        ("a refusal", True): "why the server let this request in, and whether it was done before "
+        "it was checked",
+        ("a refusal", False): "which check refuses it, and with what status; where that status is "
+        "meant, the target file's [dialect] can say so (docs/readings.md)",
+        ("a success", False): "what the body of the refusal says, and the check that refuses",
+    }
+    has_status = status == "2xx" or status.isdigit()
+    key = expected, status == "2xx"
+    return known.get(key if has_status else ("", False), "the answer in that exchange")
 
 
-def _look_at_cell(finding: Finding, status: str, expected: str) -> str:
-    operation, role, credential = _parts(finding["cell"])
+def _look_at_cell(cell: str, status: str, expected: str) -> str:
+    operation, role, credential = _parts(cell)
     if expected == "a success":
         return f"the right of {role} to {operation}, with its {credential}, on the server"
     if status == "2xx":

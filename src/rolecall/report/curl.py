@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from rolecall.evidence import Exchange
+from rolecall.tokens import TOKEN_PATH
 
 _NOT_SHOWN = ("accept", "user-agent", "x-rolecall-attack")
 
@@ -33,6 +36,29 @@ def command(exchange: Exchange, redact: Callable[[str], str]) -> str:
         # -d @name sends a file
         line += f" {'--data-raw' if body.startswith('@') else '-d'} {_quoted(body)}"
     return f"{line} {_quoted(redact(exchange.url))}"
+
+
+def token_command(account: str, target: Mapping[str, Any]) -> str:
+    """A line for a POSIX shell that puts the access token of an account into $TOKEN; an empty
+    string if results.json (``target``) does not know the account.
+
+    The password is read from the exported variable that the target file names, or else from
+    PASSWORD: it stands in no line, and in no list of processes.
+    """
+    known = target.get("accounts", {}).get(account)
+    if not known:
+        return ""
+    variable = known["password_env"] or "PASSWORD"
+    body = (
+        f'import json,os; print(json.dumps({{"email": {json.dumps(known["email"])}, "password": '
+        f"os.environ[{json.dumps(variable)}]}}))"
+    )
+    url = target["base_url"].rstrip("/") + TOKEN_PATH
+    read = 'import json,sys; print(json.load(sys.stdin)["token"])'
+    return (
+        f"TOKEN=$(python3 -c {shlex.quote(body)} | curl -sS -H 'content-type: application/json' "
+        f"-d @- {shlex.quote(url)} | python3 -c {shlex.quote(read)})"
+    )
 
 
 def _as_it_is(url: str) -> list[str]:

@@ -1,8 +1,12 @@
-"""``junit.xml`` from a run's results: one suite per requirement, one case per test."""
+"""``junit.xml`` from a run's documents: one suite per requirement, one case per test.
+
+The elements and attributes are those that Jenkins' xUnit plugin allows (junit-10.xsd).
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
@@ -10,24 +14,38 @@ from xml.etree import ElementTree
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ELEMENT = {
     "failed": "failure",
-    "inconclusive": "error",
     "error": "error",
+    "inconclusive": "skipped",
     "not-applicable": "skipped",
     "not-tested": "skipped",
     "waived": "skipped",
 }
+#: What an inconclusive test can be: skipped, or an error for gates that look at this file alone.
+INCONCLUSIVE = ("skipped", "error")
 
 
-def write(results: dict[str, Any]) -> str:
+def write(
+    results: Mapping[str, Any],
+    evidence: Mapping[str, Any] | None = None,
+    *,
+    inconclusive: str = INCONCLUSIVE[0],
+) -> str:
     """The text of the file. What decides nothing (hardening, observations) is shown as skipped when
     it did not pass.
+
+    Args:
+        evidence: the run's evidence.har, for the request and the status at a failure.
+        inconclusive: which of `INCONCLUSIVE` a test is whose evidence was not complete.
     """
+    entries = _entries(evidence or {})
+    shown = {
+        (found["requirement"], found["test"]): found
+        for found in (*results.get("findings", ()), *results.get("advice", ()))
+    }
     suites = ElementTree.Element("testsuites", name="rolecall")
-    for requirement in results["requirements"]:
-        if not requirement["tests"]:
-            continue
+    for requirement in filter(lambda requirement: requirement["tests"], results["requirements"]):
         suite = ElementTree.SubElement(suites, "testsuite", name=requirement["id"])
-        tally = {"failure": 0, "error": 0, "skipped": 0}
+        tally = dict.fromkeys(("failure", "error", "skipped"), 0)
         for test in requirement["tests"]:
             case = ElementTree.SubElement(
                 suite,
@@ -36,25 +54,64 @@ def write(results: dict[str, Any]) -> str:
                 name=_clean(test["name"]),
                 time=f"{test['seconds']:.3f}",
             )
-            element = _ELEMENT.get(test["outcome"])
-            if element and requirement["level"] not in ("must", "derived"):
-                element = "skipped"
+            element = _element(test["outcome"], requirement["level"], inconclusive)
             if element:
                 tally[element] += 1
                 child = ElementTree.SubElement(
                     case, element, message=_clean(test["reason"]), type=test["outcome"]
                 )
-                child.text = _clean(
-                    "\n".join(
-                        filter(None, (requirement["statement"], test["reason"], test["look_at"]))
-                    )
-                )
+                finding = shown.get((requirement["id"], test["name"]))
+                child.text = _clean("\n".join(_lines(requirement, test, finding, entries)))
         suite.set("tests", str(len(requirement["tests"])))
         suite.set("failures", str(tally["failure"]))
         suite.set("errors", str(tally["error"]))
         suite.set("skipped", str(tally["skipped"]))
     ElementTree.indent(suites)
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _entries(evidence: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
+    """The entries of evidence.har by their numbers."""
+    entries = evidence.get("log", {}).get("entries", ())
+    return {entry["_number"]: entry for entry in entries}
+
+
+def _element(outcome: str, level: str, inconclusive: str) -> str:
+    """The element of a test that did not pass; nothing for one that did."""
+    if outcome not in _ELEMENT:
+        return ""
+    if level not in ("must", "derived"):
+        return "skipped"
+    return inconclusive if outcome == "inconclusive" else _ELEMENT[outcome]
+
+
+def _lines(
+    requirement: Mapping[str, Any],
+    test: Mapping[str, Any],
+    finding: Mapping[str, Any] | None,
+    entries: Mapping[int, Mapping[str, Any]],
+) -> list[str]:
+    """What a reader of the failure needs: what is required, what was seen, and how to see it."""
+    clause = requirement.get("clause")
+    lines = [requirement["statement"] + (f" [{clause}]" if clause else "")]
+    if requirement.get("step"):
+        lines.append(f"follows:  {requirement['step']}")
+    if finding:
+        lines += [f"expected: {finding['expected']}", f"actual:   {finding['actual']}"]
+        entry = entries.get(finding["exchange"] or 0)
+        if entry:
+            answer = entry["response"]["status"] or entry["_error"]
+            request = entry["request"]
+            lines.append(f"request:  {request['method']} {request['url']} -> {answer}")
+        lines += [f"try:      {finding['curl']}"] if finding["curl"] else []
+        lines += [f"exchange: {finding['exchange']}"] if finding["exchange"] else []
+        return lines
+    lines += [test["reason"]] if test["reason"] else []
+    lines += [f"look at:  {test['look_at']}"] if test["look_at"] else []
+    if pieces := test.get("evidence"):
+        numbers = ", ".join(f"{name} {number}" for name, number in pieces.items())
+        lines.append(f"exchange: {numbers}")
+    return lines
 
 
 def _clean(text: str) -> str:

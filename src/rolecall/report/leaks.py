@@ -29,7 +29,10 @@ FOREIGN = {
         }
     ),
     "evidence.har": frozenset(
-        {"url", "name", "value", "text", "mimeType", "redirectURL", "_error"}
+        {
+            *("url", "name", "value", "text", "mimeType", "redirectURL", "_error"),
+            *("path", "domain"),  # of cookies
+        }
     ),
     "ledger.jsonl": frozenset({"id"}),
 }

@@ -6,6 +6,12 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
+from rolecall.report.blocks import advice as advice_line
+from rolecall.report.blocks import counted, tokens, wrapped
+from rolecall.report.blocks import findings as _blocks
+from rolecall.report.blocks import undecided as undecided_block
+from rolecall.report.causes import advice, causes
+from rolecall.report.undecided import Undecided, undecided
 from rolecall.screen import harmless, harmless_document
 
 _PASSED = {"allow": "+", "deny": "-"}
@@ -26,12 +32,11 @@ _COLOURS = {
     "waived": "35",
     "error": "1;31",
 }
-#: The outcomes whose reasons are shown, with their headings.
+#: The outcomes whose causes are shown, with their headings.
 _OPEN = (
     ("error", "The harness broke"),
     ("inconclusive", "Not decided"),
     ("not-tested", "Not tested"),
-    ("not-applicable", "Not applicable to this target"),
 )
 _VERDICTS = {
     "conformant": "1;32",
@@ -39,17 +44,23 @@ _VERDICTS = {
     "not-conformant": "1;31",
     "inconclusive": "1;33",
 }
-_MOST = 20  # findings shown in full; all are in results.json
+
+_MOST_LEFT = 8  # things left behind that are named on the screen
 
 
-def summary(results: dict[str, Any], folder: str, *, colour: bool = False) -> str:
-    """The whole text; a heat map only where there is something to see."""
+def summary(
+    results: dict[str, Any], folder: str, *, colour: bool = False, width: int | None = None
+) -> str:
+    """The whole text; a heat map only where there is something to see.
+
+    ``width`` is that of the terminal in columns; without one no line is wrapped.
+    """
     results = harmless_document(results)
     anything = any(cell["outcome"] != "not-tested" for cell in results["cells"])
     parts = [
         heat_map(results, colour=colour) if anything else "",
-        findings(results, colour=colour),
-        verdict(results, folder, colour=colour),
+        findings(results, harmless(folder), colour=colour, width=width),
+        verdict(results, folder, colour=colour, width=width),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -79,62 +90,45 @@ def heat_map(results: dict[str, Any], *, colour: bool = False) -> str:
             for credential, roles in groups
         )
         lines.append(f"{operation:<26}{row.rstrip()}")
-    lines.append(
-        "+ may, and did   - may not, and was refused   X failed   ? inconclusive   . not tested"
-    )
+    lines.append("+ may, and did   - may not, refused   X failed   ? inconclusive   . not tested")
     return "\n".join(lines)
 
 
-def findings(results: dict[str, Any], *, colour: bool = False) -> str:
-    """Each failed test of a deciding requirement, then what could not be decided."""
-    blocks = []
-    for number, finding in enumerate(results["findings"][:_MOST], 1):
-        place = finding["cell"] or finding["test"]
-        block = [
-            _paint(
-                f"{number}. {finding['requirement']} ({finding['level']}): {place}", "1;31", colour
-            ),
-            f"   {finding['statement']}  [{finding['clause']}]",
-            *([f"   follows   {finding['step']}"] if finding.get("step") else []),
-            f"   expected  {finding['expected']}",
-            f"   actual    {finding['actual']}",
-        ]
-        if finding["curl"]:
-            block.append(f"   try       {finding['curl']}")
-            block.append(f"   evidence  exchange {finding['exchange']} in evidence.har")
-        blocks.append("\n".join(block))
-    if len(results["findings"]) > _MOST:
-        blocks.append(f"... and {len(results['findings']) - _MOST} more findings in results.json")
-    blocks += _open(results, colour)
+def findings(
+    results: dict[str, Any], folder: str, *, colour: bool = False, width: int | None = None
+) -> str:
+    """A block for each cause of what failed, then one for each of what could not be decided."""
+    found = causes(results)
+    blocks = ["\n".join(_titled(block, colour)) for block in _blocks(found, folder, width)]
+    if lines := tokens(found, results, width):
+        blocks.append("\n".join(lines))
+    blocks += ["\n".join(block) for block in _open(undecided(results), colour, width)]
+    blocks += filter(None, ["\n".join(advice_line(advice(results), width))])
     return "\n\n".join(blocks)
 
 
-def _open(results: dict[str, Any], colour: bool) -> Iterable[str]:
-    """What was not proven, grouped by reason."""
+def _titled(block: list[str], colour: bool) -> list[str]:
+    return [_paint(block[0], "1;31", colour), *block[1:]]
+
+
+def _open(found: list[Undecided], colour: bool, width: int | None) -> Iterable[list[str]]:
+    """What was not proven, by cause; what says nothing against the target is counted."""
     for outcome, title in _OPEN:
-        reasons: dict[tuple[str, str], list[str]] = {}
-        for requirement in results["requirements"]:
-            for test in requirement["tests"]:
-                if test["outcome"] == outcome:
-                    reasons.setdefault((test["reason"], test["look_at"]), []).append(
-                        f"{requirement['id']} {test['name']}"
-                    )
-        if reasons:
-            lines = [_paint(f"{title}:", _COLOURS[outcome], colour)]
-            for (reason, look_at), names in list(reasons.items())[:_MOST]:
-                lines.append(
-                    f"   {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: "
-                    f"{reason}"
-                )
-                if look_at:
-                    lines.append(f"      look at {look_at}")
-            if len(reasons) > _MOST:
-                lines.append(f"   ... and {len(reasons) - _MOST} more reasons in results.json")
-            yield "\n".join(lines)
+        these = [cause for cause in found if cause.outcome == outcome]
+        if these:
+            tests = sum(len(cause.tests) for cause in these)
+            heading = f"{title} ({tests} test{'s' if tests > 1 else ''}):"
+            blocks = (line for cause in these for line in undecided_block(cause, width))
+            yield [_paint(heading, _COLOURS[outcome], colour), *blocks]
+    inapplicable = [cause for cause in found if cause.outcome == "not-applicable"]
+    if inapplicable:
+        yield counted("Not applicable to this target", inapplicable, width)
 
 
-def verdict(results: dict[str, Any], folder: str, *, colour: bool = False) -> str:
-    """The last lines: counts, what else to know, and the verdict itself."""
+def verdict(
+    results: dict[str, Any], folder: str, *, colour: bool = False, width: int | None = None
+) -> str:
+    """The last lines: counts, what else to know, and the verdict itself; ``width`` in columns."""
     results = harmless_document(results)
     cells, requirements = results["counts"]["cells"], results["counts"]["requirements"]
     lines = [
@@ -144,16 +138,18 @@ def verdict(results: dict[str, Any], folder: str, *, colour: bool = False) -> st
     for name, value in results["dialect"]["departures"].items():
         lines.append(f"reading       {name} = {value} (not the default)")
     lines += [f"note          {reason}" for reason in results["reasons"]]
-    lines += [f"left behind   {thing}" for thing in results["left_behind"]]
-    lines.append(f"files         {harmless(folder)}")
+    left = results["left_behind"]
+    lines += [f"left behind   {thing}" for thing in left[:_MOST_LEFT]]
+    if len(left) > _MOST_LEFT:
+        lines.append(f"left behind   {len(left) - _MOST_LEFT} more things in results.json")
     word = results["verdict"].upper().replace("-", " ")
-    lines.append(
-        f"verdict       {_paint(word, _VERDICTS[results['verdict']], colour)}: "
-        f"{results['target']['name']} "
-        f"at {results['target']['base_url']} ({results['requests']} requests, exit "
-        f"{results['exit_code']})"
+    last = (
+        f"verdict       {word}: {results['target']['name']} at {results['target']['base_url']} "
+        f"({results['requests']} requests, exit {results['exit_code']})"
     )
-    return "\n".join(lines)
+    first, *more = wrapped([last], width)
+    painted = first.replace(word, _paint(word, _VERDICTS[results["verdict"]], colour), 1)
+    return "\n".join([*wrapped(lines, width), f"files         {harmless(folder)}", painted, *more])
 
 
 def _counted(tally: dict[str, int]) -> str:

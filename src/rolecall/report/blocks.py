@@ -1,0 +1,140 @@
+"""Causes as blocks of text for a terminal: wrapped between words, but for lines that are pasted."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rolecall.report.causes import Cause
+from rolecall.report.curl import token_command
+from rolecall.report.undecided import Undecided
+
+_INDENT, _HANGING = " " * 3, " " * 13
+_LABEL = re.compile(r"<[a-z-]+-\d+>")  # what redaction puts in the place of a secret
+_ROLE = re.compile(r"([a-z]+\d*) \((token|api-key)\)")
+#: Requirements that are shown with their names; all are in results.json.
+_NAMED = 3
+
+
+def findings(causes: Sequence[Cause], folder: str, width: int | None) -> Iterator[list[str]]:
+    """A block for each cause; what an earlier one has said is not said again."""
+    said: set[object] = set()
+    for number, cause in enumerate(causes, 1):
+        head = (
+            f"{number}. {cause.requirement} ({cause.level}): {cause.kind}, {len(cause.tests)} of "
+            f"{cause.total} tests ({_some(cause.names)})"
+        )
+        # Forty-seven rows of the table that fail alike need one explanation.
+        like = cause.requirement.partition("-")[0], cause.clause, cause.kind
+        lines = _wrapped(head, width, "", _INDENT)
+        if not said & {cause.requirement, like}:
+            lines += _wrapped(f"{cause.statement}  [{cause.clause}]", width, _INDENT, _INDENT)
+            lines += _line("follows", cause.step, width) if cause.step else []
+        if like not in said:
+            lines += _line("expected", cause.expected, width)
+            lines += _line("actual", cause.actual, width)
+            lines += _line("look at", cause.look_at, width)
+        said |= {cause.requirement, like}
+        yield lines + _proof(cause, folder)
+
+
+def _proof(cause: Cause, folder: str) -> list[str]:
+    """Two lines to be pasted, never wrapped."""
+    lines = [f"{_INDENT}{'try':<10}{cause.curl}"] if cause.curl else []
+    if cause.exchange:
+        command = f"rolecall show {shlex.quote(folder)} {cause.exchange}"
+        lines.append(f"{_INDENT}{'evidence':<10}{command}")
+    return lines
+
+
+def tokens(causes: Sequence[Cause], results: Mapping[str, Any], width: int | None) -> list[str]:
+    """How to get the $TOKEN of the lines to try: one line for each role, ready to be pasted."""
+    shown = [cause for cause in causes if cause.curl and "$TOKEN" in cause.curl]
+    callers = dict.fromkeys(cause.caller for cause in shown)
+    has_label = any(_LABEL.search(cause.curl or "") for cause in causes)
+    lines = []
+    for caller in callers:
+        found = _ROLE.fullmatch(caller)
+        command = token_command(found[1], results["target"]) if found else ""
+        if found and found[2] == "token" and command:
+            lines += [f"$TOKEN of {found[1]}:", command]
+        elif found and found[2] == "api-key":
+            lines += _wrapped(f"$TOKEN of {caller}: an API key with that scope", width, "", _INDENT)
+        elif caller:
+            text = f"$TOKEN of {caller}: made by the test; the exchange shows what it was"
+            lines += _wrapped(text, width, "", _INDENT)
+    if any("expired" in cause.expected for cause in shown):
+        lines.append("Where an expired token is tested, wait for the end of that one.")
+    if has_label:
+        text = "<password-1> and the like: a secret that the run does not write down"
+        lines += _wrapped(text, width, "", _INDENT)
+    return lines
+
+
+def undecided(cause: Undecided, width: int | None) -> list[str]:
+    """A block of what was left open: the cause, how much rests on it, and where to look."""
+    lines = _wrapped(cause.kind, width, _INDENT, _INDENT * 2)
+    if cause.operations:
+        lines += _wrapped(_some(cause.operations, 6), width, _INDENT * 2, _INDENT * 2)
+    ids = cause.requirements
+    count = f"{len(cause.tests)} test{'s' if len(cause.tests) > 1 else ''}"
+    lines += _wrapped(f"{count} of {_some(ids)}", width, _INDENT * 2, _INDENT * 2)
+    if cause.look_at:
+        more = f" (exchange {cause.exchange})" if cause.exchange else ""
+        lines += _wrapped(f"look at {cause.look_at}{more}", width, _INDENT * 2, _INDENT * 3)
+    return lines
+
+
+def counted(title: str, causes: Sequence[Undecided], width: int | None) -> list[str]:
+    """One line for what needs no more: how many tests, of which requirements."""
+    ids = list(dict.fromkeys(id for cause in causes for id in cause.requirements))
+    number = sum(len(cause.tests) for cause in causes)
+    text = f"{title}: {number} test{'s' if number > 1 else ''} of {_some(ids)}"
+    return _wrapped(text, width, "", _INDENT)
+
+
+def advice(causes: Sequence[Cause], width: int | None) -> list[str]:
+    """Hardening that failed, in one line."""
+    if not causes:
+        return []
+    ids = list(dict.fromkeys(cause.requirement for cause in causes))
+    number = sum(len(cause.tests) for cause in causes)
+    text = (
+        f"Advice (decides nothing): {number} test{'s' if number > 1 else ''} of "
+        f"{', '.join(ids)} failed; results.json has them"
+    )
+    return _wrapped(text, width, "", _INDENT)
+
+
+def wrapped(lines: Iterable[str], width: int | None) -> list[str]:
+    """Lines of a table of names and values (the first 14 columns), each within the width."""
+    return [piece for line in lines for piece in _wrapped(line, width, "", " " * 14)]
+
+
+def _line(name: str, text: str, width: int | None) -> list[str]:
+    return _wrapped(f"{name:<10}{text}", width, _INDENT, _HANGING)
+
+
+def _wrapped(text: str, width: int | None, first: str, rest: str) -> list[str]:
+    """A text in lines of at most ``width`` columns; words, and what has no spaces, stay whole."""
+    if width is None or len(first) + len(text) <= width:
+        return [first + text]
+    lead = re.match(r"(?:\S+ {2,})?", text)  # textwrap would break at, and drop, a name's padding
+    padded = lead[0].replace(" ", "\0") + text[lead.end() :] if lead else text
+    lines = textwrap.wrap(
+        padded,
+        width,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace("\0", " ") for line in lines]
+
+
+def _some(names: Sequence[str], most: int = _NAMED) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,171 @@
+"""What a run did not decide, by cause: 160 inconclusive cells have perhaps three.
+
+A test that proved nothing mostly says which answer stood in its way, so tests belong together where
+that answer had one status; operations that answer to everybody as if they were not there are one
+cause. A pure function of results.json.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rolecall.report.causes import EXCHANGE, listed, plain, short_name
+
+#: In the order in which they are shown.
+OUTCOMES = ("error", "inconclusive", "not-tested", "not-applicable")
+#: What a server answers at a path, or to a method, that it does not have (RFC 9110 15.5.5, 15.5.6,
+#: 15.6.2).
+_ABSENT = (404, 405, 501)
+_ID = re.compile(r"/(?=[^/]*\d)[^/]{8,}")
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """The tests that were left open for one cause.
+
+    ``outcome`` is that of the first test, ``tests`` are pairs of a requirement and a test's name.
+    ``reason``, ``look_at`` and ``exchange`` (a number in evidence.har, or None) are those of the
+    first test, but for operations that seem not to be there, which ``operations`` names.
+    """
+
+    outcome: str
+    kind: str
+    tests: tuple[tuple[str, str], ...]
+    reason: str
+    look_at: str
+    exchange: int | None
+    operations: tuple[str, ...] = ()
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """The requirements of these tests, each once."""
+        return tuple(dict.fromkeys(requirement for requirement, _ in self.tests))
+
+
+@dataclass
+class _Group:
+    outcome: str
+    tests: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    operations: dict[str, int] = field(default_factory=dict)  # with the status of their answers
+
+
+def undecided(results: Mapping[str, Any]) -> list[Undecided]:
+    """The causes of everything that neither passed nor failed, the harness's own errors first."""
+    silent = _silent(results["cells"])
+    groups: dict[tuple[str, ...], _Group] = {}
+    for requirement, test in _open(results):
+        absent = next((name for name in _named(test) if name in silent), "")
+        key = ("absent",) if absent and _status(test) in _ABSENT else _key(test)
+        if test["outcome"] == "not-tested" and not test.get("capability"):
+            key = _followed(requirement, groups) or key
+        group = groups.setdefault(key, _Group(test["outcome"]))
+        group.tests.append((requirement, test))
+        if key == ("absent",) and absent:
+            group.operations.setdefault(absent, _status(test))
+    return [_cause(group) for group in groups.values()]
+
+
+def _open(results: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every open test with its requirement's id."""
+    for outcome in OUTCOMES:
+        for requirement in results["requirements"]:
+            for test in requirement["tests"]:
+                if test["outcome"] == outcome:
+                    yield requirement["id"], test
+
+
+def _silent(cells: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The operations of which no answer to anybody shows that they are there."""
+    there = {
+        cell["operation"]
+        for cell in cells
+        if cell["outcome"] == "passed" or cell["status"] not in (None, *_ABSENT)
+    }
+    return {cell["operation"] for cell in cells} - there
+
+
+def _named(test: Mapping[str, Any]) -> list[str]:
+    """The operations that a test tells one to look at."""
+    text = f"{test['look_at']} {test['reason']}"
+    return re.findall(r"(?:\[operations\.|PERM-)([a-z-]+[a-z])", text)
+
+
+def _status(test: Mapping[str, Any]) -> int:
+    """The status of the answer that stood in a test's way; 0 where there was none."""
+    found = EXCHANGE.search(test["reason"])
+    return int(found["answer"]) if found and found["answer"].isdigit() else 0
+
+
+def _key(test: Mapping[str, Any]) -> tuple[str, ...]:
+    if test["outcome"] == "inconclusive" and (found := EXCHANGE.search(test["reason"])):
+        return ("inconclusive", "answer", plain(found["answer"]))
+    reason = test["reason"].replace(short_name(test["name"]), "...")
+    return (test["outcome"], test.get("capability") or plain(reason), test["look_at"])
+
+
+def _followed(requirement: str, groups: Mapping[tuple[str, ...], _Group]) -> tuple[str, ...]:
+    """The cause that left the same requirement open before: a test over its results follows."""
+    return next(
+        (
+            key
+            for key, group in groups.items()
+            if group.outcome in ("error", "inconclusive")
+            and any(id == requirement for id, _ in group.tests)
+        ),
+        (),
+    )
+
+
+def _cause(group: _Group) -> Undecided:
+    _, first = group.tests[0]
+    found = EXCHANGE.search(first["reason"])
+    look_at = first["look_at"]
+    if group.operations:
+        look_at = (
+            "[operations] in the target file, if they are done elsewhere; base_url, if all of them "
+            "are"
+        )
+    return Undecided(
+        outcome=first["outcome"],
+        kind=_kind(group),
+        tests=tuple((requirement, test["name"]) for requirement, test in group.tests),
+        reason=first["reason"],
+        look_at=look_at,
+        exchange=int(found["number"]) if found else next(iter(first["evidence"].values()), None),
+        operations=tuple(group.operations),
+    )
+
+
+def _kind(group: _Group) -> str:
+    if group.operations:
+        statuses = listed([str(status) for status in sorted(set(group.operations.values()))])
+        many = len(group.operations) > 1
+        return (
+            f"{len(group.operations)} operation{'s seem' if many else ' seems'} not to be there: "
+            f"{statuses} to everybody"
+        )
+    _, first = group.tests[0]
+    if first["outcome"] == "inconclusive" and (found := EXCHANGE.search(first["reason"])):
+        requests = dict.fromkeys(
+            f"{seen['method']} {_shape(seen['path'])}"
+            for _, test in group.tests
+            if (seen := EXCHANGE.search(test["reason"]))
+        )
+        return f"{found['answer']} to {_some(list(requests))}"
+    reasons = {test["reason"] for _, test in group.tests}
+    ends = {reason.rpartition(": ")[2] for reason in reasons}
+    text = ends.pop() if len(reasons) > 1 and len(ends) == 1 else first["reason"]
+    text = text.removeprefix("missing: ").removeprefix("not applicable: ")
+    return EXCHANGE.sub(r"\g<answer>", text)
+
+
+def _shape(path: str) -> str:
+    return _ID.sub("/...", path.partition("?")[0])
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} other requests"

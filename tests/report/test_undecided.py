@@ -1,0 +1,136 @@
+"""What was not decided, by cause."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rolecall.report.undecided import Undecided, undecided
+
+
+def open_test(name: str, reason: str, **more: Any) -> dict[str, Any]:
+    """A test of results.json that proved nothing."""
+    given = {"outcome": "inconclusive", "look_at": "", "capability": "", "evidence": {}}
+    return given | {"name": name, "reason": reason} | more
+
+
+def found(
+    *requirements: tuple[str, list[dict[str, Any]]], cells: list[dict[str, Any]] | None = None
+) -> list[Undecided]:
+    """The causes of these requirements' tests."""
+    entries = [{"id": id, "tests": tests} for id, tests in requirements]
+    return undecided({"requirements": entries, "cells": cells or []})
+
+
+def cell(operation: str, role: str, status: int | None, outcome: str) -> dict[str, Any]:
+    """A cell of results.json."""
+    return {"operation": operation, "role": role, "status": status, "outcome": outcome}
+
+
+def stopped(status: int | str, path: str, number: int = 7) -> str:
+    """The reason of a test that met this answer."""
+    return (
+        f"missing: a form to test with: GET {path} as bot (token) -> {status} (exchange {number})"
+    )
+
+
+LOOK = "[operations.{}] in the target file"
+
+
+def test_operations_that_are_not_there_are_one_cause() -> None:
+    """404, 405 and 501 to everybody are one block with the names of the operations, and what rests
+    on them.
+    """
+    tests = [
+        open_test(
+            "test_a[list-forms]", stopped(404, "/v2/forms"), look_at=LOOK.format("list-forms")
+        ),
+        open_test("test_b", stopped(405, "/v2/x/1"), look_at=LOOK.format("create-form")),
+    ]
+    cells = [
+        cell("list-forms", "guest", 404, "inconclusive"),
+        cell("list-forms", "admin", 404, "inconclusive"),
+        cell("create-form", "admin", 405, "inconclusive"),
+        cell("delete-form", "admin", None, "inconclusive"),
+    ]
+
+    (cause,) = found(("PERM-list-forms", tests), cells=cells)
+
+    assert cause.kind == "2 operations seem not to be there: 404 or 405 to everybody"
+    assert cause.operations == ("list-forms", "create-form")
+    assert "[operations] in the target file" in cause.look_at
+    assert cause.exchange == 7
+
+
+def test_an_operation_that_somebody_can_do_is_there() -> None:
+    """404 to one role, where another was answered otherwise, is no missing operation."""
+    tests = [open_test("a", stopped(404, "/v2/forms"), look_at=LOOK.format("list-forms"))]
+    for cells in (
+        [cell("list-forms", "admin", 200, "passed")],
+        [cell("list-forms", "guest", 403, "inconclusive")],
+    ):
+        (cause,) = found(("PERM-list-forms", tests), cells=cells)
+
+        assert (cause.kind, cause.operations) == ("404 to GET /v2/forms", ())
+
+
+def test_one_status_is_one_cause() -> None:
+    """Tests that were stopped by one status are one block, which names the requests without ids."""
+    paths = ["/v2/users/5f1b0c2d3e4f5a6b", "/v2/users/0f9e8d7c6b5a4f3e?x=1", "/v2/forms"]
+    tests = [open_test(f"t{n}", stopped(500, path, n + 1)) for n, path in enumerate(paths)]
+
+    (cause,) = found(("R", tests))
+
+    assert cause.kind == "500 to GET /v2/users/..., GET /v2/forms"
+    assert len(cause.tests) == 3
+
+
+def test_other_reasons_stay_apart() -> None:
+    """Another status, another role's dead account or another place to look at is another cause."""
+    reasons = [
+        stopped(500, "/v2/users"),
+        stopped(400, "/v2/users"),
+        stopped("timed out after 1 s", "/v2/users"),
+        "missing: a live credential: guest (token) may do nothing at all",
+        "missing: a live credential: agent (token) may do nothing at all",
+    ]
+
+    assert len(found(("R", [open_test(f"t{n}", why) for n, why in enumerate(reasons)]))) == 5
+
+
+def test_what_needs_an_option_is_one_cause() -> None:
+    """Tests that lacked one capability are one block, with what all of their reasons say."""
+    reasons = ["it takes 65 s: run with --intrusive", "101 wrong passwords: run with --intrusive"]
+    tests = [
+        open_test(f"t{n}", why, outcome="not-tested", capability="intrusive")
+        for n, why in enumerate(reasons)
+    ]
+
+    (cause,) = found(("A", tests[:1]), ("B", tests[1:]))
+
+    assert (cause.kind, cause.requirements) == ("run with --intrusive", ("A", "B"))
+
+
+def test_what_follows_belongs_to_its_cause() -> None:
+    """A test over the results of a requirement that was left open has the cause of those."""
+    tests = [
+        open_test("test_a", stopped(500, "/v2/forms")),
+        open_test("test_b[create-form]", "a create-form that was refused", outcome="not-tested"),
+    ]
+
+    (cause,) = found(("PERM-create-form", tests))
+
+    assert cause.tests == (
+        ("PERM-create-form", "test_a"),
+        ("PERM-create-form", "test_b[create-form]"),
+    )
+
+
+def test_the_harness_comes_first() -> None:
+    """What broke in the harness is named before what the target left open; passed tests nowhere."""
+    tests = [
+        open_test("a", "missing: a form"),
+        open_test("b", "ZeroDivisionError: x", outcome="error"),
+        open_test("c", "", outcome="passed"),
+    ]
+
+    assert [cause.outcome for cause in found(("R", tests))] == ["error", "inconclusive"]
