@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -12,6 +13,7 @@ from rolecall.__main__ import main
 from rolecall.finished_run import EVIDENCE, RESULTS
 from rolecall.report.artefacts import FORMATS, ON_REQUEST, WRITERS
 from tests.conftest import Watched
+from tests.support.published_schemas import junit_errors, sarif_errors
 from tests.support.results import results
 
 
@@ -83,3 +85,22 @@ def test_a_runs_own_files_are_made_again_to_the_byte(certified: Watched, tmp_pat
         assert main(["report", str(folder), "--format", format]) == 0
         if name in WRITERS:
             assert (folder / name).read_bytes() == (certified.finished.folder / name).read_bytes()
+
+
+@pytest.mark.long
+def test_every_format_is_what_its_schema_says(
+    certified: Watched, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The files of a whole run are valid by the published schemas."""
+
+    def made(format: str) -> str:
+        assert (
+            main(["report", str(certified.finished.folder), "--format", format, "--out", "-"]) == 0
+        )
+        return capsys.readouterr().out
+
+    assert sarif_errors(made("sarif")) == []
+    assert junit_errors(made("junit")) == []
+    ElementTree.fromstring(made("badge"))
+    assert made("csv").count("\r\n") == 1 + len(certified.finished.results["cells"])
+    assert len(made("markdown").encode()) < 2**20

@@ -56,7 +56,11 @@ class Finished:
 def environment(**more: str) -> dict[str, str]:
     """The environment of this process without what would change a run, and with ``more``."""
     return (
-        {name: value for name, value in os.environ.items() if not name.startswith("ROLECALL_")}
+        {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("ROLECALL_") and name != "GITHUB_STEP_SUMMARY"
+        }
         | {"NO_COLOR": "1"}
         | more
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from rolecall.commands import say_result
 from rolecall.endings import end_as_ctrl_c_does
 from rolecall.harness.options import OPTIONS, Options
 from rolecall.screen import harmless, has_colours, say, width_of
+from rolecall.whole_files import NotWrittenWhole
 
 HELP = "run the suite against a server and give a verdict"
 
@@ -46,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from rolecall.harness.entry import run_suite
     from rolecall.harness.progress import Progress
-    from rolecall.report import terminal
+    from rolecall.report import artefacts, terminal
 
     words = Options.of(arguments).words()
     if arguments.select:
@@ -62,9 +64,28 @@ def run(arguments: argparse.Namespace) -> int:
         verdict=terminal.verdict(document, folder).splitlines()[-1],
         colour=colour,
     )
+    append_to_job_page(finished.context.folder / artefacts.FORMATS["markdown"])
     if finished.aborted:
         say(
             f"rolecall: {harmless(finished.context.secrets.redact(finished.aborted))}",
             stream=sys.stderr,
         )
     return code
+
+
+def append_to_job_page(summary: Path) -> None:
+    """Append a run's summary to what GitHub shows of a job, where there is one (``summary`` is not
+    there if it could not be written).
+
+    Raises:
+        NotWrittenWhole: the file that $GITHUB_STEP_SUMMARY names cannot be written.
+    """
+    page = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not page or not summary.exists():
+        return
+    try:
+        with Path(page).open("a", encoding="utf-8") as file:
+            file.write(f"{summary.read_text(encoding='utf-8')}\n")
+    except OSError as error:
+        raise NotWrittenWhole(page, error.strerror or type(error).__name__) from None
+

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rolecall.report import badge, har, junit, matrix_csv, report_page
+from rolecall.report import badge, har, junit, matrix_csv, report_page, sarif, summary
 
 Documents = Mapping[str, Any]
 #: Makes the text of a file of results.json and of evidence.har (as documents).
@@ -19,9 +19,11 @@ Writer = Callable[[Documents, Documents], str]
 WRITERS: Mapping[str, Writer] = {
     "junit.xml": junit.write,
     "report.html": report_page.write,
+    "summary.md": lambda results, evidence: summary.write(results),
 }
 #: By file name: what is only made when somebody asks for it.
 ON_REQUEST: Mapping[str, Writer] = {
+    "results.sarif": sarif.write,
     "matrix.csv": lambda results, evidence: matrix_csv.write(results),
     "badge.svg": lambda results, evidence: badge.write(results),
     "evidence.har": lambda results, evidence: har.write(evidence),
@@ -30,6 +32,8 @@ ON_REQUEST: Mapping[str, Writer] = {
 FORMATS: Mapping[str, str] = {
     "junit": "junit.xml",
     "html": "report.html",
+    "markdown": "summary.md",
+    "sarif": "results.sarif",
     "csv": "matrix.csv",
     "badge": "badge.svg",
     "har": "evidence.har",

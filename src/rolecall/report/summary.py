@@ -1,0 +1,210 @@
+"""``summary.md``: the verdict and its causes as Markdown, for the page of a CI job.
+
+GitHub shows what is appended to the file that ``$GITHUB_STEP_SUMMARY`` names, up to 1 MiB. Words of
+a target stand in code spans or are escaped: none of them is a link, an image or a tag.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rolecall.report.causes import Cause, advice, causes
+from rolecall.screen import harmless
+
+_SIGNS = {
+    "conformant": "✅",
+    "part-passed": "☑️",
+    "not-conformant": "❌",
+    "inconclusive": "❓",
+}
+_ALLOWED, _REFUSED = "✓", "–"  # noqa: RUF001  # a dash, as in tables
+_MARKS = {
+    "failed": "❌",
+    "inconclusive": "❓",
+    "error": "❗",
+    "waived": "waived",
+    "not-tested": "·",
+    "not-applicable": "n/a",
+}
+_MOST_CAUSES, _MOST_OPEN, _MOST_NAMES = 50, 20, 12
+_LONGEST = 600  # characters of somebody else's words
+#: Signs of Markdown, and of what GitHub adds to it: tables, mentions, issues, mathematics.
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#|~$])")
+#: What is one only where a line begins, and what makes a link or a mention of an address.
+_AT_THE_BEGINNING = re.compile(r"^(\d{1,9}(?=[.)](?: |$)))?([-+=.)])")
+_ADDRESS = re.compile(r"(?i)www(?=\.)|\w(?=://)|@")
+
+
+def write(results: Mapping[str, Any]) -> str:
+    """The text of the file, below 1 MiB however much was found."""
+    found, hints = causes(results), advice(results)
+    parts = [_head(results), _reasons(results)]
+    if found:
+        parts.append(_findings(found))
+    parts += [_open(results), _advice(hints), _matrix(results["cells"])]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _head(results: Mapping[str, Any]) -> str:
+    verdict = results["verdict"]
+    rows = [
+        ("Target", f"{_code(results['target']['name'])} at {_code(results['target']['base_url'])}"),
+        ("Requirements", _counts(_deciding(results))),
+        ("Cells", _counts(results["counts"]["cells"])),
+        ("Suite", f"rolecall {_text(results['suite']['version'])}"),
+        ("Expiry evidence", results["expiry_evidence"] or "none"),
+        ("Dialect", _departures(results["dialect"]["departures"])),
+        ("Run", f"{_code(results['run'])}, {results['requests']:,} requests"),
+    ]
+    lines = [f"| {name} | {value} |" for name, value in rows]
+    heading = f"## {_SIGNS[verdict]} Rolecall: {verdict}"
+    return "\n".join([heading, "", "| | |", "|---|---|", *lines])
+
+
+def _deciding(results: Mapping[str, Any]) -> dict[str, int]:
+    """How many requirements that decide the verdict there are of each outcome."""
+    return Counter(
+        requirement["outcome"]
+        for requirement in results["requirements"]
+        if requirement["level"] in ("must", "derived")
+    )
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {outcome}" for outcome, number in counts.items() if number) or "0"
+
+
+def _departures(departures: Mapping[str, Any]) -> str:
+    return _code(", ".join(f"{name} = {value}" for name, value in departures.items()) or "default")
+
+
+def _reasons(results: Mapping[str, Any]) -> str:
+    return "\n".join(f"- {_text(reason)}" for reason in results["reasons"])
+
+
+def _findings(found: Sequence[Cause]) -> str:
+    lines = ["### Findings", "", "| requirement | answered | tests |", "|---|---|---|"]
+    for cause in found[:_MOST_CAUSES]:
+        tests = f"{len(cause.tests)} of {cause.total}"
+        lines.append(f"| {_code(cause.requirement)} | {_text(cause.kind)} | {tests} |")
+    blocks = [_block(cause) for cause in found[:_MOST_CAUSES]]
+    if len(found) > _MOST_CAUSES:
+        blocks.append(f"{len(found) - _MOST_CAUSES} more are in `results.json`.")
+    return "\n\n".join(["\n".join(lines), *blocks])
+
+
+def _block(cause: Cause) -> str:
+    """One cause, folded: what a reader needs to look into it."""
+    more = len(cause.names) - _MOST_NAMES
+    names = ", ".join(_code(name) for name in cause.names[:_MOST_NAMES])
+    lines = [
+        f"- {_text(cause.statement)} (clause: {_text(cause.clause)}, level: {cause.level})",
+        *([f"- It follows by: {_text(cause.step)}"] if cause.step else []),
+        f"- Expected {_text(cause.expected)}; got {_text(cause.actual)}",
+        f"- Tests: {names}{f' and {more} more' if more > 0 else ''}",
+        f"- Look at {_text(cause.look_at)}"
+        + (f"; exchange {cause.exchange} in `evidence.har`" if cause.exchange else ""),
+    ]
+    command = f"\n\n{_fence(cause.curl)}" if cause.curl else ""
+    title = _entities(_bounded(f"{cause.requirement}: {cause.kind}"))
+    text = "\n".join(lines)
+    return f"<details><summary>{title}</summary>\n\n{text}{command}\n\n</details>"
+
+
+def _open(results: Mapping[str, Any]) -> str:
+    """What could not be decided, or was not tested: a line for each reason."""
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for requirement in results["requirements"]:
+        if requirement["level"] in ("must", "derived") and requirement["outcome"] in (
+            "error",
+            "inconclusive",
+            "not-tested",
+        ):
+            key = requirement["outcome"], requirement["reason"]
+            if key[1] != "not selected":
+                by_reason.setdefault(key, []).append(requirement["id"])
+    if not by_reason:
+        return ""
+    lines = [
+        f"- {_MARKS[outcome]} {outcome}: {', '.join(_code(id) for id in ids[:_MOST_NAMES])}"
+        f"{f' and {len(ids) - _MOST_NAMES} more' if len(ids) > _MOST_NAMES else ''}: "
+        f"{_text(reason)}"
+        for (outcome, reason), ids in list(by_reason.items())[:_MOST_OPEN]
+    ]
+    if len(by_reason) > _MOST_OPEN:
+        lines.append(f"- {len(by_reason) - _MOST_OPEN} more are in `results.json`")
+    return "\n".join(["### Not decided", "", *lines])
+
+
+def _advice(hints: Sequence[Cause]) -> str:
+    if not hints:
+        return ""
+    ids = ", ".join(_code(id) for id in dict.fromkeys(cause.requirement for cause in hints))
+    return f"Advice, which decides nothing: {ids}."
+
+
+# --- The permission table -----------------------------------------------------------------------
+
+
+def _matrix(cells: Sequence[Mapping[str, Any]]) -> str:
+    """The cells that were looked at, a row for each operation, folded."""
+    cells = [cell for cell in cells if cell["reason"] != "not selected"]
+    if not cells:
+        return ""
+    columns = list(dict.fromkeys((cell["credential"], cell["role"]) for cell in cells))
+    marks = {(cell["operation"], cell["credential"], cell["role"]): _mark(cell) for cell in cells}
+    heads = " | ".join(f"{role}<br>{credential}" for credential, role in columns)
+    rows = [
+        f"| {operation} | {' | '.join(marks.get((operation, *column), '') for column in columns)} |"
+        for operation in dict.fromkeys(cell["operation"] for cell in cells)
+    ]
+    legend = f"{_ALLOWED} may, and did; {_REFUSED} may not, and was refused; " + ", ".join(
+        f"{mark} {outcome}" for outcome, mark in _MARKS.items() if mark != outcome
+    )
+    table = "\n".join([f"| operation | {heads} |", f"|---|{':-:|' * len(columns)}", *rows])
+    summary = "<summary>The permission table</summary>"
+    return f"<details>{summary}\n\n{table}\n\n{legend}\n\n</details>"
+
+
+def _mark(cell: Mapping[str, Any]) -> str:
+    if cell["outcome"] == "passed":
+        return _ALLOWED if cell["expected"] == "allow" else _REFUSED
+    return _MARKS[cell["outcome"]]
+
+
+# --- Somebody else's words ----------------------------------------------------------------------
+
+
+def _bounded(text: str) -> str:
+    text = harmless(" ".join(text.split()))
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
+
+
+def _entities(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _text(text: str) -> str:
+    """A text of which nothing is a tag, a link, a mention or any other sign of Markdown."""
+    text = _SPECIAL.sub(r"\\\1", _bounded(text))
+    text = _AT_THE_BEGINNING.sub(r"\1\\\2", text)
+    # A comment of HTML is no word, and so no address goes on behind it.
+    return _ADDRESS.sub(r"\g<0><!-- -->", _entities(text))
+
+
+def _code(text: str) -> str:
+    """A code span, in a table too; its fence is longer than any within (CommonMark 6.1)."""
+    text = _bounded(text).replace("|", "\\|") or " "
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    space = " " if text[0] == "`" or text[-1] == "`" else ""
+    return f"{fence}{space}{text}{space}{fence}"
+
+
+def _fence(text: str) -> str:
+    """A block of code, with a fence that is longer than any within (CommonMark 4.5)."""
+    text = harmless(text)
+    fence = "`" * max(3, max(map(len, re.findall("`+", text)), default=0) + 1)
+    return f"{fence}sh\n{text}\n{fence}"
