@@ -9,8 +9,8 @@ import pytest
 
 from rolecall.report import har, junit
 from tests.conftest import Watched
-from tests.support.published_schemas import junit_errors
 from tests.support.exchanges import exchange
+from tests.support.published_schemas import junit_errors
 
 
 def results(*tests: tuple[str, str], level: str = "must") -> dict[str, Any]:

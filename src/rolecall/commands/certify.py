@@ -88,4 +88,3 @@ def append_to_job_page(summary: Path) -> None:
             file.write(f"{summary.read_text(encoding='utf-8')}\n")
     except OSError as error:
         raise NotWrittenWhole(page, error.strerror or type(error).__name__) from None
-
