@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rolecall.commands import say_result
 from rolecall.endings import end_as_ctrl_c_does
+from rolecall.harness.options import OPTIONS, Options
 from rolecall.screen import harmless, has_colours, say
 
 HELP = "run the suite against a server and give a verdict"
@@ -23,29 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="target file (default: the embedded server)",
     )
     parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="where the run's folder is made (default: reports/runs)",
-    )
-    parser.add_argument(
         "--select",
         metavar="EXPR",
         help="only these requirements, operations or roles (as pytest's -k)",
     )
-    parser.add_argument(
-        "--rate", type=float, metavar="N", help="requests per second, instead of the target file's"
-    )
-    parser.add_argument(
-        "--concurrency",
-        type=int,
-        metavar="N",
-        help="requests in flight, instead of the target file's",
-    )
-    parser.add_argument("--read-only", action="store_true", help="send nothing that would write")
-    parser.add_argument(
-        "--intrusive", action="store_true", help="also what may lock an account out or takes long"
-    )
+    for name, keywords in OPTIONS.items():
+        parser.add_argument(name, **keywords)
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print results.json and nothing else")
     how.add_argument(
@@ -60,16 +44,15 @@ def run(arguments: argparse.Namespace) -> int:
         UsageError: an option or the target file is wrong.
         RolecallError: the run could not be brought to its end.
     """
-    from rolecall.harness.context import Options
     from rolecall.harness.entry import run_suite
     from rolecall.harness.progress import Progress
     from rolecall.report import terminal
 
-    Options(rate=arguments.rate, concurrency=arguments.concurrency).check()
+    words = Options.of(arguments).words()
+    if arguments.select:
+        words += ["-k", arguments.select]
     end_as_ctrl_c_does()  # SIGTERM is how CI systems end a job
-    finished = run_suite(
-        _options(arguments), Progress(sys.stderr, silent=arguments.json or arguments.quiet)
-    )
+    finished = run_suite(words, Progress(sys.stderr, silent=arguments.json or arguments.quiet))
     document, folder = finished.document, str(finished.context.folder)
     colour = has_colours(sys.stdout)
     code = say_result(
@@ -85,19 +68,3 @@ def run(arguments: argparse.Namespace) -> int:
             stream=sys.stderr,
         )
     return code
-
-
-def _options(arguments: argparse.Namespace) -> list[str]:
-    words: list[str] = []
-    for option in ("target", "out", "rate", "concurrency"):
-        value = getattr(arguments, option)
-        if value is not None:
-            words += [f"--{option}", str(value)]
-    words += [
-        f"--{option.replace('_', '-')}"
-        for option in ("read_only", "intrusive")
-        if getattr(arguments, option)
-    ]
-    if arguments.select:
-        words += ["-k", arguments.select]
-    return words

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rolecall.embedded import embedded_target
-from rolecall.errors import UsageError
 from rolecall.evidence import Evidence
+from rolecall.harness.options import Options
 from rolecall.harness.scheduler import Scheduler
 from rolecall.http.client import Client
 from rolecall.http.gate import Gate
@@ -27,41 +27,6 @@ from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.observed_cells import ObservedCells
 from rolecall.toolkit.responses import Responses
 from rolecall.toolkit.world import World
-
-DEFAULT_OUT = Path("reports/runs")
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the command line asks of a run.
-
-    Without a ``target`` the embedded server is certified; without ``reports`` only results.json is
-    written.
-    """
-
-    target: Path | None = None
-    out: Path = DEFAULT_OUT
-    rate: float | None = None
-    concurrency: int | None = None
-    read_only: bool = False
-    intrusive: bool = False
-    reports: bool = True
-    serve_options: tuple[str, ...] = ()
-
-    def check(self) -> None:
-        """Refuse values that no run can have.
-
-        Raises:
-            UsageError: an option is out of bounds.
-        """
-        if self.rate is not None and not 0 <= self.rate < float("inf"):
-            raise UsageError(
-                "--rate",
-                f"{self.rate:g} is not a rate",
-                "Give requests per second, or 0 for no limit.",
-            )
-        if self.concurrency is not None and self.concurrency < 1:
-            raise UsageError("--concurrency", "at least one request must be in flight")
 
 
 @dataclass(frozen=True)
@@ -146,7 +111,7 @@ def _target(options: Options, spec: Specification, opening: ExitStack) -> Target
     if options.target:
         target = load_target(options.target, spec.roles)
     else:
-        target = opening.enter_context(embedded_target(spec.roles, options.serve_options))
+        target = opening.enter_context(embedded_target(spec.roles, options.serve_option))
     if options.rate is not None:
         target = replace(target, rate_limit=options.rate)
     if options.concurrency is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from functools import partial
-from pathlib import Path
 
 import allure
 import pytest
@@ -15,14 +14,16 @@ from rolecall.harness.collection import (
     RUN,
     arguments_of,
     check_test,
+    collected,
     fixtures,
     phase_of,
     requirement_of,
 )
-from rolecall.harness.context import DEFAULT_OUT, Options
+from rolecall.harness.options import OPTIONS, PYTEST_OPTIONS, Options
 from rolecall.harness.results import TestResult, Verdict, is_good_part
 from rolecall.harness.run import Run
 from rolecall.harness.scheduler import ScheduledTest
+from rolecall.harness.waiving import waive
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, Outcome
 from rolecall.report import exchanges, terminal
 from rolecall.spec.loading import load_specification
@@ -37,33 +38,8 @@ globals().update(fixtures())
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of a run, the same as those of ``rolecall certify``."""
     group = parser.getgroup("rolecall", "certify a server (without --target: the embedded one)")
-    group.addoption(
-        "--target", type=Path, metavar="FILE", help="target file of the server to certify"
-    )
-    group.addoption(
-        "--out",
-        type=Path,
-        default=DEFAULT_OUT,
-        metavar="DIR",
-        help="where the run's folder is made",
-    )
-    group.addoption(
-        "--rate", type=float, metavar="N", help="requests per second, instead of the target file's"
-    )
-    group.addoption(
-        "--concurrency",
-        type=int,
-        metavar="N",
-        help="requests in flight, instead of the target file's",
-    )
-    group.addoption("--read-only", action="store_true", help="send nothing that would write")
-    group.addoption(
-        "--intrusive", action="store_true", help="also what may lock an account out or takes long"
-    )
-    group.addoption("--no-reports", action="store_true", help="leave results.json and nothing else")
-    group.addoption(
-        "--serve-option", action="append", default=[], help="an option for the embedded server"
-    )
+    for name, keywords in (PYTEST_OPTIONS | OPTIONS).items():
+        group.addoption(name, **keywords)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -71,19 +47,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "requirement(id, phase): the requirement that the test proves"
     )
-    option = config.option
-    options = Options(
-        target=option.target,
-        out=option.out,
-        rate=option.rate,
-        concurrency=option.concurrency,
-        read_only=option.read_only,
-        intrusive=option.intrusive,
-        reports=not option.no_reports,
-        serve_options=tuple(option.serve_option),
-    )
     try:
-        options.check()
+        options = Options.of(config.option)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
     _refuse_other_runners(config)
@@ -139,6 +104,7 @@ class ConformancePlugin:
         for item in items:
             check_test(item)
         self.total = len(items)
+        self.run.collected = collected(items)
         items.sort(key=phase_of)
 
     @pytest.hookimpl(wrapper=True)
@@ -283,6 +249,9 @@ class ConformancePlugin:
                 job.error if job and job.done.is_set() else None
             )  # pytest knows only that some are skipped
             result = self._result(item, ours or (call.excinfo.value if call.excinfo else None))
+            waive(result, self.run.waivers)
+            if result.outcome is Outcome.WAIVED:
+                report.outcome = "skipped"
             # For pytest_report_teststatus, below.
             report.rolecall = result.outcome  # type: ignore[attr-defined]
             if item.nodeid not in self._reported:
@@ -350,12 +319,16 @@ class ConformancePlugin:
             self.run.note_bug(error)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """Show an inconclusive test as ``?``, and one that is not applicable as ``o``."""
+        """Show an inconclusive test as ``?``, one that is not applicable as ``o``, and one that is
+        waived as ``w``.
+        """
         outcome = getattr(report, "rolecall", None)
         if outcome is Outcome.INCONCLUSIVE:
             return "inconclusive", "?", "INCONCLUSIVE"
         if outcome is Outcome.NOT_APPLICABLE:
             return "not applicable", "o", "NOT APPLICABLE"
+        if outcome is Outcome.WAIVED:
+            return "waived", "w", "WAIVED"
         return None
 
     @pytest.hookimpl(trylast=True)

@@ -17,13 +17,17 @@ from rolecall.errors import ExitCode, Interrupted, RolecallError, Unreachable, p
 from rolecall.finished_run import EVIDENCE, RESULTS
 from rolecall.forked import beside
 from rolecall.harness.cleanup import tidy
-from rolecall.harness.context import Options, RunContext
+from rolecall.harness.context import RunContext
 from rolecall.harness.document import RunFacts, results_document
+from rolecall.harness.options import Options
 from rolecall.harness.preflight import Preflight
 from rolecall.harness.results import TestResult, Verdict, judge
+from rolecall.harness.waiving import Collected, UsedWaiver, used_waivers, waivers_of_run
 from rolecall.outcomes import Inconclusive, NotTested
 from rolecall.report import artefacts, har, leaks
 from rolecall.report.allure import AllureResults
+from rolecall.waiver_file import note_seen
+from rolecall.waivers import Waivers
 
 #: The file with the tracebacks of what only a bug of the harness can raise.
 BUGS = "harness-errors.txt"
@@ -49,6 +53,9 @@ class Run:
     preflight: Preflight | None = None
     allure: AllureResults | None = None
     finished: float = 0.0  # seconds since 1970
+    waivers: Waivers = field(default_factory=Waivers)
+    collected: Collected = field(default_factory=dict)
+    used_waivers: list[UsedWaiver] = field(default_factory=list)
     _context: RunContext | None = None
 
     @property
@@ -68,8 +75,9 @@ class Run:
         Raises:
             RolecallError: as for `RunContext.open`.
         """
+        self.waivers = waivers_of_run(self.options.waivers)
         self._context = RunContext.open(self.options)
-        if self.options.reports:
+        if not self.options.no_reports:
             self.allure = AllureResults(self._environment())
 
     def fly_ahead(self) -> None:
@@ -136,7 +144,15 @@ class Run:
         dead = self.context.world.client.dead
         if dead and not self.exit_code:
             self.abort(dead)
-        verdict = judge(self.context.spec, self.results, self.selected, self.left, self.aborted)
+        self.used_waivers = used_waivers(self.waivers, self.results, self.collected)
+        verdict = judge(
+            self.context.spec,
+            self.results,
+            self.selected,
+            self.left,
+            self.aborted,
+            self.used_waivers,
+        )
         if self.exit_code and (
             verdict.exit_code is not ExitCode.FAILED or self.exit_code is ExitCode.HARNESS_ERROR
         ):
@@ -201,7 +217,7 @@ class Run:
 
     def _leave(self, verdict: Verdict) -> Verdict:
         """Write every file, and say in the verdict where a secret had to be masked."""
-        remarks = self.preflight.remarks() if self.preflight else ()
+        remarks = [*(self.preflight.remarks() if self.preflight else ()), *self._note_waivers()]
         verdict = replace(
             verdict, reasons=[*remarks, *verdict.reasons, *self._limits_of_redaction()]
         )
@@ -253,6 +269,14 @@ class Run:
             else:
                 path.write_text(files[name], encoding="utf-8", errors="backslashreplace")
 
+    def _note_waivers(self) -> Iterator[str]:
+        """Fill in the waivers' file; a sentence where that cannot be done."""
+        seen = [used.waiver for used in self.used_waivers if used.failures]
+        if self.options.waivers and (
+            said := note_seen(self.options.waivers, self.waivers.text, seen, self.waivers.today)
+        ):
+            yield said
+
     def _limits_of_redaction(self) -> Iterator[str]:
         """What a reader has to know before showing the files to others."""
         plain = [
@@ -282,7 +306,7 @@ class Run:
         files = {RESULTS: _json(document)}
         if self.bugs:
             files[BUGS] = self._bug_report()
-        if self.options.reports:
+        if not self.options.no_reports:
             context = self.context
             evidence = har.document(context.evidence.exchanges, cache(context.secrets.redact))
             files |= artefacts.texts(document, evidence) | {EVIDENCE: har.write(evidence)}
@@ -306,6 +330,8 @@ class Run:
         )
         secrets = context.secrets
         document = results_document(facts, self.results, verdict, secrets.redact)
+        document["waivers"] = [used.document() for used in self.used_waivers]
+        document["waiver_file"] = self.waivers.source or None
         # What is expected of the cells is ours, and only their reasons hold a target's words.
         cells = secrets.redacted(document["cells"], frozenset({"reason"}))
         return {**secrets.redacted(document, leaks.FOREIGN[RESULTS]), "cells": cells}

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
+from rolecall.report import waiver_text
 from rolecall.screen import harmless, harmless_document
 
 _PASSED = {"allow": "+", "deny": "-"}
@@ -44,6 +45,7 @@ def summary(results: dict[str, Any], folder: str, *, colour: bool = False) -> st
     parts = [
         heat_map(results, colour=colour) if anything else "",
         findings(results, colour=colour),
+        waiver_text.text(results),
         verdict(results, folder, colour=colour),
     ]
     return "\n\n".join(part for part in parts if part)
