@@ -24,11 +24,11 @@ COMMANDS = (
     "selftest",
     "serve",
     "report",
+    "show",
     "diff",
     "keygen",
     "verify",
 )
-COMMANDS = ("certify", "load", "capacity", "selftest", "serve", "show")
 
 
 def main(argv: list[str] | None = None) -> int:

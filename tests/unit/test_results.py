@@ -67,7 +67,7 @@ def verdict_of(
 # --- One requirement ---------------------------------------------------------------------------
 
 #: From the outcome that decides over all others to the one that never does.
-RANKS = (ERROR, FAILED, INCONCLUSIVE, NOT_TESTED, PASSED, NOT_APPLICABLE)
+RANKS = (ERROR, FAILED, INCONCLUSIVE, NOT_TESTED, Outcome.WAIVED, PASSED, NOT_APPLICABLE)
 
 
 @pytest.mark.parametrize(

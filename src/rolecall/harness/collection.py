@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -111,6 +112,18 @@ def requirement_of(item: pytest.Item) -> str:
             f"{item.nodeid} proves {mark.args[0]}, which is not in requirements.toml"
         )
     return str(mark.args[0])
+
+
+def collected(items: Iterable[pytest.Item]) -> dict[str, list[tuple[str, str]]]:
+    """By requirement: the names of its tests, each with its cell's or an empty string. It is empty
+    where not all files of the suite were collected, as a requirement may have tests in any.
+    """
+    tests: dict[str, list[tuple[str, str]]] = {}
+    for item in items:
+        given = item.callspec.params if hasattr(item, "callspec") else {}
+        cell = str(given.get("cell", ""))
+        tests.setdefault(requirement_of(item), []).append((item.name, cell))
+    return tests if tests.keys() >= load_specification().requirements.keys() else {}
 
 
 def phase_of(item: pytest.Item) -> int:

@@ -50,6 +50,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "private key that signs the certificate (rolecall keygen makes one); without this "
         "option the variable ROLECALL_CERTIFICATE_KEY may hold the key's text",
     },
+    "--waivers": {
+        "type": Path,
+        "metavar": "FILE",
+        "help": "failures that somebody answers for, and that do not decide (waivers.toml)",
+    },
+    "--since": {
+        "metavar": "RUN",
+        "help": "say what changed since that run: its folder, its id under --out, or last",
+    },
 }
 #: The same for pytest alone: the command's target has no option, and its runs leave all files.
 PYTEST_OPTIONS: dict[str, dict[str, Any]] = {
@@ -70,6 +79,7 @@ class Options:
     Without a ``target`` the embedded server is certified; with ``no_reports`` only results.json is
     written. ``junit_inconclusive``: what an inconclusive test is in junit.xml, skipped or error.
     ``sign`` is the file of the private key that signs the certificate.
+    ``waivers`` is the file of what is waived, ``since`` the run that this one is compared with.
     """
 
     target: Path | None = None
@@ -82,6 +92,8 @@ class Options:
     sign: Path | None = None
     no_reports: bool = False
     serve_option: Sequence[str] = ()
+    waivers: Path | None = None
+    since: str | None = None
 
     @classmethod
     def of(cls, parsed: argparse.Namespace) -> Options:

@@ -14,6 +14,7 @@ from rolecall.harness.collection import (
     RUN,
     arguments_of,
     check_test,
+    collected,
     fixtures,
     phase_of,
     requirement_of,
@@ -22,6 +23,7 @@ from rolecall.harness.options import OPTIONS, PYTEST_OPTIONS, Options
 from rolecall.harness.results import TestResult, Verdict
 from rolecall.harness.run import Run
 from rolecall.harness.scheduler import ScheduledTest
+from rolecall.harness.waiving import waive
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, Outcome
 from rolecall.report import exchanges, terminal
 from rolecall.spec.loading import load_specification
@@ -102,6 +104,7 @@ class ConformancePlugin:
         for item in items:
             check_test(item)
         self.total = len(items)
+        self.run.collected = collected(items)
         items.sort(key=phase_of)
 
     @pytest.hookimpl(wrapper=True)
@@ -246,6 +249,9 @@ class ConformancePlugin:
                 job.error if job and job.done.is_set() else None
             )  # pytest knows only that some are skipped
             result = self._result(item, ours or (call.excinfo.value if call.excinfo else None))
+            waive(result, self.run.waivers)
+            if result.outcome is Outcome.WAIVED:
+                report.outcome = "skipped"
             # For pytest_report_teststatus, below.
             report.rolecall = result.outcome  # type: ignore[attr-defined]
             if item.nodeid not in self._reported:
@@ -313,12 +319,16 @@ class ConformancePlugin:
             self.run.note_bug(error)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """Show an inconclusive test as ``?``, and one that is not applicable as ``o``."""
+        """Show an inconclusive test as ``?``, one that is not applicable as ``o``, and one that is
+        waived as ``w``.
+        """
         outcome = getattr(report, "rolecall", None)
         if outcome is Outcome.INCONCLUSIVE:
             return "inconclusive", "?", "INCONCLUSIVE"
         if outcome is Outcome.NOT_APPLICABLE:
             return "not applicable", "o", "NOT APPLICABLE"
+        if outcome is Outcome.WAIVED:
+            return "waived", "w", "WAIVED"
         return None
 
     @pytest.hookimpl(trylast=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
 from rolecall.errors import ExitCode
 from rolecall.evidence import Exchange, TestEvidence
+from rolecall.harness.waiving import UsedWaiver, only_expired
 from rolecall.outcomes import Outcome
 from rolecall.spec.model import API_KEY, API_KEYS, Cell, Requirement, Specification
 
@@ -19,6 +20,7 @@ _WORST_FIRST = (
     Outcome.FAILED,
     Outcome.INCONCLUSIVE,
     Outcome.NOT_TESTED,
+    Outcome.WAIVED,
     Outcome.PASSED,
     Outcome.NOT_APPLICABLE,
 )
@@ -111,25 +113,31 @@ def requirement_outcomes(
     }
 
 
-def judge(
-    spec: Specification, results: list[TestResult], selected: bool, left: list[str], aborted: str
+def judge(  # More than 40 lines because of what it is given.
+    spec: Specification,
+    results: list[TestResult],
+    selected: bool,
+    left: list[str],
+    aborted: str,
+    waivers: Sequence[UsedWaiver] = (),
 ) -> Verdict:
     """The verdict: conformant only if the whole suite was run and every deciding requirement was
-    proven; part-passed if all of a selected part was.
+    proven, or waived; part-passed if all of a selected part was.
 
     Args:
         selected: whether only a part of the suite was run.
         left: what the run created and could not delete.
         aborted: why the run ended early, or an empty string.
+        waivers: what became of the waivers.
     """
     deciding = {
         id: found
         for id, found in requirement_outcomes(spec, results).items()
         if spec.requirements[id].decides
     }
-    failed, errors, open_ = (
+    failed, errors, open_, waived = (
         [id for id, (outcome, _) in deciding.items() if outcome is which]
-        for which in (Outcome.FAILED, Outcome.ERROR, Outcome.INCONCLUSIVE)
+        for which in (Outcome.FAILED, Outcome.ERROR, Outcome.INCONCLUSIVE, Outcome.WAIVED)
     )
     untested = [
         id
@@ -143,23 +151,32 @@ def judge(
         status = "part-passed"
     reasons = [
         *([aborted] if aborted else []),
-        *_undecided(failed, errors, open_),
+        *_undecided(failed, errors, open_, waived),
         *_not_tested(untested, selected=selected),
         *_not_covered(spec, results),
+        *filter(None, (waiver.fault for waiver in waivers)),
     ]
     if left:
         reasons.append(f"{_count(left, 'thing')} created by this run could not be deleted")
-    return Verdict(status, _exit_code(status, errors, left), reasons)
+    code = _exit_code(status, errors, left)
+    if any(waiver.fault for waiver in waivers):
+        renewable = only_expired(findings(spec, results), waivers)
+        code = _exit_code_of_waivers(code, left, renewable=renewable)
+    return Verdict(status, code, reasons)
 
 
-def _undecided(failed: list[str], errors: list[str], open_: list[str]) -> Iterator[str]:
-    """Sentences on the requirements that failed, or of which it is not known."""
+def _undecided(
+    failed: list[str], errors: list[str], open_: list[str], waived: list[str]
+) -> Iterator[str]:
+    """Sentences on the requirements that failed, or were waived, or of which it is not known."""
     if failed:
         yield f"{_count(failed, 'requirement')} failed: {_some(failed)}"
     if errors:
         yield f"the harness broke at {_some(errors)}"
     if open_:
         yield f"{_count(open_, 'requirement')} could not be decided: {_some(open_)}"
+    if waived:
+        yield f"{_count(waived, 'requirement')} waived: {_some(waived)}"
 
 
 def _not_tested(untested: list[str], *, selected: bool) -> Iterator[str]:
@@ -183,6 +200,15 @@ def _exit_code(status: str, errors: list[str], left: list[str]) -> ExitCode:
     )
 
 
+def _exit_code_of_waivers(code: ExitCode, left: list[str], *, renewable: bool) -> ExitCode:
+    """The exit code where a waiver is stale or has expired: a failure that no waiver ever covered
+    weighs more, and so does what was left behind.
+    """
+    if code is ExitCode.FAILED and renewable:
+        return ExitCode.LEFT_BEHIND if left else ExitCode.WAIVER
+    return ExitCode.WAIVER if code in (ExitCode.CONFORMANT, ExitCode.INCONCLUSIVE) else code
+
+
 def is_good_part(spec: Specification, results: Iterable[TestResult]) -> bool:
     """Whether the tests of a selected part proved what they are there for: at least one, and none
     of them left it open. Advice that was not followed is no more than that in a part, too.
@@ -190,7 +216,7 @@ def is_good_part(spec: Specification, results: Iterable[TestResult]) -> bool:
     outcomes = requirement_outcomes(spec, results)
     tested = {id: found for id, found in outcomes.items() if found[1]}
     return any(outcome is Outcome.PASSED for outcome, _ in tested.values()) and all(
-        outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE)
+        outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE, Outcome.WAIVED)
         or (outcome is not Outcome.ERROR and not spec.requirements[id].decides)
         or (outcome is Outcome.NOT_TESTED and _all_excused(tests, spec.requirements[id].capability))
         for id, (outcome, tests) in tested.items()

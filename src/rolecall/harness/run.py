@@ -23,10 +23,13 @@ from rolecall.harness.options import Options
 from rolecall.harness.preflight import Preflight
 from rolecall.harness.results import TestResult, Verdict, judge
 from rolecall.harness.sealing import sealed
+from rolecall.harness.waiving import Collected, UsedWaiver, used_waivers, waivers_of_run
 from rolecall.outcomes import Inconclusive, NotTested
 from rolecall.report import artefacts, har, junit, leaks
 from rolecall.report.allure import AllureResults
 from rolecall.signing import SigningKey, signing_key
+from rolecall.waiver_file import note_seen
+from rolecall.waivers import Waivers
 from rolecall.whole_files import NotWrittenWhole, write_file, write_folder
 
 #: The file with the tracebacks of what only a bug of the harness can raise.
@@ -56,6 +59,9 @@ class Run:
     allure: AllureResults | None = None
     finished: float = 0.0  # seconds since 1970
     key: SigningKey | None = None  # signs the certificate
+    waivers: Waivers = field(default_factory=Waivers)
+    collected: Collected = field(default_factory=dict)
+    used_waivers: list[UsedWaiver] = field(default_factory=list)
     _context: RunContext | None = None
 
     @property
@@ -76,6 +82,7 @@ class Run:
             RolecallError: as for `RunContext.open`.
         """
         self.key = signing_key(self.options.sign)
+        self.waivers = waivers_of_run(self.options.waivers)
         self._context = RunContext.open(self.options)
         if not self.options.no_reports:
             self.allure = AllureResults(self._environment())
@@ -143,7 +150,15 @@ class Run:
         dead = self.context.world.client.dead
         if dead and not self.exit_code:
             self.abort(dead)
-        verdict = judge(self.context.spec, self.results, self.selected, self.left, self.aborted)
+        self.used_waivers = used_waivers(self.waivers, self.results, self.collected)
+        verdict = judge(
+            self.context.spec,
+            self.results,
+            self.selected,
+            self.left,
+            self.aborted,
+            self.used_waivers,
+        )
         if self.exit_code and (
             verdict.exit_code is not ExitCode.FAILED or self.exit_code is ExitCode.HARNESS_ERROR
         ):
@@ -208,7 +223,7 @@ class Run:
 
     def _leave(self, verdict: Verdict) -> Verdict:
         """Write every file, and say in the verdict where a secret had to be masked."""
-        remarks = self.preflight.remarks() if self.preflight else ()
+        remarks = [*(self.preflight.remarks() if self.preflight else ()), *self._note_waivers()]
         verdict = replace(
             verdict, reasons=[*remarks, *verdict.reasons, *self._limits_of_redaction()]
         )
@@ -288,6 +303,14 @@ class Run:
         for name in sorted(files.keys() - of_allure.keys(), key=lambda name: name == RESULTS):
             write_file(self.context.folder / name, files[name])
 
+    def _note_waivers(self) -> Iterator[str]:
+        """Fill in the waivers' file; a sentence where that cannot be done."""
+        seen = [used.waiver for used in self.used_waivers if used.failures]
+        if self.options.waivers and (
+            said := note_seen(self.options.waivers, self.waivers.text, seen, self.waivers.today)
+        ):
+            yield said
+
     def _limits_of_redaction(self) -> Iterator[str]:
         """What a reader has to know before showing the files to others."""
         plain = [
@@ -346,6 +369,8 @@ class Run:
         )
         secrets = context.secrets
         document = results_document(facts, self.results, verdict, secrets.redact)
+        document["waivers"] = [used.document() for used in self.used_waivers]
+        document["waiver_file"] = self.waivers.source or None
         # What is expected of the cells is ours, and only their reasons hold a target's words.
         cells = secrets.redacted(document["cells"], frozenset({"reason", "subject"}))
         return {**secrets.redacted(document, leaks.FOREIGN[RESULTS]), "cells": cells}

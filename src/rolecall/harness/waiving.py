@@ -1,0 +1,154 @@
+"""Waivers against a run's results: what each covered, and which are of no use any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rolecall.outcomes import Outcome
+from rolecall.spec.loading import load_specification
+from rolecall.waivers import Waiver, Waivers, described, load_waivers
+
+if TYPE_CHECKING:
+    from rolecall.harness.results import TestResult
+
+#: By requirement: the tests of the whole suite, each with the name of its cell, or an empty string.
+Collected = Mapping[str, Sequence[tuple[str, str]]]
+
+
+class WaiverState(StrEnum):
+    """What became of a waiver in a run."""
+
+    LIVE = "live"
+    STALE = "stale"
+    EXPIRED = "expired"
+    NOT_EXERCISED = "not-exercised"
+
+
+@dataclass(frozen=True)
+class UsedWaiver:
+    """A waiver at the end of a run; ``failures`` are the failed tests that it is about."""
+
+    waiver: Waiver
+    state: WaiverState
+    failures: tuple[str, ...]
+    where: str
+
+    @property
+    def fault(self) -> str:
+        """A sentence on a waiver that has to go, or an empty string."""
+        if self.state is WaiverState.EXPIRED:
+            still = (
+                f"{_tests(self.failures)} it covered failed again"
+                if self.failures
+                else "delete it, or say until when"
+            )
+            return (
+                f"{self.where}: the waiver of {self.waiver} ended on {self.waiver.until}; {still}"
+            )
+        if self.state is WaiverState.STALE:
+            return (
+                f"{self.where}: the waiver of {self.waiver} is not needed any more: all that it "
+                "covers was tested, and nothing failed; delete it"
+            )
+        return ""
+
+    def document(self) -> dict[str, Any]:
+        """The entry of ``waivers`` in results.json."""
+        return {
+            **dict(described(self.waiver)),
+            "state": self.state.value,
+            "failures": list(self.failures),
+        }
+
+
+def waivers_of_run(path: Path | None) -> Waivers:
+    """The waivers in a file, or none, as of today.
+
+    Raises:
+        UsageError: as for `load_waivers`.
+    """
+    if path is None:
+        return Waivers()
+    spec = load_specification()
+    cells: dict[str, list[str]] = {}
+    for cell in spec.cells:
+        cells.setdefault(spec.operations[cell.operation].requirement, []).append(str(cell))
+    decides = {id: entry.decides for id, entry in spec.requirements.items()}
+    return load_waivers(path, decides, cells, datetime.now(UTC).date())
+
+
+def waive(result: TestResult, waivers: Waivers) -> None:
+    """Let a failure that a live waiver covers be waived; an error of the harness never is."""
+    if result.outcome is Outcome.FAILED and waivers.live(result.requirement, _cell(result)):
+        result.outcome = Outcome.WAIVED
+
+
+def used_waivers(
+    waivers: Waivers, results: Sequence[TestResult], collected: Collected
+) -> list[UsedWaiver]:
+    """What became of each waiver, in the order of the file."""
+    return [
+        _used(
+            waiver,
+            waivers,
+            [result for result in results if waiver.covers(result.requirement, _cell(result))],
+            collected,
+        )
+        for waiver in waivers.entries
+    ]
+
+
+def _used(
+    waiver: Waiver, waivers: Waivers, covered: Sequence[TestResult], collected: Collected
+) -> UsedWaiver:
+    failures = tuple(
+        result.name for result in covered if result.outcome in (Outcome.FAILED, Outcome.WAIVED)
+    )
+    names = {
+        name
+        for name, cell in collected.get(waiver.requirement, ())
+        if waiver.covers(waiver.requirement, cell)
+    }
+    if waivers.has_expired(waiver):
+        state = WaiverState.EXPIRED
+    elif failures:
+        state = WaiverState.LIVE
+    elif _is_exercised(covered, names):
+        state = WaiverState.STALE
+    else:
+        state = WaiverState.NOT_EXERCISED
+    return UsedWaiver(waiver, state, failures, f"{waivers.source}, line {waiver.line}")
+
+
+def _is_exercised(covered: Iterable[TestResult], names: set[str]) -> bool:
+    """Whether every test that the suite has for it was decided, and one at least passed."""
+    outcomes = {result.name: result.outcome for result in covered}
+    return (
+        bool(names)
+        and names <= outcomes.keys()
+        and set(outcomes.values()) <= {Outcome.PASSED, Outcome.NOT_APPLICABLE}
+        and Outcome.PASSED in outcomes.values()
+    )
+
+
+def only_expired(results: Iterable[TestResult], used: Iterable[UsedWaiver]) -> bool:
+    """Whether every one of these failures was waived before its waiver ended."""
+    expired = [entry.waiver for entry in used if entry.state is WaiverState.EXPIRED]
+    failed = [result for result in results if result.outcome is Outcome.FAILED]
+    return bool(failed) and all(
+        any(waiver.covers(result.requirement, _cell(result)) for waiver in expired)
+        for result in failed
+    )
+
+
+def _cell(result: TestResult) -> str:
+    return str(result.cell) if result.cell else ""
+
+
+def _tests(names: Sequence[str]) -> str:
+    return f"{len(names)} test{'' if len(names) == 1 else 's'} that"
