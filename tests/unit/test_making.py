@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from rolecall.errors import Unreachable
 from rolecall.evidence import Exchange
-from rolecall.http.gate import Thing
-from rolecall.outcomes import Inconclusive
+from rolecall.http.gate import Thing, Withheld
+from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.toolkit.things import Fixture
+from rolecall.toolkit.throwaway_users import throwaway_user
 from rolecall.toolkit.world import World
 from tests.unit.memory import SPEC, Answer, Asked, Server
 from tests.unit.stage import answering, asked, play
@@ -223,3 +225,134 @@ def test_an_id_that_was_there_before_makes_nothing() -> None:
     server.instead("create-form", (201, old))
 
     assert made(server) is None
+
+
+# --- What does not leave, and who made it ------------------------------------------------------
+
+
+def test_nothing_is_made_where_nothing_may_be_changed() -> None:
+    """A create that does not leave is in no ledger as made or doubtful, and nothing is listed
+    before it.
+    """
+
+    async def story(world: World) -> None:
+        with pytest.raises(NotTested):
+            await world.create("form", "a name", "POST", "/v2/forms", await world.user("admin"))
+        assert [*world.ledger.left, *world.ledger.doubtful] == []
+
+    server = Server()
+    play(story, server, read_only=True)
+
+    assert (server.count("create-form"), server.count("list-forms")) == (0, 0)
+
+
+def test_nothing_is_made_on_a_server_that_is_gone() -> None:
+    """Where the server no longer answers, a create ends as every other request does, and is not in
+    the ledger.
+    """
+
+    async def story(world: World) -> None:
+        caller = await world.user("admin")
+        await world.was_there_before("form", "17")
+        world.client.dead = Unreachable("http://target.example", "is gone")
+        with pytest.raises(Unreachable, match="is gone"):
+            await world.create("form", "a name", "POST", "/v2/forms", caller)
+        assert world.ledger.named("form", "a name") is None
+
+    play(story)
+
+
+def test_who_made_a_thing_is_kept_for_its_end() -> None:
+    """What a user of the run's own made that user may have to delete; accounts are there anyway."""
+
+    async def story(world: World) -> None:
+        maker, admin = (await throwaway_user(world, "bot")).caller, await world.user("admin")
+        for name, caller in (("theirs", maker), ("ours", admin)):
+            await world.create(
+                "contact", name, "POST", "/v2/contacts", caller, json={"profile": {"name": name}}
+            )
+        theirs, ours = (world.ledger.named("contact", name) for name in ("theirs", "ours"))
+        assert theirs is not None
+        assert ours is not None
+        assert world.makers[theirs.number] is maker
+        assert ours.number not in world.makers
+
+    play(story)
+
+
+def test_a_list_that_fails_for_a_moment_is_read_again() -> None:
+    """What was there before is looked at anew after a transient failure, and once where it
+    cannot be listed at all.
+    """
+    server = Server()
+    old = server.add("form", name="old")
+    server.instead("list-forms", (503, None))
+
+    async def story(world: World) -> bool:
+        with pytest.raises(TransientFailure):
+            await world.was_there_before("form", old["id"])
+        server.instead("list-forms", server.usual)
+        return await world.was_there_before("form", old["id"])
+
+    assert play(story, server)
+
+
+def test_a_key_that_no_list_shows_is_known_by_its_answer() -> None:
+    """Where keys are not listed, the answer with the key's name is what shows that it was made."""
+
+    async def story(world: World) -> int:
+        await world.create_key(["guest"])
+        return len(list(world.ledger.left))
+
+    assert play(story, answering("list-keys", (404, None))) == 1
+
+
+# --- Another spelling of an id -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [400, 404, 410, 422])
+def test_a_spelling_that_means_nothing_is_the_runs_own(status: int) -> None:
+    """An id that the target does not know may be attacked, and that it means the same thing too."""
+
+    async def story(world: World) -> None:
+        form = await world.fresh("form")
+        server.instead("fetch-form", lambda asked: (status, None) if asked.id == "odd" else None)
+        caller, odd = await world.user("admin"), Thing("form", "odd")
+        with pytest.raises(Withheld):
+            await world.send("DELETE", "/v2/forms/odd", caller, about=odd)
+        assert await world.spelled(form, "odd") == Thing("form", "odd")
+        await world.send("DELETE", "/v2/forms/odd", caller, about=odd)
+
+    server = Server()
+    play(story, server)
+
+    assert server.count("delete-form") == 1
+
+
+def test_a_spelling_of_the_same_thing_is_the_runs_own() -> None:
+    """A spelling under which the target shows the thing itself is that thing."""
+
+    async def story(world: World) -> Thing:
+        form = await world.fresh("form")
+        server.instead("fetch-form", (200, server.things["form"][form.id]))
+        return await world.spelled(form, "odd")
+
+    server = Server()
+    assert play(story, server) == Thing("form", "odd")
+
+
+@pytest.mark.parametrize("reply", [(200, {"id": "another"}), (403, None), (409, None)])
+def test_a_spelling_that_may_mean_another_thing_is_left_alone(reply: Answer) -> None:
+    """Where something else may have the id nothing is attacked under it."""
+
+    async def story(world: World) -> None:
+        form = await world.fresh("form")
+        server.instead("fetch-form", reply)
+        await world.spelled(form, "odd")
+
+    server = Server()
+    with pytest.raises(Inconclusive) as open_:
+        play(story, server)
+
+    assert open_.value.missing.startswith("an id that nothing else has: GET /v2/forms/odd")
+    assert open_.value.look_at == "PERM-fetch-form"
