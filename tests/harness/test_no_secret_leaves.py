@@ -347,6 +347,7 @@ def test_a_file_that_would_leak_is_masked(tmp_path: Path, reference: Reference) 
         "evidence.har",
         "junit.xml",
         "report.html",
+        "summary.md",
         "ledger.jsonl",
         "allure-results",
     }
@@ -397,6 +398,7 @@ def test_a_server_does_not_choose_what_is_hidden(tmp_path: Path) -> None:
         "evidence.har",
         "junit.xml",
         "report.html",
+        "summary.md",
         "ledger.jsonl",
         "allure-results",
     }
