@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
-from rolecall.report import waiver_text
+from rolecall.report import comparison_text, waiver_text
 from rolecall.screen import harmless, harmless_document
 
 _PASSED = {"allow": "+", "deny": "-"}
@@ -46,6 +46,7 @@ def summary(results: dict[str, Any], folder: str, *, colour: bool = False) -> st
         heat_map(results, colour=colour) if anything else "",
         findings(results, colour=colour),
         waiver_text.text(results),
+        comparison_text.text(results["since"], most=5) if results.get("since") else "",
         verdict(results, folder, colour=colour),
     ]
     return "\n\n".join(part for part in parts if part)
