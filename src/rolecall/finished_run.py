@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from rolecall.errors import UsageError
 from rolecall.schema_validation import validation_errors
 
 RESULTS, EVIDENCE = "results.json", "evidence.har"
+#: Runs among which the last one of a target is looked for.
+_NEWEST = 200
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,25 @@ def find_run(name: str, out: Path) -> Path:
     """The folder of a run: a path, or the run's id in the folder ``out``."""
     folder = Path(name)
     return out / name if not folder.is_dir() and (out / name).is_dir() else folder
+
+
+def newest_run(out: Path, is_wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
+    """The results of the newest run in the folder ``out`` that is wanted; folders of other things,
+    and of runs without results, are passed over.
+    """
+    try:
+        folders = sorted((path for path in out.iterdir() if path.is_dir()), reverse=True)
+    except OSError:
+        return None
+    for folder in folders[:_NEWEST]:
+        try:
+            results = _document(folder / RESULTS)
+            # The whole schema takes a second: first what is quickly told.
+            if is_wanted(results) and not validation_errors("results", results):
+                return results
+        except (UsageError, LookupError, TypeError, AttributeError):
+            continue
+    return None
 
 
 def read_results(folder: Path) -> dict[str, Any]:

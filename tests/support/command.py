@@ -36,7 +36,7 @@ class Finished:
     @property
     def folders(self) -> list[Path]:
         """The folders of its runs."""
-        return sorted(self.out.iterdir()) if self.out.exists() else []
+        return sorted(filter(Path.is_dir, self.out.iterdir())) if self.out.exists() else []
 
     @property
     def folder(self) -> Path:

@@ -70,6 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"rolecall: {harmless(finished.context.secrets.redact(finished.aborted))}",
             stream=sys.stderr,
         )
+    if finished.unnoted:
+        say(f"rolecall: {finished.unnoted}", stream=sys.stderr)
     return code
 
 

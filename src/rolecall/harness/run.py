@@ -19,14 +19,16 @@ from rolecall.forked import beside
 from rolecall.harness.cleanup import tidy
 from rolecall.harness.context import RunContext
 from rolecall.harness.document import RunFacts, results_document
+from rolecall.harness.earlier import LAST, last_run, named_run, note_run
 from rolecall.harness.options import Options
 from rolecall.harness.preflight import Preflight
 from rolecall.harness.results import TestResult, Verdict, judge
 from rolecall.harness.sealing import sealed
 from rolecall.harness.waiving import Collected, UsedWaiver, used_waivers, waivers_of_run
 from rolecall.outcomes import Inconclusive, NotTested
-from rolecall.report import artefacts, har, junit, leaks
+from rolecall.report import artefacts, certificate, har, junit, leaks
 from rolecall.report.allure import AllureResults
+from rolecall.report.comparison import compare
 from rolecall.signing import SigningKey, signing_key
 from rolecall.waiver_file import note_seen
 from rolecall.waivers import Waivers
@@ -62,6 +64,8 @@ class Run:
     waivers: Waivers = field(default_factory=Waivers)
     collected: Collected = field(default_factory=dict)
     used_waivers: list[UsedWaiver] = field(default_factory=list)
+    before: dict[str, Any] | None = None  # the results of the run to compare with
+    unnoted: str = ""  # why this run is not in the history
     _context: RunContext | None = None
 
     @property
@@ -83,7 +87,10 @@ class Run:
         """
         self.key = signing_key(self.options.sign)
         self.waivers = waivers_of_run(self.options.waivers)
+        self.before = named_run(self.options.since, self.options.out)
         self._context = RunContext.open(self.options)
+        if self.options.since == LAST:
+            self.before = last_run(self.options.out, self.context.target)
         if not self.options.no_reports:
             self.allure = AllureResults(self._environment())
 
@@ -223,7 +230,7 @@ class Run:
 
     def _leave(self, verdict: Verdict) -> Verdict:
         """Write every file, and say in the verdict where a secret had to be masked."""
-        remarks = [*(self.preflight.remarks() if self.preflight else ()), *self._note_waivers()]
+        remarks = [*(self.preflight.remarks() if self.preflight else ()), *self._remarks()]
         verdict = replace(
             verdict, reasons=[*remarks, *verdict.reasons, *self._limits_of_redaction()]
         )
@@ -248,6 +255,8 @@ class Run:
         except NotWrittenWhole as error:
             verdict, document = self._leave_the_verdict(verdict, error)
         self.document = document
+        if EVIDENCE in files:
+            self.unnoted = note_run(self.options.out, document)
         return verdict
 
     def _leave_the_verdict(
@@ -258,7 +267,7 @@ class Run:
         The other files would tell of another verdict, and without the evidence nothing is proven.
         """
         folder = self.context.folder
-        for name in artefacts.WRITERS:
+        for name in (*artefacts.WRITERS, certificate.CERTIFICATE):
             with suppress(OSError):
                 (folder / name).unlink(missing_ok=True)
         shutil.rmtree(folder / ALLURE, ignore_errors=True)
@@ -303,8 +312,10 @@ class Run:
         for name in sorted(files.keys() - of_allure.keys(), key=lambda name: name == RESULTS):
             write_file(self.context.folder / name, files[name])
 
-    def _note_waivers(self) -> Iterator[str]:
-        """Fill in the waivers' file; a sentence where that cannot be done."""
+    def _remarks(self) -> Iterator[str]:
+        """Fill in the waivers' file; what could not be done of what the options ask for."""
+        if self.options.since and not self.before:
+            yield f"no whole run of this target is in {self.options.out} to be compared with"
         seen = [used.waiver for used in self.used_waivers if used.failures]
         if self.options.waivers and (
             said := note_seen(self.options.waivers, self.waivers.text, seen, self.waivers.today)
@@ -371,6 +382,7 @@ class Run:
         document = results_document(facts, self.results, verdict, secrets.redact)
         document["waivers"] = [used.document() for used in self.used_waivers]
         document["waiver_file"] = self.waivers.source or None
+        document["since"] = compare(self.before, document) if self.before else None
         # What is expected of the cells is ours, and only their reasons hold a target's words.
         cells = secrets.redacted(document["cells"], frozenset({"reason", "subject"}))
         return {**secrets.redacted(document, leaks.FOREIGN[RESULTS]), "cells": cells}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
-from rolecall.report import waiver_text
+from rolecall.report import comparison_text, waiver_text
 from rolecall.report.blocks import advice as advice_line
 from rolecall.report.blocks import counted, tokens, wrapped
 from rolecall.report.blocks import findings as _blocks
@@ -62,6 +62,7 @@ def summary(
         heat_map(results, colour=colour) if anything else "",
         findings(results, harmless(folder), colour=colour, width=width),
         waiver_text.text(results),
+        comparison_text.text(results["since"], most=5) if results.get("since") else "",
         verdict(results, folder, colour=colour, width=width),
     ]
     return "\n\n".join(part for part in parts if part)
