@@ -1,4 +1,7 @@
-"""What a read shows, and what a key with several scopes may read, in memory."""
+"""What a read shows, and what a key with several scopes may read, in memory.
+
+Longer than 400 lines because each case is a small server.
+"""
 
 from __future__ import annotations
 

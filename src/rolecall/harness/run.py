@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 import traceback
 from collections.abc import Iterator
@@ -23,21 +22,21 @@ from rolecall.harness.earlier import LAST, last_run, named_run, note_run
 from rolecall.harness.options import Options
 from rolecall.harness.preflight import Preflight
 from rolecall.harness.results import TestResult, Verdict, judge
+from rolecall.harness.run_files import ALLURE, take_back, write_run
 from rolecall.harness.sealing import sealed
 from rolecall.harness.waiving import Collected, UsedWaiver, used_waivers, waivers_of_run
 from rolecall.outcomes import Inconclusive, NotTested
 from rolecall.report import artefacts, certificate, har, junit, leaks
 from rolecall.report.allure import AllureResults
 from rolecall.report.comparison import compare
-from rolecall.signing import SigningKey, signing_key
+from rolecall.signing import CertificateKey, signing_key
 from rolecall.waiver_file import note_seen
 from rolecall.waivers import Waivers
-from rolecall.whole_files import NotWrittenWhole, write_file, write_folder
+from rolecall.whole_files import NotWrittenWhole, write_file
 
 #: The file with the tracebacks of what only a bug of the harness can raise.
 BUGS = "harness-errors.txt"
 #: The folder of what Allure makes its page of.
-ALLURE = "allure-results"
 #: Seconds that a target may ask to wait before it lets the highest role log in once more, and its
 #: rate afterwards, at least.
 _LONGEST_PAUSE, _THROTTLED_RATE = 120.0, 2.0
@@ -60,7 +59,7 @@ class Run:
     preflight: Preflight | None = None
     allure: AllureResults | None = None
     finished: float = 0.0  # seconds since 1970
-    key: SigningKey | None = None  # signs the certificate
+    key: CertificateKey | None = None  # signs the certificate
     waivers: Waivers = field(default_factory=Waivers)
     collected: Collected = field(default_factory=dict)
     used_waivers: list[UsedWaiver] = field(default_factory=list)
@@ -251,7 +250,7 @@ class Run:
         ledger = self.context.world.ledger.path.name
         texts = {name: text for name, (text, places) in files.items() if name != ledger or places}
         try:
-            self._write(texts | sealed(document, texts, self.key))
+            write_run(self.context.folder, texts | sealed(document, texts, self.key))
         except NotWrittenWhole as error:
             verdict, document = self._leave_the_verdict(verdict, error)
         self.document = document
@@ -267,10 +266,7 @@ class Run:
         The other files would tell of another verdict, and without the evidence nothing is proven.
         """
         folder = self.context.folder
-        for name in (*artefacts.WRITERS, certificate.CERTIFICATE):
-            with suppress(OSError):
-                (folder / name).unlink(missing_ok=True)
-        shutil.rmtree(folder / ALLURE, ignore_errors=True)
+        take_back(folder, (*artefacts.WRITERS, certificate.CERTIFICATE))
         status = "not-conformant" if verdict.status == "not-conformant" else "inconclusive"
         verdict = Verdict(status, ExitCode.HARNESS_ERROR, [str(error), *verdict.reasons])
         document = self._redacted_document(verdict)
@@ -296,21 +292,6 @@ class Run:
                 **allure(),
                 **self._checked(self._ledger()),
             }
-
-    def _write(self, files: dict[str, str]) -> None:
-        """Write the files, the one with the verdict last.
-
-        Raises:
-            NotWrittenWhole: the file system refused.
-        """
-        of_allure = {name: text for name, text in files.items() if name.startswith(f"{ALLURE}/")}
-        if of_allure:
-            write_folder(
-                self.context.folder / ALLURE,
-                {name.removeprefix(f"{ALLURE}/"): text for name, text in of_allure.items()},
-            )
-        for name in sorted(files.keys() - of_allure.keys(), key=lambda name: name == RESULTS):
-            write_file(self.context.folder / name, files[name])
 
     def _remarks(self) -> Iterator[str]:
         """Fill in the waivers' file; what could not be done of what the options ask for."""
