@@ -5,16 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rolecall.commands import say_result
 from rolecall.endings import end_as_ctrl_c_does
 from rolecall.screen import harmless, has_colours, say
+
+if TYPE_CHECKING:
+    from rolecall.harness.run import Run
 
 HELP = "run the suite against a server and give a verdict"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of a run."""
+    # Longer than 40 lines because each option is declared in a few.
     parser.add_argument(
         "target",
         nargs="?",
@@ -86,12 +91,27 @@ def run(arguments: argparse.Namespace) -> int:
         verdict=terminal.verdict(document, folder).splitlines()[-1],
         colour=colour,
     )
+    _say_certificate(arguments, finished)
     if finished.aborted:
         say(
             f"rolecall: {harmless(finished.context.secrets.redact(finished.aborted))}",
             stream=sys.stderr,
         )
     return code
+
+
+def _say_certificate(arguments: argparse.Namespace, finished: Run) -> None:
+    """Say on standard error whether the run is certified, and who signed."""
+    from rolecall.report.certificate import CERTIFICATE, why_not
+
+    file, key = finished.context.folder / CERTIFICATE, finished.key
+    is_loud = not (arguments.json or arguments.quiet)
+    if file.exists():
+        signed = f"signed by key {key.id}" if key else "sealed by digests, not signed (see --sign)"
+        if is_loud:
+            say(f"certificate   {harmless(str(file))}: {signed}", stream=sys.stderr)
+    elif key:
+        say(f"rolecall: no certificate: {why_not(finished.document)}", stream=sys.stderr)
 
 
 def _options(arguments: argparse.Namespace) -> list[str]:

@@ -25,7 +25,7 @@ from rolecall.harness.sealing import sealed
 from rolecall.outcomes import Inconclusive, NotTested
 from rolecall.report import artefacts, har, leaks
 from rolecall.report.allure import AllureResults
-from rolecall.signing import SigningKey, signing_key
+from rolecall.signing import CertificateKey, signing_key
 
 #: The file with the tracebacks of what only a bug of the harness can raise.
 BUGS = "harness-errors.txt"
@@ -51,7 +51,7 @@ class Run:
     preflight: Preflight | None = None
     allure: AllureResults | None = None
     finished: float = 0.0  # seconds since 1970
-    key: SigningKey | None = None  # signs the certificate
+    key: CertificateKey | None = None  # signs the certificate
     _context: RunContext | None = None
 
     @property
