@@ -44,7 +44,7 @@ class CertificateKey:
 
 
 @dataclass(frozen=True)
-class VerifyingKey:
+class CertificatePublicKey:
     """A public key, and its ``id``."""
 
     id: str
@@ -115,7 +115,7 @@ def private_key(pem: bytes, where: str) -> CertificateKey:
     return CertificateKey(_id(key.public_key(), serialization), key)
 
 
-def public_key(file: Path) -> VerifyingKey:
+def public_key(file: Path) -> CertificatePublicKey:
     """The public key in a PEM file.
 
     Raises:
@@ -132,7 +132,7 @@ def public_key(file: Path) -> VerifyingKey:
         key = None
     if not isinstance(key, ed25519.Ed25519PublicKey):
         raise UsageError(where, "this is not an Ed25519 public key (PEM)", _MAKE_ONE)
-    return VerifyingKey(_id(key, serialization), key)
+    return CertificatePublicKey(_id(key, serialization), key)
 
 
 def _read(file: Path, option: str) -> bytes:
