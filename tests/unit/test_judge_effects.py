@@ -185,9 +185,7 @@ def test_what_a_create_never_shows_is_waited_for_three_times() -> None:
 
 
 def test_another_run_in_the_same_user_is_trouble() -> None:
-    """Two runs that write to one account's user may undo each other's work; that is no one's
-    finding.
-    """
+    """Two runs that write to one account's user may undo each other's work: not a finding."""
     server = answering("update-user-self", (200, None))
     for user in server.things["user"].values():
         user["givenName"] = "rolecall-20261124-111111-000000-5-update-user-self"
