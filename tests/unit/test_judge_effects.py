@@ -207,8 +207,14 @@ def test_a_create_without_a_mark_cannot_be_looked_for() -> None:
         answer, request, caller = await asked(world, "create-contact", "guest")
         return await judge.took_effect(replace(request, body={"profile": {}}), answer, caller)
 
-    with pytest.raises(Inconclusive, match="a mark by which to know what create-contact wrote"):
+    with pytest.raises(Inconclusive) as open_:
         judged(story)
+
+    assert open_.value.missing == (
+        "a mark by which to know what create-contact wrote: no member that is read back holds the "
+        "test's name"
+    )
+    assert open_.value.look_at == "[operations.create-contact] body in the target file"
 
 
 @pytest.mark.parametrize(("keeps", "is_written"), [(True, True), (False, False)])

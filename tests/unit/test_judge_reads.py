@@ -120,7 +120,7 @@ def test_the_control_of_a_long_list_is_looked_through() -> None:
     server = Server()
     for number in range(25):
         server.add("contact", name=f"contact {number}")
-    server.instead("list-contacts", pages(server, 10))
+    server.instead("list-contacts", pages(server, 10), by="admin")
 
     async def story(world: World, judge: Judge) -> str:
         _, request, _ = await asked(world, "list-contacts", "guest")
@@ -209,19 +209,20 @@ def test_what_did_not_come_back_is_noted() -> None:
     asked = Request(
         SPEC.operations["update-knowledge-item"],
         "/",
-        {"name": "rolecall-1", "title": "rolecall-1"},
+        {"name": "rolecall-1", "title": "rolecall-1", "text": "rolecall-1"},
         "rolecall-1",
     )
+    shown = {"id": "1", "title": "rolecall-1"}
     with Evidence.collect() as evidence:
-        assert Judge.reads_back({"id": "1", "title": "rolecall-1"}, asked)
-        assert Judge.reads_back({"id": "1", "title": "rolecall-1", "name": "rolecall-1"}, asked)
-    assert evidence.notes == ["update-knowledge-item: name did not come back"]
+        assert Judge.reads_back(shown, asked)
+        assert Judge.reads_back({**shown, "name": "rolecall-1", "text": "rolecall-1"}, asked)
+    assert evidence.notes == ["update-knowledge-item: name, text did not come back"]
 
     with pytest.raises(Inconclusive) as open_:
-        Judge.reads_back({"id": "1", "text": "before"}, asked)
+        Judge.reads_back({"id": "1", "answer": "before"}, asked)
     assert open_.value.missing == (
         "a member that update-knowledge-item writes and the target knows: what it shows has none "
-        "of name, title"
+        "of name, title, text"
     )
     assert open_.value.look_at == "[operations.update-knowledge-item] body in the target file"
 
