@@ -55,7 +55,7 @@ async def test_a_refused_read_is_refused_in_every_shape(
     await judge.control(request)
 
 
-# --- Right after somebody who may --------------------------------------------------------------
+# --- Right after a caller who may --------------------------------------------------------------
 
 
 @shared_setup

@@ -192,7 +192,7 @@ def tells(text: str, secret: str) -> bool:
     return essence in text
 
 
-#: What only somebody who looks into the server knows.
+#: What only a look into the server can tell.
 INSIDE = {
     "stack-trace": r"Traceback \(most recent call last\)|File \"[^\"]+\", line \d+|^\s*at "
     r".{1,200}:\d+\)?$"
