@@ -1,1 +1,1 @@
-"""What report.html is made of besides its document: its style, and the scripts that the page runs."""
+"""What report.html is made of: the style of the page, and the scripts that it runs."""
