@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -46,9 +46,11 @@ class Exchange:
     where that is safe). ``status`` is 0 and ``error`` says why when no complete response came. If
     one had begun, ``begun`` is its status (0 where it broke off before that was known), and
     ``headers`` and ``body`` hold what came of it; otherwise ``begun`` is None. ``length`` is that
-    of the body in bytes, of which ``body`` is the beginning where ``cut`` says so. Times are
-    seconds; ``started`` and ``finished`` are on the monotonic clock, ``at`` is wall-clock time, all
-    of the last time that it was sent.
+    of the body in bytes, of which ``body`` is the beginning where ``cut`` says so. ``failure`` is
+    the kind of the ``error``, as the HTTP library calls it. ``test`` is the one that it was sent
+    for, or first sent for; empty before and after all tests. Times are seconds; ``started`` and
+    ``finished`` are on the monotonic clock, ``at`` is wall-clock time, all of the last time that it
+    was sent; ``turn`` is the event loop's turn in which it was over.
     """
 
     number: int
@@ -69,6 +71,9 @@ class Exchange:
     body: bytes = b""
     cut: str = ""
     error: str = ""
+    failure: str = ""
+    test: str = ""
+    turn: int = 0
     _length: int = field(default=0, repr=False)
     _json: Any = field(default=..., repr=False)
 
@@ -193,15 +198,47 @@ class Exchange:
         )
 
 
+class Memory:
+    """What a test learns that stands in no exchange: what chance drew, what a file or a program
+    said, what a secret showed. It is kept, so that a replay of the run is told the same.
+    """
+
+    def __init__(self, recorded: Iterable[tuple[str, Any]] | None = None) -> None:
+        #: What was learnt, in order: what it is, and its value (JSON).
+        self.kept: list[tuple[str, Any]] = []
+        self.is_replayed = recorded is not None
+        self._recorded: dict[str, deque[Any]] = defaultdict(deque)
+        for what, value in recorded or ():
+            self._recorded[what].append(value)
+
+    def recorded(self, what: str) -> Any:
+        """What was learnt then, each piece once; None where there is nothing (more)."""
+        return self._recorded[what].popleft() if self._recorded.get(what) else None
+
+    def keep(self, what: str, value: Any) -> None:
+        """Keep what was learnt now."""
+        self.kept.append((what, value))
+
+    def recall(self, what: str, learn: Callable[[], Any]) -> Any:
+        """Learn something now; in a replay, what was learnt then."""
+        value = self.recorded(what)
+        if value is None:
+            value = learn()
+            self.keep(what, value)
+        return value
+
+
 @dataclass
 class TestEvidence:
     """The evidence of one test: its exchanges in order, and by name those that its judgement rests
-    on.
+    on. ``test`` is its id.
     """
 
     exchanges: list[Exchange] = field(default_factory=list)
     named: dict[str, Exchange] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    test: str = ""
+    memory: Memory = field(default_factory=Memory)
 
     __test__ = False  # a name that pytest would otherwise collect
 
@@ -221,7 +258,9 @@ class Evidence:
 
     def record(self, **facts: Any) -> Exchange:
         """Start the record of one exchange; its response is filled in when it has come."""
-        exchange = Exchange(number=len(self.exchanges) + 1, **facts)
+        pieces = _current.get()
+        test = pieces.test if pieces else ""
+        exchange = Exchange(number=len(self.exchanges) + 1, test=test, **facts)
         self.exchanges.append(exchange)
         cite(exchange)
         return exchange
@@ -242,9 +281,9 @@ class Evidence:
 
     @staticmethod
     @contextmanager
-    def collect() -> Iterator[TestEvidence]:
+    def collect(test: str = "", memory: Memory | None = None) -> Iterator[TestEvidence]:
         """The exchanges that are sent, or cited, inside the block."""
-        pieces = TestEvidence()
+        pieces = TestEvidence(test=test, memory=memory or Memory())
         token = _current.set(pieces)
         try:
             yield pieces
@@ -351,3 +390,16 @@ def note(text: str) -> None:
     pieces = _current.get()
     if pieces is not None:
         pieces.notes.append(text)
+
+
+def memory() -> Memory:
+    """What the test now running has learnt beside its exchanges; outside of tests it is lost."""
+    pieces = _current.get()
+    return Memory() if pieces is None else pieces.memory
+
+
+def recalled(what: str, learn: Callable[[], Any]) -> Any:
+    """Learn something that stands in no exchange, as text or JSON; in a replay, what was learnt
+    then.
+    """
+    return memory().recall(what, learn)

@@ -30,16 +30,16 @@ class FinishedRun:
         """
         if not folder.is_dir():
             raise UsageError(str(folder), "there is no such folder", "Give the folder of a run.")
-        results = _document(folder / RESULTS)
+        results = read_document(folder / RESULTS)
         if faults := validation_errors("results", results):
             raise UsageError(str(folder / RESULTS), f"it is not a run's results: {faults[0]}")
-        evidence = _document(folder / EVIDENCE)
+        evidence = read_document(folder / EVIDENCE)
         if not isinstance(evidence.get("log"), dict):
             raise UsageError(str(folder / EVIDENCE), "it is not an HTTP archive (HAR 1.2)")
         return cls(folder, results, evidence)
 
 
-def _document(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> dict[str, Any]:
     """The JSON object in a file.
 
     Raises:

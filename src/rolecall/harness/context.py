@@ -16,6 +16,9 @@ from rolecall.http.client import Client
 from rolecall.http.gate import Gate
 from rolecall.ledger import Ledger
 from rolecall.redaction import Secrets
+from rolecall.replay.layers import ReplayedLayers
+from rolecall.replay.moments import ReplayedLoop
+from rolecall.replay.recording import Recording
 from rolecall.run_folder import make_folder, new_run_id
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect, Specification
@@ -36,7 +39,8 @@ class Options:
     """What the command line asks of a run.
 
     Without a ``target`` the embedded server is certified; without ``reports`` only results.json is
-    written.
+    written. With ``replay``, the folder of a finished run, that run is judged again and no server
+    is asked.
     """
 
     target: Path | None = None
@@ -47,6 +51,7 @@ class Options:
     intrusive: bool = False
     reports: bool = True
     serve_options: tuple[str, ...] = ()
+    replay: Path | None = None
 
     def check(self) -> None:
         """Refuse values that no run can have.
@@ -66,7 +71,8 @@ class Options:
 
 @dataclass(frozen=True)
 class RunContext:
-    """A run's folder, event loop and world; ``started`` in seconds since 1970.
+    """A run's folder, event loop and world; ``started`` in seconds since 1970, ``monotonic`` is the
+    same moment.
 
     The attributes that `collection.OFFERED` names are what tests ask for.
     """
@@ -74,6 +80,7 @@ class RunContext:
     id: str
     folder: Path
     started: float
+    monotonic: float
     spec: Specification
     target: Target
     dialect: Dialect
@@ -86,6 +93,7 @@ class RunContext:
     attacker: Attacker
     observed: ObservedCells
     responses: Responses
+    recording: Recording | None
     stack: ExitStack  # what is left when the run is closed
 
     @classmethod
@@ -99,15 +107,19 @@ class RunContext:
         # Longer than 40 lines because it sets every attribute once.
         spec = load_specification()
         with ExitStack() as opening:
-            target = _target(options, spec, opening)
+            recording = Recording.read(options.replay) if options.replay else None
+            target = recording.target if recording else _target(options, spec, opening)
             dialect = spec.dialect(target.dialect, target.source)
-            _check_target(spec, target, dialect)
+            _check_target(spec, target, dialect, is_replayed=bool(recording))
             secrets, evidence = _secrets_of(target, spec), Evidence()
-            started = time.time()
-            id = new_run_id(started)
+            if recording:
+                opening.enter_context(recording.moments.everywhere())
+            started, monotonic = time.time(), time.monotonic()
+            id = recording.id if recording else new_run_id(started)
             secrets.spare(id)
             folder = make_folder(options.out / id)
-            scheduler = Scheduler(2 * target.concurrency)
+            loop = ReplayedLoop(recording.moments) if recording else None
+            scheduler = Scheduler(2 * target.concurrency, loop)
             scheduler.open()
             opening.callback(scheduler.close)
             ledger = Ledger(folder / "ledger.jsonl")
@@ -118,13 +130,15 @@ class RunContext:
                 clock_url=target.expiry.clock_url,
                 read_only=options.read_only,
             )
-            client = Client(target, evidence, secrets, gate)
+            layers = ReplayedLayers(recording) if recording else None
+            client = Client(target, evidence, secrets, gate, layers)
             world = World(target, spec, client, ledger, id, options.read_only, options.intrusive)
             stack = opening.pop_all()
         return cls(
             id=id,
             folder=folder,
             started=started,
+            monotonic=monotonic,
             spec=spec,
             target=target,
             dialect=dialect,
@@ -137,6 +151,7 @@ class RunContext:
             attacker=Attacker(world),
             observed=ObservedCells(scheduler.cells, world.spec.operations, world.dialect),
             responses=Responses(evidence, world.spec, target),
+            recording=recording,
             stack=stack,
         )
 
@@ -154,10 +169,12 @@ def _target(options: Options, spec: Specification, opening: ExitStack) -> Target
     return target
 
 
-def _check_target(spec: Specification, target: Target, dialect: Dialect) -> None:
+def _check_target(
+    spec: Specification, target: Target, dialect: Dialect, *, is_replayed: bool
+) -> None:
     """Say what is wrong with the target's operations and token bank before anything is sent."""
     spec.for_target(target.operations, dialect, target.source)
-    if target.expiry.bank:
+    if target.expiry.bank and not is_replayed:
         TokenBank(target.expiry.bank, target.base_url).deposits()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from rolecall.endings import end_as_ctrl_c_does
 from rolecall.errors import ExitCode, RolecallError, UsageError, place_of
+from rolecall.evidence import Memory
 from rolecall.harness.collection import (
     RUN,
     arguments_of,
@@ -62,6 +63,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--no-reports", action="store_true", help="leave results.json and nothing else")
     group.addoption(
+        "--replay", type=Path, metavar="RUN", help="judge a finished run again, without a server"
+    )
+    group.addoption(
         "--serve-option", action="append", default=[], help="an option for the embedded server"
     )
 
@@ -81,6 +85,7 @@ def pytest_configure(config: pytest.Config) -> None:
         intrusive=option.intrusive,
         reports=not option.no_reports,
         serve_options=tuple(option.serve_option),
+        replay=option.replay,
     )
     try:
         options.check()
@@ -186,7 +191,11 @@ class ConformancePlugin:
         assert isinstance(item, pytest.Function)
         arguments = arguments_of(item, self.run)
         call = partial(item.obj, **arguments)
-        return ScheduledTest(item.nodeid, phase_of(item), call, arguments.get("cell"))
+        recording = self.run.context.recording
+        memory = recording.memory(item.nodeid) if recording else Memory()
+        return ScheduledTest(
+            item.nodeid, phase_of(item), call, arguments.get("cell"), memory=memory
+        )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(

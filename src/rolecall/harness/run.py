@@ -22,6 +22,7 @@ from rolecall.harness.document import RunFacts, results_document
 from rolecall.harness.preflight import Preflight
 from rolecall.harness.results import TestResult, Verdict, judge
 from rolecall.outcomes import Inconclusive, NotTested
+from rolecall.replay.document import REPLAY, replay_document
 from rolecall.report import artefacts, har, leaks
 from rolecall.report.allure import AllureResults
 
@@ -286,7 +287,20 @@ class Run:
             context = self.context
             evidence = har.document(context.evidence.exchanges, cache(context.secrets.redact))
             files |= artefacts.texts(document, evidence) | {EVIDENCE: har.write(evidence)}
+            files[REPLAY] = json.dumps(self._replay_document(), separators=(",", ":")) + "\n"
         return files
+
+    def _replay_document(self) -> dict[str, Any]:
+        context = self.context
+        facts = {
+            "run": context.id,
+            "started": context.started,
+            "monotonic": context.monotonic,
+            "read_only": self.options.read_only,
+            "intrusive": self.options.intrusive,
+        }
+        tests = {job.name: job.memory.kept for job in context.scheduler.jobs.values()}
+        return replay_document(facts, context.target, tests, context.secrets)
 
     def _redacted_document(self, verdict: Verdict) -> dict[str, Any]:
         """The document without secrets; our own names, numbers and outcomes stay as they are."""

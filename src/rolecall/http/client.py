@@ -28,11 +28,8 @@ from rolecall.http.transports import (
     EXCHANGE,
     PATIENT,
     REPEATABLE,
-    Network,
-    Pace,
-    Pacing,
-    Recording,
-    Retrying,
+    Layers,
+    Way,
 )
 from rolecall.outcomes import TransientFailure
 from rolecall.redaction import Secrets
@@ -54,14 +51,18 @@ class Client:
     exchange.
     """
 
-    def __init__(self, target: Target, evidence: Evidence, secrets: Secrets, gate: Gate) -> None:
+    def __init__(
+        self,
+        target: Target,
+        evidence: Evidence,
+        secrets: Secrets,
+        gate: Gate,
+        layers: Way | None = None,
+    ) -> None:
         self.base_url = target.base_url
         self.dead: Unreachable | None = None
-        self._network = Network(target)
-        self._pace = Pace(target.rate_limit)
-        self._recording = Recording(
-            Pacing(Retrying(self._network, self._pace), self._pace, target.concurrency)
-        )
+        self._layers: Way = layers or Layers(target)
+        self._recording = self._layers.outermost
         self._evidence = evidence
         self._answered: Exchange | None = None  # the last plain read that was answered
         self._doubting = asyncio.Lock()
@@ -249,7 +250,7 @@ class Client:
             Unreachable: it has answered nothing but 429 since ``asked``.
         """
         if exchange.status == 429 and patient:
-            if self._pace.last_answer < asked:
+            if self._layers.last_let_through < asked:
                 self.dead = Unreachable(
                     self.base_url,
                     "gives no usable answer: nothing but 429, whatever the rate_limit",
@@ -284,7 +285,7 @@ class Client:
         ):  # one question for all whose requests have failed at the same time
             if self.dead:
                 raise replace(self.dead)
-            if self._network.last_answer > exchange.started:
+            if self._layers.last_answer > exchange.started:
                 return
             try:
                 await self._probe()
@@ -319,7 +320,7 @@ class Client:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._network.aclose()
+        await self._layers.aclose()
 
 
 def _usual_fields(token: str, attack: str, *, has_content: bool) -> dict[str, str]:

@@ -32,6 +32,7 @@ FOREIGN = {
         {"url", "name", "value", "text", "mimeType", "redirectURL", "_error"}
     ),
     "ledger.jsonl": frozenset({"id"}),
+    "replay.json": frozenset({"target", "tests"}),
 }
 _OF_ALLURE = frozenset({"message", "trace"})
 #: How lines of our plain text files begin that say nothing of anybody else's.
