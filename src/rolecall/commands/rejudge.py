@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rolecall.screen import harmless, say
+from rolecall.screen import say
 
 HELP = "judge a finished run again from its evidence, and print what differs"
 
@@ -35,5 +35,5 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say(rejudged.as_json(comparison))
     else:
-        say(harmless(rejudged.text(comparison, str(arguments.folder))))
+        say(rejudged.text(comparison, str(arguments.folder)))
     return rejudged.exit_code(comparison)

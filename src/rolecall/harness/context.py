@@ -18,7 +18,7 @@ from rolecall.ledger import Ledger
 from rolecall.redaction import Secrets
 from rolecall.replay.layers import ReplayedLayers
 from rolecall.replay.moments import ReplayedLoop
-from rolecall.replay.recording import Recording
+from rolecall.replay.recording import RecordedRun
 from rolecall.run_folder import make_folder, new_run_id
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect, Specification
@@ -93,7 +93,7 @@ class RunContext:
     attacker: Attacker
     observed: ObservedCells
     responses: Responses
-    recording: Recording | None
+    recording: RecordedRun | None
     stack: ExitStack  # what is left when the run is closed
 
     @classmethod
@@ -107,7 +107,7 @@ class RunContext:
         # Longer than 40 lines because it sets every attribute once.
         spec = load_specification()
         with ExitStack() as opening:
-            recording = Recording.read(options.replay) if options.replay else None
+            recording = RecordedRun.read(options.replay) if options.replay else None
             target = recording.target if recording else _target(options, spec, opening)
             dialect = spec.dialect(target.dialect, target.source)
             _check_target(spec, target, dialect, is_replayed=bool(recording))

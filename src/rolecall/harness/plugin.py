@@ -11,7 +11,6 @@ import pytest
 
 from rolecall.endings import end_as_ctrl_c_does
 from rolecall.errors import ExitCode, RolecallError, UsageError, place_of
-from rolecall.evidence import Memory
 from rolecall.harness.collection import (
     RUN,
     arguments_of,
@@ -24,6 +23,7 @@ from rolecall.harness.context import DEFAULT_OUT, Options
 from rolecall.harness.results import TestResult, Verdict, is_good_part
 from rolecall.harness.run import Run
 from rolecall.harness.scheduler import ScheduledTest
+from rolecall.memory import Memory
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, Outcome
 from rolecall.report import exchanges, terminal
 from rolecall.spec.loading import load_specification

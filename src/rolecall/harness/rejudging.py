@@ -11,7 +11,7 @@ from rolecall.finished_run import FinishedRun
 from rolecall.harness.entry import run_suite
 from rolecall.harness.progress import Progress
 from rolecall.replay.layers import NOT_RECORDED
-from rolecall.replay.recording import Recording
+from rolecall.replay.recording import RecordedRun
 from rolecall.report import rejudged
 
 
@@ -19,7 +19,7 @@ class _OnlyThose:
     """A pytest plugin that leaves out the tests that were not in a run."""
 
     def __init__(self, folder: Path) -> None:
-        self._tests = Recording.read(folder).tests
+        self._tests = RecordedRun.read(folder).tests
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:

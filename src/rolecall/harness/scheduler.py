@@ -18,7 +18,8 @@ from itertools import groupby
 from typing import Any
 
 from rolecall.counting_loop import CountingLoop
-from rolecall.evidence import Evidence, Memory, TestEvidence
+from rolecall.evidence import Evidence, TestEvidence
+from rolecall.memory import Memory
 from rolecall.outcomes import TransientFailure
 from rolecall.spec.model import Cell
 from rolecall.toolkit.marks import ALONE

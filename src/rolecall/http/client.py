@@ -22,14 +22,13 @@ from rolecall.evidence import Evidence, Exchange
 from rolecall.http._httpx import httpx
 from rolecall.http.connection import VERBATIM
 from rolecall.http.gate import SAFE, TOKEN_PATH, About, Gate
+from rolecall.http.layers import Layers, Way
 from rolecall.http.link import sendable
 from rolecall.http.transports import (
     AWAY,
     EXCHANGE,
     PATIENT,
     REPEATABLE,
-    Layers,
-    Way,
 )
 from rolecall.outcomes import TransientFailure
 from rolecall.redaction import Secrets

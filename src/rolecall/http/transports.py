@@ -11,7 +11,6 @@ import socket
 import ssl
 import time
 from collections import deque
-from typing import Protocol
 from urllib.parse import urlsplit
 
 from rolecall.bounds import KEPT
@@ -265,55 +264,6 @@ class Network(httpx.AsyncBaseTransport):
         for connection in self._idle:
             with contextlib.suppress(httpx.TransportError):
                 await connection.aclose()
-
-
-class Way(Protocol):
-    """A way to a target: what takes requests, and what is known of its answers."""
-
-    @property
-    def outermost(self) -> httpx.AsyncBaseTransport:
-        """What a request is given to."""
-
-    @property
-    def last_answer(self) -> float:
-        """When the last answer came (monotonic seconds); 0 before the first."""
-
-    @property
-    def last_let_through(self) -> float:
-        """The same of the last request that was not throttled."""
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-
-
-class Layers(Way):
-    """All layers on the way to a target over the network."""
-
-    def __init__(self, target: Target) -> None:
-        self._network = Network(target)
-        self._pace = Pace(target.rate_limit)
-        self._recording = Recording(
-            Pacing(Retrying(self._network, self._pace), self._pace, target.concurrency)
-        )
-
-    @property
-    def outermost(self) -> httpx.AsyncBaseTransport:
-        """What fills in the exchange."""
-        return self._recording
-
-    @property
-    def last_answer(self) -> float:
-        """When the last answer came (monotonic seconds); 0 before the first."""
-        return self._network.last_answer
-
-    @property
-    def last_let_through(self) -> float:
-        """The same of the last request that was not throttled."""
-        return self._pace.last_answer
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._network.aclose()
 
 
 async def _read(response: httpx.Response) -> None:

@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 
 from rolecall.evidence import Exchange
 from rolecall.http._httpx import httpx
-from rolecall.http.transports import EXCHANGE, Way
+from rolecall.http.layers import Way
+from rolecall.http.transports import EXCHANGE
 from rolecall.outcomes import Inconclusive
 from rolecall.replay.moments import ReplayedLoop
-from rolecall.replay.recording import Recorded, Recording
+from rolecall.replay.recording import Recorded, RecordedRun
 
 #: What a test is told whose request was not sent then.
 NOT_RECORDED = "is not in the evidence"
@@ -27,7 +28,7 @@ class NotRecorded(Inconclusive):
 class ReplayedLayers(Way):
     """In place of `rolecall.http.transports.Layers`."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: RecordedRun) -> None:
         self._replaying = _Replaying(recording)
 
     @property
@@ -52,7 +53,7 @@ class ReplayedLayers(Way):
 class _Replaying(httpx.AsyncBaseTransport):
     """Fills in the exchange with what came back then, at the moment of then."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: RecordedRun) -> None:
         self._recording = recording
         self._shelf = Shelf(recording)
         self.last_answer = self.last_let_through = 0.0
@@ -94,7 +95,7 @@ class _Replaying(httpx.AsyncBaseTransport):
 class Shelf:
     """The recorded exchanges, each to be taken once."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: RecordedRun) -> None:
         self._stand_ins = recording.stand_ins
         self._by_test: dict[tuple[str, _Key], list[Recorded]] = defaultdict(list)
         self._by_key: dict[_Key, list[Recorded]] = defaultdict(list)

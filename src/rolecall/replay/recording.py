@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rolecall.errors import UsageError
-from rolecall.evidence import Memory
 from rolecall.finished_run import FinishedRun, read_document
+from rolecall.memory import Memory
 from rolecall.replay.document import FORMAT, REPLAY, target_of
 from rolecall.replay.moments import Moments
 from rolecall.replay.stand_ins import StandIns
@@ -70,7 +70,7 @@ class Recorded:
 
 
 @dataclass(frozen=True)
-class Recording:
+class RecordedRun:
     """A finished run, to be replayed; ``missing`` says by test what the evidence does not hold."""
 
     run: FinishedRun
@@ -86,7 +86,7 @@ class Recording:
     missing: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, folder: Path) -> Recording:
+    def read(cls, folder: Path) -> RecordedRun:
         """Read a run's folder.
 
         Raises:
