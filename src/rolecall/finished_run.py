@@ -11,7 +11,7 @@ from typing import Any
 from rolecall.errors import UsageError
 from rolecall.schema_validation import validation_errors
 
-RESULTS, EVIDENCE = "results.json", "evidence.har"
+RESULTS, EVIDENCE, REPLAY = "results.json", "evidence.har", "replay.json"
 #: Runs among which the last one of a target is looked for.
 _NEWEST = 200
 
@@ -32,7 +32,7 @@ class FinishedRun:
             UsageError: it is not the folder of a finished run, or a file in it is malformed.
         """
         results = read_results(folder)
-        evidence = _document(folder / EVIDENCE)
+        evidence = read_document(folder / EVIDENCE)
         if not isinstance(evidence.get("log"), dict):
             raise UsageError(str(folder / EVIDENCE), "it is not an HTTP archive (HAR 1.2)")
         return cls(folder, results, evidence)
@@ -54,7 +54,7 @@ def newest_run(out: Path, is_wanted: Callable[[dict[str, Any]], bool]) -> dict[s
         return None
     for folder in folders[:_NEWEST]:
         try:
-            results = _document(folder / RESULTS)
+            results = read_document(folder / RESULTS)
             # The whole schema takes a second: first what is quickly told.
             if is_wanted(results) and not validation_errors("results", results):
                 return results
@@ -71,13 +71,13 @@ def read_results(folder: Path) -> dict[str, Any]:
     """
     if not folder.is_dir():
         raise UsageError(str(folder), "there is no such folder", "Give the folder of a run.")
-    results = _document(folder / RESULTS)
+    results = read_document(folder / RESULTS)
     if faults := validation_errors("results", results):
         raise UsageError(str(folder / RESULTS), f"it is not a run's results: {faults[0]}")
     return results
 
 
-def _document(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> dict[str, Any]:
     """The JSON object in a file.
 
     Raises:

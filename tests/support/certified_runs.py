@@ -13,7 +13,7 @@ from typing import Any
 from rolecall.dsse import Envelope
 from rolecall.errors import ExitCode
 from rolecall.evidence import Exchange, TestEvidence
-from rolecall.finished_run import EVIDENCE, RESULTS
+from rolecall.finished_run import EVIDENCE, REPLAY, RESULTS
 from rolecall.harness.document import RunFacts, results_document
 from rolecall.harness.results import TestResult, Verdict
 from rolecall.harness.sealing import sealed
@@ -41,7 +41,11 @@ class MadeRun:
 
     def texts(self) -> dict[str, str]:
         """The two documents as files."""
-        return {RESULTS: json.dumps(self.results, indent=1), EVIDENCE: har.write(self.evidence)}
+        return {
+            RESULTS: json.dumps(self.results, indent=1),
+            EVIDENCE: har.write(self.evidence),
+            REPLAY: json.dumps({"run": self.results["run"]}),
+        }
 
     def files(self, key: CertificateKey | None = None) -> dict[str, bytes]:
         """All files that a certificate is about, and the certificate."""

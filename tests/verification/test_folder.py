@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rolecall.errors import UsageError
-from rolecall.finished_run import EVIDENCE, RESULTS
+from rolecall.finished_run import EVIDENCE, REPLAY, RESULTS
 from rolecall.report.certificate import CERTIFICATE
 from rolecall.verification import folder
 from tests.conftest import Watched
@@ -17,7 +17,15 @@ from tests.conftest import Watched
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
     """A folder with the files of a run."""
-    for name in (RESULTS, EVIDENCE, CERTIFICATE, "junit.xml", "ledger.jsonl", "report.html"):
+    for name in (
+        RESULTS,
+        EVIDENCE,
+        REPLAY,
+        CERTIFICATE,
+        "junit.xml",
+        "ledger.jsonl",
+        "report.html",
+    ):
         (tmp_path / name).write_text(name, encoding="utf-8")
     (tmp_path / "allure-results").mkdir()
     (tmp_path / "allure-results" / "1-result.json").write_text("{}", encoding="utf-8")
@@ -29,7 +37,7 @@ def test_the_files_of_a_run_are_read_or_named(run_folder: Path) -> None:
     found = folder.read(run_folder)
 
     assert [] == found.faults
-    assert {name: name.encode() for name in (RESULTS, EVIDENCE, CERTIFICATE)} == found.files
+    assert {name: name.encode() for name in (RESULTS, EVIDENCE, REPLAY, CERTIFICATE)} == found.files
     assert ["allure-results/", "junit.xml", "ledger.jsonl", "report.html"] == found.others
 
 
@@ -64,7 +72,7 @@ def test_links_and_devices_are_not_followed(run_folder: Path) -> None:
     os.mkfifo(run_folder / CERTIFICATE)
     found = folder.read(run_folder)
 
-    assert {} == found.files
+    assert {REPLAY} == set(found.files)
     assert 4 == len(found.faults)
 
 
@@ -97,4 +105,4 @@ def test_every_file_of_a_real_run_is_known(certified: Watched) -> None:
     found = folder.read(certified.finished.folder)
 
     assert [] == found.faults
-    assert {RESULTS, EVIDENCE, CERTIFICATE} == set(found.files)
+    assert {RESULTS, EVIDENCE, REPLAY, CERTIFICATE} == set(found.files)

@@ -172,7 +172,19 @@ def test_a_waiver_is_a_warning_and_stands_on_the_certificate() -> None:
     """A run with a waiver in force is certified with the result WARNED, the waiver, and what it
     covers.
     """
-    waiver = {"requirement": "EXPIRY-403", "reason": "known", "until": "2027-01-01"}
+    waiver = {
+        "requirement": "EXPIRY-403",
+        "cell": "",
+        "reason": "known",
+        "owner": "",
+        "link": "",
+        "line": 1,
+        "until": "2027-01-01",
+        "first_seen": None,
+        "last_seen": None,
+        "state": "live",
+        "failures": 1,
+    }
     run = made_run(waivers=[waiver])
     _waive_without_a_waiver(run)
     count(run)

@@ -24,6 +24,7 @@ from rolecall.harness.results import TestResult, Verdict
 from rolecall.harness.run import Run
 from rolecall.harness.scheduler import ScheduledTest
 from rolecall.harness.waiving import waive
+from rolecall.memory import Memory
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, Outcome
 from rolecall.report import exchanges, terminal
 from rolecall.spec.loading import load_specification
@@ -152,7 +153,11 @@ class ConformancePlugin:
         assert isinstance(item, pytest.Function)
         arguments = arguments_of(item, self.run)
         call = partial(item.obj, **arguments)
-        return ScheduledTest(item.nodeid, phase_of(item), call, arguments.get("cell"))
+        recording = self.run.context.recording
+        memory = recording.memory(item.nodeid) if recording else Memory()
+        return ScheduledTest(
+            item.nodeid, phase_of(item), call, arguments.get("cell"), memory=memory
+        )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(

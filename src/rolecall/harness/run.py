@@ -13,7 +13,7 @@ from typing import Any
 
 import rolecall
 from rolecall.errors import ExitCode, Interrupted, RolecallError, Unreachable, place_of
-from rolecall.finished_run import EVIDENCE, RESULTS
+from rolecall.finished_run import EVIDENCE, REPLAY, RESULTS
 from rolecall.forked import beside
 from rolecall.harness.cleanup import tidy
 from rolecall.harness.context import RunContext
@@ -26,6 +26,7 @@ from rolecall.harness.run_files import ALLURE, take_back, write_run
 from rolecall.harness.sealing import sealed
 from rolecall.harness.waiving import Collected, UsedWaiver, used_waivers, waivers_of_run
 from rolecall.outcomes import Inconclusive, NotTested
+from rolecall.replay.document import replay_document
 from rolecall.report import artefacts, certificate, har, junit, leaks
 from rolecall.report.allure import AllureResults
 from rolecall.report.comparison import compare
@@ -340,7 +341,20 @@ class Run:
                 files["junit.xml"] = junit.write(
                     document, evidence, inconclusive=self.options.junit_inconclusive
                 )
+            files[REPLAY] = json.dumps(self._replay_document(), separators=(",", ":")) + "\n"
         return files
+
+    def _replay_document(self) -> dict[str, Any]:
+        context = self.context
+        facts = {
+            "run": context.id,
+            "started": context.started,
+            "monotonic": context.monotonic,
+            "read_only": self.options.read_only,
+            "intrusive": self.options.intrusive,
+        }
+        tests = {job.name: job.memory.kept for job in context.scheduler.jobs.values()}
+        return replay_document(facts, context.target, tests, context.secrets)
 
     def _redacted_document(self, verdict: Verdict) -> dict[str, Any]:
         """The document without secrets; our own names, numbers and outcomes stay as they are."""

@@ -36,6 +36,7 @@ FOREIGN = {
         }
     ),
     "ledger.jsonl": frozenset({"id"}),
+    "replay.json": frozenset({"target", "tests"}),
 }
 _OF_ALLURE = frozenset({"message", "trace"})
 #: How lines of our plain text files begin that say nothing of anybody else's.

@@ -12,7 +12,7 @@ from typing import Any
 
 from rolecall import __version__
 from rolecall.exact_json import InexactJSON, loads
-from rolecall.finished_run import EVIDENCE, RESULTS
+from rolecall.finished_run import EVIDENCE, REPLAY, RESULTS
 from rolecall.report import certificate
 from rolecall.report.certificate import SUBJECTS
 from rolecall.schema_validation import validation_errors
@@ -26,7 +26,7 @@ ORIGINAL = "get the folder again from whoever made the run"
 
 
 class RunDocuments:
-    """results.json and evidence.har, where they are there, against the tables of ``spec``."""
+    """The files that a certificate names, where they are there, against the tables of ``spec``."""
 
     def __init__(self, files: Mapping[str, bytes], spec: Specification) -> None:
         self.files = {name: files[name] for name in SUBJECTS if name in files}
@@ -70,6 +70,9 @@ class RunDocuments:
             return [f"{RESULTS} is not a run's results: {self._errors[0]}; {ORIGINAL}"]
         if self._results is None:
             return [f"{RESULTS} does not say which suite it is of: {ORIGINAL}"]
+        replay = self._documents[REPLAY]
+        if not isinstance(replay, dict) or replay.get("run") != self.run:
+            faults.append(f"{REPLAY} is not that of this run: {ORIGINAL}")
         faults += agreement_faults(self._results, self._documents[EVIDENCE])
         if not self.other_tables:
             faults += completeness_faults(self._results, self._spec)
