@@ -183,7 +183,7 @@ def test_a_waiver_is_a_warning_and_stands_on_the_certificate() -> None:
         "first_seen": None,
         "last_seen": None,
         "state": "live",
-        "failures": 1,
+        "failures": ["test_expired_tokens"],
     }
     run = made_run(waivers=[waiver])
     _waive_without_a_waiver(run)
