@@ -17,6 +17,7 @@ _LABEL = re.compile(r"<[a-z-]+-\d+>")  # what redaction puts in the place of a s
 _ROLE = re.compile(r"([a-z]+\d*) \((token|api-key)\)")
 #: Requirements that are shown with their names; all are in results.json.
 _NAMED = 3
+_LONGEST = 800  # characters of what was expected, or came
 
 
 def findings(causes: Sequence[Cause], folder: str, width: int | None) -> Iterator[list[str]]:
@@ -117,6 +118,8 @@ def wrapped(lines: Iterable[str], width: int | None) -> list[str]:
 
 
 def _line(name: str, text: str, width: int | None) -> list[str]:
+    if len(text) > _LONGEST:  # a target's words may be of any length
+        text = f"{text[:_LONGEST]} ... ({len(text):,} characters)"
     return _wrapped(f"{name:<10}{text}", width, _INDENT, _HANGING)
 
 

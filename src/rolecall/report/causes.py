@@ -152,7 +152,7 @@ def _answer(actual: str) -> str:
 
 def _kind(group: Sequence[Finding], first: Finding) -> str:
     """In a few words: ``401 instead of 403``."""
-    answers = [EXCHANGE.sub(r"\g<answer>", finding["actual"]) for finding in group]
+    answers = [EXCHANGE.sub(r"\g<answer>", finding["actual"][:_LOOKED_AT]) for finding in group]
     statuses = sorted({found[1] for text in answers if (found := _STATUS.match(text))})
     more = _answer(first["actual"])[3:]
     actual = listed(statuses) + more if statuses else answers[group.index(first)]
