@@ -46,7 +46,7 @@ def summary(results: dict[str, Any], folder: str, *, colour: bool = False) -> st
         heat_map(results, colour=colour) if anything else "",
         findings(results, colour=colour),
         waiver_text.text(results),
-        comparison_text.text(results["since"], most=3) if results.get("since") else "",
+        comparison_text.text(results["since"], most=5) if results.get("since") else "",
         verdict(results, folder, colour=colour),
     ]
     return "\n\n".join(part for part in parts if part)
