@@ -65,7 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
     code = say_result(
         arguments,
         document,
-        summary=terminal.summary(document, folder, colour=colour, width=width_of(sys.stdout)),
+        summary=""
+        if arguments.json or arguments.quiet
+        else terminal.summary(document, folder, colour=colour, width=width_of(sys.stdout)),
         verdict=terminal.verdict(document, folder).splitlines()[-1],
         colour=colour,
     )

@@ -124,11 +124,24 @@ def _open(found: list[Undecided], colour: bool, width: int | None) -> Iterable[l
         yield blocks.counted("Not applicable to this target", inapplicable, width)
 
 
+#: What the last lines tell of: the other members are by far the largest.
+_OF_THE_VERDICT = (
+    "counts",
+    "dialect",
+    "reasons",
+    "left_behind",
+    "verdict",
+    "target",
+    "requests",
+    "exit_code",
+)
+
+
 def verdict(
     results: dict[str, Any], folder: str, *, colour: bool = False, width: int | None = None
 ) -> str:
     """The last lines: counts, what else to know, and the verdict itself; ``width`` in columns."""
-    results = harmless_document(results)
+    results = harmless_document({name: results[name] for name in _OF_THE_VERDICT})
     cells, requirements = results["counts"]["cells"], results["counts"]["requirements"]
     lines = [
         f"cells         {_counted(cells)}",
