@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-import rolecall
 from rolecall.errors import ExitCode, Interrupted, RolecallError, Unreachable, place_of
 from rolecall.finished_run import EVIDENCE, RESULTS
 from rolecall.forked import beside
@@ -22,14 +21,11 @@ from rolecall.harness.document import RunFacts, results_document
 from rolecall.harness.preflight import Preflight
 from rolecall.harness.results import TestResult, Verdict, judge
 from rolecall.outcomes import Inconclusive, NotTested
-from rolecall.report import artefacts, har, junit, leaks
-from rolecall.report.allure import AllureResults
+from rolecall.report import allure, artefacts, har, junit, leaks
 from rolecall.whole_files import NotWrittenWhole, write_file, write_folder
 
 #: The file with the tracebacks of what only a bug of the harness can raise.
 BUGS = "harness-errors.txt"
-#: The folder of what Allure makes its page of.
-ALLURE = "allure-results"
 #: Seconds that a target may ask to wait before it lets the highest role log in once more, and its
 #: rate afterwards, at least.
 _LONGEST_PAUSE, _THROTTLED_RATE = 120.0, 2.0
@@ -50,7 +46,7 @@ class Run:
     bugs: list[str] = field(default_factory=list)
     document: dict[str, Any] = field(default_factory=dict)
     preflight: Preflight | None = None
-    allure: AllureResults | None = None
+    allure: bool = True  # whether its results are written by us
     finished: float = 0.0  # seconds since 1970
     _context: RunContext | None = None
 
@@ -72,8 +68,6 @@ class Run:
             RolecallError: as for `RunContext.open`.
         """
         self._context = RunContext.open(self.options)
-        if self.options.reports:
-            self.allure = AllureResults(self._environment())
 
     def fly_ahead(self) -> None:
         """The preflight.
@@ -190,15 +184,6 @@ class Run:
         things += [f"perhaps {entry}: {why}" for entry in ledger.doubtful if entry.is_thing]
         return self.context.expiry.clock.left(why) + things
 
-    def _environment(self) -> dict[str, str]:
-        """What a report's reader wants to know of the run at a glance."""
-        return {
-            "rolecall": rolecall.__version__,
-            "target": self.context.target.name,
-            "base_url": self.context.target.base_url,
-            "dialect": str(self.context.dialect.departures or "default"),
-        }
-
     # --- Files ----------------------------------------------------------------------------------
 
     def _leave(self, verdict: Verdict) -> Verdict:
@@ -242,7 +227,7 @@ class Run:
         for name in artefacts.WRITERS:
             with suppress(OSError):
                 (folder / name).unlink(missing_ok=True)
-        shutil.rmtree(folder / ALLURE, ignore_errors=True)
+        shutil.rmtree(folder / allure.FOLDER, ignore_errors=True)
         status = "not-conformant" if verdict.status == "not-conformant" else "inconclusive"
         verdict = Verdict(status, ExitCode.HARNESS_ERROR, [str(error), *verdict.reasons])
         document = self._redacted_document(verdict)
@@ -256,18 +241,26 @@ class Run:
 
     def _checked_files(self, document: dict[str, Any]) -> dict[str, tuple[str, list[str]]]:
         """All files, each with the places where a secret had to be masked."""
+        own = {RESULTS: _json(document), **self._ledger()}
+        if self.bugs:
+            own[BUGS] = self._bug_report()
+        if not self.options.reports:
+            return self._checked(own)
+        secrets = self.context.secrets
+        evidence = har.document(self.context.evidence.exchanges, cache(secrets.redact))
         # Most of the files by number are Allure's, which say nothing of the verdict; the target's
         # processor is idle by now.
         with (
-            beside(lambda: self._checked(self._allure_files()))
+            beside(lambda: self._checked(_allure_files(document, evidence)))
             if self.allure
-            else nullcontext(dict) as allure
+            else nullcontext(dict) as of_allure
         ):
-            return {
-                **self._checked(self._files(document)),
-                **allure(),
-                **self._checked(self._ledger()),
-            }
+            made = artefacts.texts(document, evidence) | {EVIDENCE: har.write(evidence)}
+            if self.options.junit_inconclusive != junit.INCONCLUSIVE[0]:
+                made["junit.xml"] = junit.write(
+                    document, evidence, inconclusive=self.options.junit_inconclusive
+                )
+            return {**self._checked(own | made), **of_allure()}
 
     def _write(self, files: dict[str, str]) -> None:
         """Write the files, the one with the verdict last.
@@ -275,11 +268,13 @@ class Run:
         Raises:
             NotWrittenWhole: the file system refused.
         """
-        of_allure = {name: text for name, text in files.items() if name.startswith(f"{ALLURE}/")}
+        of_allure = {
+            name: text for name, text in files.items() if name.startswith(f"{allure.FOLDER}/")
+        }
         if of_allure:
             write_folder(
-                self.context.folder / ALLURE,
-                {name.removeprefix(f"{ALLURE}/"): text for name, text in of_allure.items()},
+                self.context.folder / allure.FOLDER,
+                {name.removeprefix(f"{allure.FOLDER}/"): text for name, text in of_allure.items()},
             )
         for name in sorted(files.keys() - of_allure.keys(), key=lambda name: name == RESULTS):
             write_file(self.context.folder / name, files[name])
@@ -308,21 +303,6 @@ class Run:
             name: leaks.masked(name, text, self.context.secrets) for name, text in files.items()
         }
 
-    def _files(self, document: dict[str, Any]) -> dict[str, str]:
-        """The files that tell of the verdict."""
-        files = {RESULTS: _json(document)}
-        if self.bugs:
-            files[BUGS] = self._bug_report()
-        if self.options.reports:
-            context = self.context
-            evidence = har.document(context.evidence.exchanges, cache(context.secrets.redact))
-            files |= artefacts.texts(document, evidence) | {EVIDENCE: har.write(evidence)}
-            if self.options.junit_inconclusive != junit.INCONCLUSIVE[0]:
-                files["junit.xml"] = junit.write(
-                    document, evidence, inconclusive=self.options.junit_inconclusive
-                )
-        return files
-
     def _redacted_document(self, verdict: Verdict) -> dict[str, Any]:
         """The document without secrets; our own names, numbers and outcomes stay as they are."""
         context = self.context
@@ -349,12 +329,9 @@ class Run:
         path = self.context.world.ledger.path
         return {path.name: path.read_text(encoding="utf-8")}
 
-    def _allure_files(self) -> dict[str, str]:
-        assert self.allure
-        return {
-            f"{ALLURE}/{name}": text
-            for name, text in self.allure.files(cache(self.context.secrets.redact))
-        }
+
+def _allure_files(document: dict[str, Any], evidence: dict[str, Any]) -> dict[str, str]:
+    return {f"{allure.FOLDER}/{name}": text for name, text in allure.files(document, evidence)}
 
 
 def _json(document: dict[str, Any]) -> str:
