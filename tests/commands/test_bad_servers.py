@@ -482,13 +482,12 @@ def test_one_that_dies_in_the_middle(tmp_path: Path, reference: Reference) -> No
 _SLOW_FILES = """
 import os, sys, time
 from rolecall.harness import run
-from rolecall.report.allure import AllureResults
 def slowly(*_):
     os.write(2, b"making\\n")
     end = time.monotonic() + 60
     while time.monotonic() < end:
         sum(range(1000))
-run.har.document = AllureResults.files = slowly
+run.artefacts.texts = run.allure.files = slowly
 from rolecall.__main__ import script
 script()
 """

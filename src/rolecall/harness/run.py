@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-import rolecall
 from rolecall.errors import ExitCode, Interrupted, RolecallError, Unreachable, place_of
 from rolecall.finished_run import EVIDENCE, REPLAY, RESULTS
 from rolecall.forked import beside
@@ -22,13 +21,12 @@ from rolecall.harness.earlier import LAST, last_run, named_run, note_run
 from rolecall.harness.options import Options
 from rolecall.harness.preflight import Preflight
 from rolecall.harness.results import TestResult, Verdict, judge
-from rolecall.harness.run_files import ALLURE, take_back, write_run
+from rolecall.harness.run_files import take_back, write_run
 from rolecall.harness.sealing import sealed
 from rolecall.harness.waiving import Collected, UsedWaiver, used_waivers, waivers_of_run
 from rolecall.outcomes import Inconclusive, NotTested
 from rolecall.replay.document import replay_document
-from rolecall.report import artefacts, certificate, har, junit, leaks
-from rolecall.report.allure import AllureResults
+from rolecall.report import allure, artefacts, certificate, har, junit, leaks
 from rolecall.report.comparison import compare
 from rolecall.signing import CertificateKey, signing_key
 from rolecall.waiver_file import note_seen
@@ -37,7 +35,6 @@ from rolecall.whole_files import NotWrittenWhole, write_file
 
 #: The file with the tracebacks of what only a bug of the harness can raise.
 BUGS = "harness-errors.txt"
-#: The folder of what Allure makes its page of.
 #: Seconds that a target may ask to wait before it lets the highest role log in once more, and its
 #: rate afterwards, at least.
 _LONGEST_PAUSE, _THROTTLED_RATE = 120.0, 2.0
@@ -58,7 +55,7 @@ class Run:
     bugs: list[str] = field(default_factory=list)
     document: dict[str, Any] = field(default_factory=dict)
     preflight: Preflight | None = None
-    allure: AllureResults | None = None
+    allure: bool = True  # whether its results are written by us
     finished: float = 0.0  # seconds since 1970
     key: CertificateKey | None = None  # signs the certificate
     waivers: Waivers = field(default_factory=Waivers)
@@ -91,8 +88,6 @@ class Run:
         self._context = RunContext.open(self.options)
         if self.options.since == LAST:
             self.before = last_run(self.options.out, self.context.target)
-        if not self.options.no_reports:
-            self.allure = AllureResults(self._environment())
 
     def fly_ahead(self) -> None:
         """The preflight.
@@ -217,15 +212,6 @@ class Run:
         things += [f"perhaps {entry}: {why}" for entry in ledger.doubtful if entry.is_thing]
         return self.context.expiry.clock.left(why) + things
 
-    def _environment(self) -> dict[str, str]:
-        """What a report's reader wants to know of the run at a glance."""
-        return {
-            "rolecall": rolecall.__version__,
-            "target": self.context.target.name,
-            "base_url": self.context.target.base_url,
-            "dialect": str(self.context.dialect.departures or "default"),
-        }
-
     # --- Files ----------------------------------------------------------------------------------
 
     def _leave(self, verdict: Verdict) -> Verdict:
@@ -281,18 +267,27 @@ class Run:
 
     def _checked_files(self, document: dict[str, Any]) -> dict[str, tuple[str, list[str]]]:
         """All files, each with the places where a secret had to be masked."""
+        own = {RESULTS: _json(document), **self._ledger()}
+        if self.bugs:
+            own[BUGS] = self._bug_report()
+        if self.options.no_reports:
+            return self._checked(own)
+        secrets = self.context.secrets
+        evidence = har.document(self.context.evidence.exchanges, cache(secrets.redact))
         # Most of the files by number are Allure's, which say nothing of the verdict; the target's
         # processor is idle by now.
         with (
-            beside(lambda: self._checked(self._allure_files()))
+            beside(lambda: self._checked(_allure_files(document, evidence)))
             if self.allure
-            else nullcontext(dict) as allure
+            else nullcontext(dict) as of_allure
         ):
-            return {
-                **self._checked(self._files(document)),
-                **allure(),
-                **self._checked(self._ledger()),
-            }
+            made = artefacts.texts(document, evidence) | {EVIDENCE: har.write(evidence)}
+            made[REPLAY] = json.dumps(self._replay_document(), separators=(",", ":")) + "\n"
+            if self.options.junit_inconclusive != junit.INCONCLUSIVE[0]:
+                made["junit.xml"] = junit.write(
+                    document, evidence, inconclusive=self.options.junit_inconclusive
+                )
+            return {**self._checked(own | made), **of_allure()}
 
     def _remarks(self) -> Iterator[str]:
         """Fill in the waivers' file; what could not be done of what the options ask for."""
@@ -327,22 +322,6 @@ class Run:
         return {
             name: leaks.masked(name, text, self.context.secrets) for name, text in files.items()
         }
-
-    def _files(self, document: dict[str, Any]) -> dict[str, str]:
-        """The files that tell of the verdict."""
-        files = {RESULTS: _json(document)}
-        if self.bugs:
-            files[BUGS] = self._bug_report()
-        if not self.options.no_reports:
-            context = self.context
-            evidence = har.document(context.evidence.exchanges, cache(context.secrets.redact))
-            files |= artefacts.texts(document, evidence) | {EVIDENCE: har.write(evidence)}
-            if self.options.junit_inconclusive != junit.INCONCLUSIVE[0]:
-                files["junit.xml"] = junit.write(
-                    document, evidence, inconclusive=self.options.junit_inconclusive
-                )
-            files[REPLAY] = json.dumps(self._replay_document(), separators=(",", ":")) + "\n"
-        return files
 
     def _replay_document(self) -> dict[str, Any]:
         context = self.context
@@ -386,12 +365,9 @@ class Run:
         path = self.context.world.ledger.path
         return {path.name: path.read_text(encoding="utf-8")}
 
-    def _allure_files(self) -> dict[str, str]:
-        assert self.allure
-        return {
-            f"{ALLURE}/{name}": text
-            for name, text in self.allure.files(cache(self.context.secrets.redact))
-        }
+
+def _allure_files(document: dict[str, Any], evidence: dict[str, Any]) -> dict[str, str]:
+    return {f"{allure.FOLDER}/{name}": text for name, text in allure.files(document, evidence)}
 
 
 def _json(document: dict[str, Any]) -> str:
