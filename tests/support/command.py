@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROLES = ("guest", "agent", "bot", "admin")
-FILES = {"results.json", "junit.xml", "evidence.har", "ledger.jsonl"}
+FILES = {"results.json", "junit.xml", "evidence.har", "replay.json", "ledger.jsonl"}
 
 
 @dataclass(frozen=True)
