@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any
 
 ROLES = ("guest", "agent", "bot", "admin")
-FILES = {"results.json", "report.html", "junit.xml", "evidence.har", "ledger.jsonl"}
+FILES = {
+    "results.json",
+    "certificate.json",
+    "report.html",
+    "summary.md",
+    "junit.xml",
+    "evidence.har",
+    "replay.json",
+    "ledger.jsonl",
+}
 
 
 @dataclass(frozen=True)
