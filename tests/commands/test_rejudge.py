@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from rolecall.__main__ import main
-from rolecall.finished_run import EVIDENCE
-from rolecall.replay.document import REPLAY
+from rolecall.finished_run import EVIDENCE, REPLAY
 from tests.conftest import Watched
 from tests.support.command import environment
 

@@ -17,7 +17,6 @@ from typing import Any
 ROLES = ("guest", "agent", "bot", "admin")
 FILES = {
     "results.json",
-    "certificate.json",
     "report.html",
     "summary.md",
     "junit.xml",
