@@ -17,7 +17,7 @@ from rolecall.screen import harmless, say
 
 #: Subcommands; each is a module of `rolecall.commands` with HELP, add_arguments(parser) and
 #: run(arguments) -> int.
-COMMANDS = ("certify", "load", "capacity", "selftest", "serve", "report")
+COMMANDS = ("certify", "load", "capacity", "selftest", "serve", "report", "show")
 
 
 def main(argv: list[str] | None = None) -> int:

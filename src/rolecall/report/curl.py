@@ -38,6 +38,20 @@ def command(exchange: Exchange, redact: Callable[[str], str]) -> str:
     return f"{line} {_quoted(redact(exchange.url))}"
 
 
+def of_entry(entry: Mapping[str, Any]) -> str:
+    """The line of an entry of evidence.har, which is redacted already."""
+    request = entry["request"]
+    exchange = Exchange(
+        number=entry["_number"],
+        method=request["method"],
+        url=request["url"],
+        request_headers={header["name"]: header["value"] for header in request["headers"]},
+        request_body=request.get("postData", {}).get("text", "").encode("utf-8", "replace"),
+        caller=entry["_caller"],
+    )
+    return command(exchange, str)
+
+
 def token_command(account: str, target: Mapping[str, Any]) -> str:
     """A line for a POSIX shell that puts the access token of an account into $TOKEN; an empty
     string if results.json (``target``) does not know the account.

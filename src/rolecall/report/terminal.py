@@ -6,10 +6,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
-from rolecall.report.blocks import advice as advice_line
-from rolecall.report.blocks import counted, tokens, wrapped
-from rolecall.report.blocks import findings as _blocks
-from rolecall.report.blocks import undecided as undecided_block
+from rolecall.report import blocks
 from rolecall.report.causes import advice, causes
 from rolecall.report.undecided import Undecided, undecided
 from rolecall.screen import harmless, harmless_document
@@ -99,12 +96,13 @@ def findings(
 ) -> str:
     """A block for each cause of what failed, then one for each of what could not be decided."""
     found = causes(results)
-    blocks = ["\n".join(_titled(block, colour)) for block in _blocks(found, folder, width)]
-    if lines := tokens(found, results, width):
-        blocks.append("\n".join(lines))
-    blocks += ["\n".join(block) for block in _open(undecided(results), colour, width)]
-    blocks += filter(None, ["\n".join(advice_line(advice(results), width))])
-    return "\n\n".join(blocks)
+    parts = [
+        *(_titled(block, colour) for block in blocks.findings(found, folder, width)),
+        blocks.tokens(found, results["target"], width),
+        *_open(undecided(results), colour, width),
+        blocks.advice(advice(results), width),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
 def _titled(block: list[str], colour: bool) -> list[str]:
@@ -118,11 +116,10 @@ def _open(found: list[Undecided], colour: bool, width: int | None) -> Iterable[l
         if these:
             tests = sum(len(cause.tests) for cause in these)
             heading = f"{title} ({tests} test{'s' if tests > 1 else ''}):"
-            blocks = (line for cause in these for line in undecided_block(cause, width))
-            yield [_paint(heading, _COLOURS[outcome], colour), *blocks]
-    inapplicable = [cause for cause in found if cause.outcome == "not-applicable"]
-    if inapplicable:
-        yield counted("Not applicable to this target", inapplicable, width)
+            lines = [line for cause in these for line in blocks.undecided(cause, width)]
+            yield [_paint(heading, _COLOURS[outcome], colour), *lines]
+    if inapplicable := [cause for cause in found if cause.outcome == "not-applicable"]:
+        yield blocks.counted("Not applicable to this target", inapplicable, width)
 
 
 def verdict(
@@ -147,9 +144,11 @@ def verdict(
         f"verdict       {word}: {results['target']['name']} at {results['target']['base_url']} "
         f"({results['requests']} requests, exit {results['exit_code']})"
     )
-    first, *more = wrapped([last], width)
+    first, *more = blocks.wrapped([last], width)
     painted = first.replace(word, _paint(word, _VERDICTS[results["verdict"]], colour), 1)
-    return "\n".join([*wrapped(lines, width), f"files         {harmless(folder)}", painted, *more])
+    return "\n".join(
+        [*blocks.wrapped(lines, width), f"files         {harmless(folder)}", painted, *more]
+    )
 
 
 def _counted(tally: dict[str, int]) -> str:

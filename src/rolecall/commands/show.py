@@ -1,0 +1,68 @@
+"""Show an exchange of a finished run, or a cell of the permission table with its evidence."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+HELP = "show an exchange of a run, or a cell with its evidence"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which run, and what of it."""
+    parser.add_argument("folder", type=Path, metavar="RUN", help="the run's folder")
+    parser.add_argument(
+        "what",
+        metavar="WHAT",
+        help="the number of an exchange (987), or a cell (list-users-guest-token)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what was asked for.
+
+    Raises:
+        UsageError: there is no such run, or nothing of that name in it.
+    """
+    from rolecall.errors import UsageError
+    from rolecall.finished_run import EVIDENCE, FinishedRun
+    from rolecall.screen import say
+
+    finished = FinishedRun.read(arguments.folder)
+    try:
+        say(_text(finished.results, finished.evidence, arguments.what))
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise UsageError(
+            str(arguments.folder / EVIDENCE), "it is not as rolecall writes it", "Run it again."
+        ) from None
+    return 0
+
+
+def _text(results: dict[str, Any], evidence: dict[str, Any], what: str) -> str:
+    """What was asked for, as text.
+
+    Raises:
+        UsageError: there is no such thing.
+    """
+    from rolecall.errors import UsageError, suggest
+    from rolecall.report import shown
+
+    if what.isdecimal():
+        entries = shown.entries(evidence)
+        if int(what) in entries:
+            return shown.exchange(entries[int(what)])
+        last = max(entries, default=0)
+        raise UsageError(what, "the run has no such exchange", f"Their numbers are 1 to {last}.")
+    found = shown.cell(results, what)
+    if found is None:
+        names = map(shown.cell_name, results["cells"])
+        raise UsageError(what, "the run has no such cell", _hint(suggest(what, names)))
+    return shown.cell_text(results, evidence, found)
+
+
+def _hint(suggestion: str) -> str:
+    """Not all 376 names."""
+    if suggestion.startswith("Known"):
+        return "Give an exchange's number, or operation-role-credential: list-users-guest-token."
+    return suggestion
