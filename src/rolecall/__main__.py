@@ -30,6 +30,7 @@ COMMANDS = (
     "verify",
     "rejudge",
 )
+COMMANDS = ("certify", "load", "capacity", "selftest", "serve", "report", "show")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rolecall.report.causes import Cause, advice, causes
+from rolecall.report.undecided import undecided
 from rolecall.screen import harmless
 
 _SIGNS = {
@@ -98,13 +99,11 @@ def _findings(found: Sequence[Cause]) -> str:
 
 def _block(cause: Cause) -> str:
     """One cause, folded: what a reader needs to look into it."""
-    more = len(cause.names) - _MOST_NAMES
-    names = ", ".join(_code(name) for name in cause.names[:_MOST_NAMES])
     lines = [
         f"- {_text(cause.statement)} (clause: {_text(cause.clause)}, level: {cause.level})",
         *([f"- It follows by: {_text(cause.step)}"] if cause.step else []),
         f"- Expected {_text(cause.expected)}; got {_text(cause.actual)}",
-        f"- Tests: {names}{f' and {more} more' if more > 0 else ''}",
+        f"- Tests: {_listed(cause.names)}",
         f"- Look at {_text(cause.look_at)}"
         + (f"; exchange {cause.exchange} in `evidence.har`" if cause.exchange else ""),
     ]
@@ -115,35 +114,33 @@ def _block(cause: Cause) -> str:
 
 
 def _open(results: Mapping[str, Any]) -> str:
-    """What could not be decided, or was not tested: a line for each reason."""
-    by_reason: dict[tuple[str, str], list[str]] = {}
-    for requirement in results["requirements"]:
-        if requirement["level"] in ("must", "derived") and requirement["outcome"] in (
-            "error",
-            "inconclusive",
-            "not-tested",
-        ):
-            key = requirement["outcome"], requirement["reason"]
-            if key[1] != "not selected":
-                by_reason.setdefault(key, []).append(requirement["id"])
-    if not by_reason:
+    """What could not be decided, or was not tested: a line for each cause."""
+    found = [cause for cause in undecided(results) if cause.outcome != "not-applicable"]
+    if not found:
         return ""
     lines = [
-        f"- {_MARKS[outcome]} {outcome}: {', '.join(_code(id) for id in ids[:_MOST_NAMES])}"
-        f"{f' and {len(ids) - _MOST_NAMES} more' if len(ids) > _MOST_NAMES else ''}: "
-        f"{_text(reason)}"
-        for (outcome, reason), ids in list(by_reason.items())[:_MOST_OPEN]
+        f"- {_MARKS[cause.outcome]} {cause.outcome}, {len(cause.tests)} tests "
+        f"({_listed(cause.requirements)}): {_text(cause.kind)}"
+        + (f"; look at {_text(cause.look_at)}" if cause.look_at else "")
+        for cause in found[:_MOST_OPEN]
     ]
-    if len(by_reason) > _MOST_OPEN:
-        lines.append(f"- {len(by_reason) - _MOST_OPEN} more are in `results.json`")
-    return "\n".join(["### Not decided", "", *lines])
+    if len(found) > _MOST_OPEN:
+        lines.append(f"- {len(found) - _MOST_OPEN} more are in `results.json`")
+    return "\n".join(["### Not decided, or not tested", "", *lines])
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names as code spans, and how many there are besides."""
+    more = len(names) - _MOST_NAMES
+    shown = ", ".join(_code(name) for name in names[:_MOST_NAMES])
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _advice(hints: Sequence[Cause]) -> str:
     if not hints:
         return ""
-    ids = ", ".join(_code(id) for id in dict.fromkeys(cause.requirement for cause in hints))
-    return f"Advice, which decides nothing: {ids}."
+    ids = list(dict.fromkeys(cause.requirement for cause in hints))
+    return f"Advice, which decides nothing: {_listed(ids)}."
 
 
 # --- The permission table -----------------------------------------------------------------------
