@@ -17,9 +17,13 @@ test: $(VENV)/.tested
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --durations 20
 
 # What their tests leave out of the modules that decide is told by line.
+UNIT := --rcfile=tests/unit/coverage.ini
+
 unit: $(VENV)/.tested
-	$(BIN)/python -m coverage run --rcfile=tests/unit/coverage.ini -m pytest -q tests/unit
-	$(BIN)/python -m coverage report --rcfile=tests/unit/coverage.ini
+	$(BIN)/python -m coverage erase $(UNIT)
+	$(BIN)/python -m coverage run $(UNIT) -m pytest -q -n auto --maxprocesses 4 tests/unit
+	$(BIN)/python -m coverage combine -q $(UNIT)
+	$(BIN)/python -m coverage report $(UNIT)
 
 # The long tests of load measure time, one after the other.
 LOAD := tests/commands/test_load.py tests/load tests/loadgen
