@@ -85,7 +85,7 @@ async def test_odd_scopes_give_no_rights(case: str, world: World) -> None:
         )
 
 
-# --- A key is no token of a user ---------------------------------------------------------------
+# --- A key is not a user's token ---------------------------------------------------------------
 
 #: Where a key stands in a refresh in place of what belongs there.
 PLACES = ("bearer", "refresh-token-by-post", "refresh-token-by-get", "client-id")

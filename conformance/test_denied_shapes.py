@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 import pytest
 
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, Inconclusive
+from rolecall.pausing import sleep
 from rolecall.spec.loading import load_specification
 from rolecall.toolkit.denials import expect_still_refused, sent
 from rolecall.toolkit.effect_judge import SETTLING
@@ -55,7 +55,7 @@ async def test_a_refused_read_is_refused_in_every_shape(
     await judge.control(request)
 
 
-# --- Right after somebody who may --------------------------------------------------------------
+# --- Right after a caller who may --------------------------------------------------------------
 
 
 @shared_setup
@@ -96,7 +96,7 @@ async def test_a_list_is_refused_some_time_after_it_was_allowed(
     caller = await world.user(role)
     request, allowed = await just_allowed(world, operation)
     if world.intrusive:
-        await asyncio.sleep(max(0.0, allowed.finished + _SOME_SECONDS - time.monotonic()))
+        await sleep(max(0.0, allowed.finished + _SOME_SECONDS - time.monotonic()))
 
     conditional = {"if-none-match": allowed.header("etag") or "*"}
     answer = await world.perform(
@@ -123,7 +123,7 @@ async def test_a_refused_create_is_refused_in_every_shape(
 
         expect_still_refused(world, answer, request, str(attempt))
         asked.append((request, answer, attempt))
-    await asyncio.sleep(SETTLING)
+    await sleep(SETTLING)
     for request, answer, attempt in asked:
         if await judge.took_effect(request, answer, None):
             raise Finding(

@@ -83,7 +83,7 @@ async def test_the_scope_is_the_users_role(role: str, world: World) -> None:
     grant = (await world.user(role)).grant
     cite(grant.exchange)
 
-    for where, scope in grant.scopes.items():  # a claim that is no text is SCOPE-string's matter
+    for where, scope in grant.scopes.items():  # a claim that is not text is SCOPE-string's matter
         if isinstance(scope, str) and world.role_of_scope(scope) != role:
             raise Finding(f"scope {role} in {where}", f"{scope!r}", grant.exchange)
 
@@ -154,7 +154,7 @@ async def test_users_of_one_role_are_told_apart(world: World, judge: Judge) -> N
             raise Finding(f"user {other.user}", f"{answer.status}: not as that user", answer)
 
 
-#: What is no pair of credentials; "{email}" and "{password}" are the right ones.
+#: Wrong pairs of credentials; "{email}" and "{password}" are the right ones.
 NO_CREDENTIALS: dict[str, dict[str, Any]] = {
     "wrong-password": {"email": "{email}", "password": "rolecall-is-not-this"},
     "password-in-other-case": {"email": "{email}", "password": "{swapped}"},

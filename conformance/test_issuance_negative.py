@@ -23,7 +23,7 @@ WRONG = "rolecall-is-not-this"
 
 # --- Who is there -------------------------------------------------------------------------------
 
-#: What differs from answer to answer, whoever asks: digits, and longer hexadecimal numbers.
+#: What differs from answer to answer for every caller: digits, and longer hexadecimal numbers.
 _VARIES = re.compile(r"[0-9a-fA-F]{8}[0-9a-fA-F-]*|\d+")
 _HEADERS_OF_THE_WAY = (
     "date",
@@ -249,8 +249,8 @@ def credentials(account: Account) -> list[tuple[str, str]]:
 
 @shared_setup
 async def ask_strangely(world: World, case: str) -> tuple[Caller, Exchange]:
-    """Post the right credentials of a user in a body that is no plain JSON object; that user, and
-    the answer.
+    """Post the right credentials of a user in a body that is not a plain JSON object; that user,
+    and the answer.
     """
     media_type, how = BODIES[case]
     user = await attackable(world)

@@ -167,7 +167,7 @@ async def test_nearly_oneself_is_not_oneself(near: str, world: World, judge: Jud
     if other is None:
         raise NotApplicable(f"the target makes no user with such an address ({made})")
 
-    # Somebody who is far from the caller, and was not made by this run just now.
+    # A user who is far from the caller, and was not made by this run just now.
     admin = Fixture(world.spec.resources["user"], (await world.user(world.highest)).user, "")
     for name, far in (("fetch-user", admin), ("update-user", None)):
         request = await world.request(world.spec.operations[name], caller, other)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, NotApplicable
+from rolecall.pausing import sleep
 from rolecall.spec.ids import id_text, identifiers, in_path, own_id
 from rolecall.spec.loading import load_specification
 from rolecall.tokens import Caller
@@ -161,7 +161,7 @@ async def test_nothing_is_created_inside_of_another_create(
         answer = await world.perform(replace(plain, body=body), caller, attack=_ATTACK)
 
         expect_no_crash(answer)
-        await asyncio.sleep(SETTLING)
+        await sleep(SETTLING)
         found = await world.find(inner, hidden.name, answer.finished)
         if found and inner == "conversation" and plain.name in f"{found}":
             found = None  # the one that the message is in: some show their last message

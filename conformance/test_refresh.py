@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable
+from rolecall.pausing import sleep
 from rolecall.tokens import Caller, Grant, user_of
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement, roles
@@ -108,7 +108,7 @@ async def test_a_refresh_gives_a_new_token_that_works(
 
     if new.token == caller.token and new.claims.get("iat") == caller.grant.claims.get("iat"):
         # Without a jti, two tokens of the same second are the same to the letter.
-        await asyncio.sleep(1.1)
+        await sleep(1.1)
         new = judge.expect_grant(await PATHS[path](world, new, caller))
     if new.token == caller.token:
         raise Finding("a new access token", "the old one again", new.exchange)

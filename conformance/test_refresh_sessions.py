@@ -6,6 +6,7 @@ import asyncio
 
 from rolecall.evidence import cite
 from rolecall.outcomes import Finding, NotTested
+from rolecall.pausing import sleep
 from rolecall.spec.model import INTRUSIVE
 from rolecall.toolkit.expectations import expect_no_crash, expect_one_or_all
 from rolecall.toolkit.judge import Judge
@@ -57,7 +58,7 @@ async def test_the_fate_of_the_old_refresh_token_after_a_while(world: World, jud
         world.tokens.refresh_post(refresh_token, caller.email, caller=str(caller))
     )
 
-    await asyncio.sleep(_AFTER_GRACE)
+    await sleep(_AFTER_GRACE)
     again = await world.tokens.refresh_by("post", refresh_token, caller, attack="REFRESH-old-token")
 
     judge.note(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import Any
 
 from rolecall.outcomes import Finding, Inconclusive
+from rolecall.pausing import sleep
 from rolecall.toolkit.effect_judge import SETTLING
 from rolecall.toolkit.expectations import expect_no_crash
 from rolecall.toolkit.judge import Judge
@@ -62,7 +62,7 @@ async def test_several_things_are_not_made_in_part(case: str, world: World) -> N
     answer = await world.perform(request, caller, attack="SEC-A13")
 
     expect_no_crash(answer)
-    await asyncio.sleep(SETTLING)
+    await sleep(SETTLING)
     if answer.status >= 400 and await world.find(
         request.operation.resource.name, plain.name, answer.finished
     ):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from rolecall.evidence import Exchange, cite
+from rolecall.evidence import Exchange, cite, recalled
 from rolecall.fields import elements
 from rolecall.jwts import is_jwt, jwts_in
 from rolecall.outcomes import Finding, NotApplicable, NotTested
@@ -192,7 +192,7 @@ def tells(text: str, secret: str) -> bool:
     return essence in text
 
 
-#: What only somebody who looks into the server knows.
+#: What only a look into the server can tell.
 INSIDE = {
     "stack-trace": r"Traceback \(most recent call last\)|File \"[^\"]+\", line \d+|^\s*at "
     r".{1,200}:\d+\)?$"
@@ -305,7 +305,8 @@ async def test_refresh_tokens_cannot_be_guessed(responses: Responses) -> None:
     if len(secrets) < _FEWEST:
         raise NotTested(f"only {len(secrets)} refresh tokens were issued")
     # So few tokens show only a part of what could stand in a place.
-    seen = bits(secrets) / min(1.0, math.log2(len(secrets)) / 5)
+    seen = recalled("bits in refresh tokens", lambda: round(bits(secrets), 3))
+    seen /= min(1.0, math.log2(len(secrets)) / 5)
     if seen < 0.8 * _BITS:
         raise Finding(
             f"refresh tokens of {_BITS} bits or more",

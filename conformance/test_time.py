@@ -263,7 +263,7 @@ async def ending(text: str, world: World, attacker: Attacker) -> str:
 @requirement("SEC-T08")
 @each("end", NO_END)
 async def test_an_end_that_is_none_is_refused(end: str, world: World, attacker: Attacker) -> None:
-    """A well signed token whose exp is no number, or a number in the past, is not let in, and
+    """A well signed token whose exp is not a number, or a number in the past, is not let in, and
     nothing breaks.
     """
     token = await ending(NO_END[end], world, attacker)

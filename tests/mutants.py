@@ -36,6 +36,7 @@ MODULES = {
     "toolkit/judge.py": [
         "test_judge.py",
         "test_judge_reads.py",
+        "test_judge_rights.py",
         "test_judge_effects.py",
         "test_expectations.py",
     ],

@@ -67,6 +67,7 @@ def test_the_readme_shows_every_exit_code_and_file() -> None:
         "2 usage",
         "3 inconclusive",
         "4 target",
+        "5 a [waiver]",
         "6 harness",
         "7 created",
         "8 a secret",

@@ -62,8 +62,8 @@ class TestExchange:
         assert not answer.is_json
 
     def test_null_is_json(self) -> None:
-        """The JSON text ``null`` is no torn body, though its document is None; what says that it is
-        JSON and is not, is torn.
+        """The JSON text ``null`` is not a torn body, though its document is None; what says that it
+        is JSON and is not, is torn.
         """
         json = [("content-type", "application/JSON; charset=utf-8")]
 
@@ -101,7 +101,7 @@ class TestExchange:
         assert len(exchange(body=b"[" + b'{"id":"1"},' * 1000 + b"{}]").json) == 1001
 
     def test_a_byte_order_mark(self) -> None:
-        """A byte order mark is ignored, as RFC 8259 8.1 allows whoever reads JSON to do."""
+        """A byte order mark is ignored, as RFC 8259 8.1 allows."""
         assert exchange(body=b'\xef\xbb\xbf{"a": 1}').json == {"a": 1}
 
     def test_its_sentence_is_short(self) -> None:
@@ -118,7 +118,7 @@ class TestExchange:
 
     @pytest.mark.parametrize("body", [b"[1]", b'"text"', b"5", b"true", b"null"])
     def test_json_that_is_no_object(self, body: bytes) -> None:
-        """JSON of another kind is no document, so nobody stumbles over a missing `get`."""
+        """JSON that is not an object is not a document, so that `get` is always there."""
         assert exchange(body=body).document == {}
 
     def test_headers_are_found_in_any_case(self) -> None:
@@ -172,8 +172,8 @@ class TestRoom:
         assert [len(answer.body) for answer in answers] == [LEAST] * 56 + [10_000] * 44
 
     def test_nothing_is_judged_by_a_part(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Whoever asks what a body says that was kept in part is told so; its length is known, and
-        a report shows what there is.
+        """Asking for the JSON of a body that was kept in part says so; its length is known, and a
+        report shows what there is.
         """
         cut = self.full(monkeypatch, [200_000] * 40, 7_000_000)[0]
 

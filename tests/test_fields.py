@@ -48,7 +48,7 @@ def test_dates_of_each_form(form: str) -> None:
 
 @pytest.mark.parametrize("text", NO_DATES, ids=range(len(NO_DATES)))
 def test_what_is_no_date(text: str) -> None:
-    """Anything else is no date, and no error."""
+    """Anything else is read as no date, without an error."""
     assert http_date(text) is None
 
 

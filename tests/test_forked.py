@@ -31,7 +31,7 @@ def test_it_is_done_elsewhere_meanwhile() -> None:
 
 
 def test_what_it_raises() -> None:
-    """An error of the work is an error of whoever waits for it."""
+    """An error of the work is raised where its result is awaited."""
 
     def work() -> None:
         raise LookupError("there is none")
@@ -53,7 +53,7 @@ def test_a_process_that_dies() -> None:
 
 
 def test_nobody_waits() -> None:
-    """A process whose result nobody takes, though it is larger than a pipe holds, ends when the one
+    """A process whose result is not taken, though it is larger than a pipe holds, ends when the one
     that began it does.
     """
     script = """
@@ -72,8 +72,8 @@ raise SystemExit('interrupted')
 
 
 def test_one_that_is_left() -> None:
-    """Whoever leaves the block without waiting, as Ctrl-C does, ends the other process, whatever it
-    is doing.
+    """Leaving the block without waiting, as Ctrl-C does, ends the other process, whatever it is
+    doing.
     """
     began = time.monotonic()
 
@@ -88,13 +88,13 @@ def test_one_that_is_left() -> None:
 
 
 def test_one_whose_parent_is_killed() -> None:
-    """The other process ends soon when the one that began it is killed and can tell nobody."""
+    """The other process ends soon after its parent is killed."""
     script = """
 import os, signal, time
 from rolecall.forked import beside
 def work():
     os.write(1, b'working')
-    while True:  # as long as there is nobody to stop it
+    while True:  # until it is stopped
         sum(range(1000))
 beside(work)
 time.sleep(60)

@@ -103,7 +103,7 @@ class TestTakenApart:
 
     @pytest.mark.parametrize("token", ["", "a.b", "opaque", f"{part([])}.{part({})}.x", "é.é.é"])
     def test_no_jwt(self, token: str) -> None:
-        """What is no JWT cannot be tampered with, which is nobody's fault."""
+        """A token that is not a JWT cannot be tampered with, which is inconclusive."""
         with pytest.raises(Inconclusive):
             Parts.of(token)
 
@@ -128,7 +128,7 @@ class TestAround:
     """The listener, and the clocks."""
 
     def test_the_listener_counts_its_callers(self) -> None:
-        """Whoever calls gets the document, and is counted."""
+        """A caller gets the document, and is counted."""
 
         async def main() -> tuple[bool, Any, bool]:
             async with listening({"keys": []}) as listener:

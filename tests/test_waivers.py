@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tomllib
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rolecall.errors import UsageError
+from rolecall.schema_validation import validation_errors
 from rolecall.waiver_file import filled_in, note_seen
 from rolecall.waivers import Waiver, load_waivers, parse_waivers
 
@@ -215,3 +218,30 @@ class TestTheFile:
         path, waivers = self.written(tmp_path, odd)
         assert "on a line of its own" in note_seen(path, odd, waivers, TODAY)
         assert path.read_text(encoding="utf-8") == odd
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("", ""),
+        ("2027-01-31", '"2027-01-31"'),
+        ("owner", 'link = "https://tracker.example.org/1"\nowner'),
+        ('"r"', '""'),
+        ('"o"', "1"),
+        ("until = 2027-01-31\n", ""),
+        ("2027-01-31", '"soon"'),
+        ("owner", "Owner"),
+        ("[[waiver]]", "[[waivers]]"),
+        ("owner", 'link = "tracker"\nowner'),
+    ],
+)
+def test_the_schema_says_what_the_reader_does(old: str, new: str) -> None:
+    """An editor with waivers.schema.json takes and refuses what a run does."""
+    text = ENTRY.replace(old, new) if old else ENTRY
+    document = json.loads(json.dumps(tomllib.loads(text), default=str))
+    try:
+        parse(text)
+        is_taken = True
+    except UsageError:
+        is_taken = False
+    assert (validation_errors("waivers", document) == []) is is_taken

@@ -28,6 +28,7 @@ COMMANDS = (
     "diff",
     "keygen",
     "verify",
+    "rejudge",
 )
 
 

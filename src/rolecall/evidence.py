@@ -23,6 +23,7 @@ from rolecall.bounds import (
     PATH_SHOWN,
     RUN_LIMIT,
 )
+from rolecall.memory import Memory
 from rolecall.outcomes import Inconclusive
 
 #: The exchanges of the test now running in this task; shared set-up belongs to the test that
@@ -46,9 +47,12 @@ class Exchange:
     where that is safe). ``status`` is 0 and ``error`` says why when no complete response came. If
     one had begun, ``begun`` is its status (0 where it broke off before that was known), and
     ``headers`` and ``body`` hold what came of it; otherwise ``begun`` is None. ``length`` is that
-    of the body in bytes, of which ``body`` is the beginning where ``cut`` says so. Times are
-    seconds; ``queued`` (when it was to be sent first), ``started`` and ``finished`` are on the
-    monotonic clock, ``at`` is wall-clock time, the last three of the last time that it was sent.
+    of the body in bytes, of which ``body`` is the beginning where ``cut`` says so. ``failure`` is
+    the kind of the ``error``, as the HTTP library calls it. ``test`` is the one that it was sent
+    for, or first sent for; empty before and after all tests. Times are seconds; ``queued`` (when it
+    was to be sent first), ``started`` and ``finished`` are on the monotonic clock, ``at`` is
+    wall-clock time, the last three of the last time that it was sent; ``turn`` is the event loop's
+    turn in which it was over.
     """
 
     number: int
@@ -70,6 +74,9 @@ class Exchange:
     body: bytes = b""
     cut: str = ""
     error: str = ""
+    failure: str = ""
+    test: str = ""
+    turn: int = 0
     _length: int = field(default=0, repr=False)
     _json: Any = field(default=..., repr=False)
 
@@ -192,14 +199,16 @@ class Exchange:
 
 @dataclass
 class TestEvidence:
-    """The evidence of one test: its exchanges in order, and by name those that are cited;
-    ``subject`` is what it was about, as `about` has it.
+    """The evidence of one test, whose id ``test`` is: its exchanges in order, and by name those
+    that are cited; ``subject`` is what it was about, as `about` has it.
     """
 
     exchanges: list[Exchange] = field(default_factory=list)
     named: dict[str, Exchange] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     subject: dict[str, str] = field(default_factory=dict)
+    test: str = ""
+    memory: Memory = field(default_factory=Memory)
 
     __test__ = False  # a name that pytest would otherwise collect
 
@@ -219,7 +228,9 @@ class Evidence:
 
     def record(self, **facts: Any) -> Exchange:
         """Start the record of one exchange; its response is filled in when it has come."""
-        exchange = Exchange(number=len(self.exchanges) + 1, **facts)
+        pieces = _current.get()
+        test = pieces.test if pieces else ""
+        exchange = Exchange(number=len(self.exchanges) + 1, test=test, **facts)
         self.exchanges.append(exchange)
         cite(exchange)
         return exchange
@@ -240,9 +251,9 @@ class Evidence:
 
     @staticmethod
     @contextmanager
-    def collect() -> Iterator[TestEvidence]:
+    def collect(test: str = "", memory: Memory | None = None) -> Iterator[TestEvidence]:
         """The exchanges that are sent, or cited, inside the block."""
-        pieces = TestEvidence()
+        pieces = TestEvidence(test=test, memory=memory or Memory())
         token = _current.set(pieces)
         try:
             yield pieces
@@ -362,3 +373,16 @@ def note(text: str) -> None:
     pieces = _current.get()
     if pieces is not None:
         pieces.notes.append(text)
+
+
+def memory() -> Memory:
+    """What the test now running has learnt beside its exchanges; outside of tests it is lost."""
+    pieces = _current.get()
+    return Memory() if pieces is None else pieces.memory
+
+
+def recalled(what: str, learn: Callable[[], Any]) -> Any:
+    """Learn something that stands in no exchange, as text or JSON; in a replay, what was learnt
+    then.
+    """
+    return memory().recall(what, learn)

@@ -13,6 +13,8 @@ from typing import Any
 
 _EXACT = 2**53 - 1  # the largest whole number that every reader keeps (RFC 7493, 2.2)
 
+_LEVELS = 100  # of arrays and objects in each other; a run's files have about ten
+
 
 class InexactJSON(ValueError):
     """The text is not such JSON; the exception's text says why, and repeats nothing of it."""
@@ -26,7 +28,7 @@ def loads(data: bytes) -> Any:
             in an object, or has a number that not every reader reads alike.
     """
     try:
-        return _DECODER.decode(data.decode("utf-8"))
+        return _shallow(_DECODER.decode(data.decode("utf-8")))
     except InexactJSON:
         raise
     except UnicodeDecodeError:
@@ -35,6 +37,21 @@ def loads(data: bytes) -> Any:
         raise InexactJSON("it is nested too deeply to be read") from None
     except ValueError:
         raise InexactJSON("it is not JSON, or was cut off") from None
+
+
+def _shallow(document: Any) -> Any:
+    """The document; refused is what code that walks through it could not reach the bottom of."""
+    level = [document]
+    for _ in range(_LEVELS):
+        level = [
+            value
+            for inner in level
+            if isinstance(inner, dict | list)
+            for value in (inner.values() if isinstance(inner, dict) else inner)
+        ]
+        if not level:
+            return document
+    raise InexactJSON("it is nested too deeply to be read")
 
 
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:

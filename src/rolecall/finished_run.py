@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 from rolecall.errors import UsageError
 from rolecall.schema_validation import validation_errors
 
-RESULTS, EVIDENCE = "results.json", "evidence.har"
+RESULTS, EVIDENCE, REPLAY = "results.json", "evidence.har", "replay.json"
+#: Runs among which the last one of a target is looked for.
+_NEWEST = 200
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class FinishedRun:
             UsageError: it is not the folder of a finished run, or a file in it is malformed.
         """
         results = read_results(folder)
-        evidence = _document(folder / EVIDENCE)
+        evidence = read_document(folder / EVIDENCE)
         if not isinstance(evidence.get("log"), dict):
             raise UsageError(str(folder / EVIDENCE), "it is not an HTTP archive (HAR 1.2)")
         return cls(folder, results, evidence)
@@ -41,6 +44,25 @@ def find_run(name: str, out: Path) -> Path:
     return out / name if not folder.is_dir() and (out / name).is_dir() else folder
 
 
+def newest_run(out: Path, is_wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
+    """The results of the newest run in the folder ``out`` that is wanted; folders of other things,
+    and of runs without results, are passed over.
+    """
+    try:
+        folders = sorted((path for path in out.iterdir() if path.is_dir()), reverse=True)
+    except OSError:
+        return None
+    for folder in folders[:_NEWEST]:
+        try:
+            results = read_document(folder / RESULTS)
+            # The whole schema takes a second: first what is quickly told.
+            if is_wanted(results) and not validation_errors("results", results):
+                return results
+        except (UsageError, LookupError, TypeError, AttributeError):
+            continue
+    return None
+
+
 def read_results(folder: Path) -> dict[str, Any]:
     """What a run found.
 
@@ -49,13 +71,13 @@ def read_results(folder: Path) -> dict[str, Any]:
     """
     if not folder.is_dir():
         raise UsageError(str(folder), "there is no such folder", "Give the folder of a run.")
-    results = _document(folder / RESULTS)
+    results = read_document(folder / RESULTS)
     if faults := validation_errors("results", results):
         raise UsageError(str(folder / RESULTS), f"it is not a run's results: {faults[0]}")
     return results
 
 
-def _document(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> dict[str, Any]:
     """The JSON object in a file.
 
     Raises:

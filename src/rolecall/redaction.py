@@ -171,6 +171,29 @@ class Secrets:
         """
         return value in self._plain
 
+    def label_of(self, value: str) -> str:
+        """The label of a secret; the value itself where it is none."""
+        owner = self._owners.get(value)
+        return value if owner is None else self._label(owner).decode()
+
+    def shapes(self) -> dict[str, list[list[str]]]:
+        """By label, the form of each token and key, of which tests make others: parts as
+        ``[kind, text]``.
+
+        A part is ``public`` (an id), as it is; ``like``: for each digit a 9, for each letter an a
+        or A, in hexadecimal an f or F; or ``base64url``, with the number of bytes. Nothing is told
+        of passwords.
+        """
+        longest: dict[int, str] = {}
+        for value, owner in self._owners.items():
+            if len(value) > len(longest.get(owner, "")):
+                longest[owner] = value
+        return {
+            self._label(owner).decode(): _shape(value)
+            for owner, value in longest.items()
+            if self._labels[owner][0] in _SHAPED
+        }
+
     @property
     def is_flooded(self) -> bool:
         """Whether a target sent more secrets, or longer ones, than are remembered."""
@@ -529,6 +552,25 @@ def _in_body(body: bytes) -> list[tuple[str, str]]:
         if b"eyJ" in data:
             found += _in_text(data.decode("utf-8", "replace"))
     return found
+
+
+#: Kinds of secrets that tests make others of: their form is told.
+_SHAPED = ("token", "refresh-token", "key", "cookie")
+
+
+def _shape(value: str) -> list[list[str]]:
+    if is_jwt(value):
+        value = value.rpartition(".")[2]
+        with contextlib.suppress(ValueError):
+            data = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+            if base64.urlsafe_b64encode(data).rstrip(b"=").decode() == value:
+                return [["base64url", str(len(data))]]
+    front = _FRONT.match(value)
+    public = front[1] if front else ""
+    secret = value.removeprefix(public)
+    small, large = ("f", "F") if not re.search(r"[g-zG-Z]", secret) else ("a", "A")
+    like = re.sub("[0-9]", "9", re.sub("[A-Z]", large, re.sub("[a-z]", small, secret)))
+    return [*([["public", public]] if public else []), ["like", like]]
 
 
 def _bytes(text: str) -> bytes:

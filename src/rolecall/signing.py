@@ -28,7 +28,7 @@ _LARGEST = 65_536  # bytes of a PEM file; a key has about 120
 
 
 @dataclass(frozen=True)
-class SigningKey:
+class CertificateKey:
     """A private key; ``id`` is the SHA-256 of its public key (DER, SubjectPublicKeyInfo)."""
 
     id: str
@@ -40,11 +40,11 @@ class SigningKey:
         return replace(envelope, signatures=(*envelope.signatures, signature))
 
     def __repr__(self) -> str:
-        return f"SigningKey({self.id})"
+        return f"CertificateKey({self.id})"
 
 
 @dataclass(frozen=True)
-class VerifyingKey:
+class CertificatePublicKey:
     """A public key, and its ``id``."""
 
     id: str
@@ -80,7 +80,9 @@ def new_pair() -> tuple[bytes, bytes]:
     return private, public
 
 
-def signing_key(file: Path | None, environ: Mapping[str, str] = os.environ) -> SigningKey | None:
+def signing_key(
+    file: Path | None, environ: Mapping[str, str] = os.environ
+) -> CertificateKey | None:
     """The key to sign with: the file's, else the one in `KEY_VARIABLE`, else none.
 
     Raises:
@@ -93,7 +95,7 @@ def signing_key(file: Path | None, environ: Mapping[str, str] = os.environ) -> S
     return None
 
 
-def private_key(pem: bytes, where: str) -> SigningKey:
+def private_key(pem: bytes, where: str) -> CertificateKey:
     """The private key in a PEM text; ``where`` names the place it came from.
 
     Raises:
@@ -110,10 +112,10 @@ def private_key(pem: bytes, where: str) -> SigningKey:
         key = None
     if not isinstance(key, ed25519.Ed25519PrivateKey):
         raise UsageError(where, "this is not an Ed25519 private key (PKCS 8, PEM)", _MAKE_ONE)
-    return SigningKey(_id(key.public_key(), serialization), key)
+    return CertificateKey(_id(key.public_key(), serialization), key)
 
 
-def public_key(file: Path) -> VerifyingKey:
+def public_key(file: Path) -> CertificatePublicKey:
     """The public key in a PEM file.
 
     Raises:
@@ -130,7 +132,7 @@ def public_key(file: Path) -> VerifyingKey:
         key = None
     if not isinstance(key, ed25519.Ed25519PublicKey):
         raise UsageError(where, "this is not an Ed25519 public key (PEM)", _MAKE_ONE)
-    return VerifyingKey(_id(key, serialization), key)
+    return CertificatePublicKey(_id(key, serialization), key)
 
 
 def _read(file: Path, option: str) -> bytes:

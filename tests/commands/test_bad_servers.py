@@ -275,13 +275,13 @@ def test_the_whole_suite_against_a_server_with_one_answer(name: str, tmp_path: P
 
 
 def test_nobody_listens(tmp_path: Path) -> None:
-    """A port at which nobody listens is said to be that, with exit code 4, within seconds."""
+    """A port on which no server listens is reported as such, with exit code 4, within seconds."""
     with miniatures.nobody() as url:
         finished = certify(tmp_path, url, "")
 
     assert finished.code == ExitCode.UNREACHABLE, finished.said
     assert finished.stderr == f"rolecall: {url} cannot be reached: no server listens there\n"
-    assert len(finished.stdout.splitlines()) < 10  # no map of cells that nobody has seen
+    assert len(finished.stdout.splitlines()) < 10  # no map of cells that were not tested
     assert finished.seconds < 30
     check_manners(finished)
     assert check_files(finished)["counts"]["tests"]["passed"] == 0
@@ -289,8 +289,8 @@ def test_nobody_listens(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [302, pytest.param(307, marks=ALSO)])
 def test_a_redirect_to_another_host(status: int, tmp_path: Path) -> None:
-    """A redirect is no log-in: the requirement fails, and the host that it points to never gets to
-    see a token or a password.
+    """A redirect is not a log-in: the requirement fails, and the host that it points to never gets
+    to see a token or a password.
     """
     with (
         Miniature(always(json_response(GRANT))) as elsewhere,
@@ -482,13 +482,12 @@ def test_one_that_dies_in_the_middle(tmp_path: Path, reference: Reference) -> No
 _SLOW_FILES = """
 import os, sys, time
 from rolecall.harness import run
-from rolecall.report.allure import AllureResults
 def slowly(*_):
     os.write(2, b"making\\n")
     end = time.monotonic() + 60
     while time.monotonic() < end:
         sum(range(1000))
-run.har.document = AllureResults.files = slowly
+run.artefacts.texts = run.allure.files = slowly
 from rolecall.__main__ import script
 script()
 """

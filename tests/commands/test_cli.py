@@ -104,7 +104,7 @@ class TestUsage:
         assert not finished.folders
 
     def test_out_that_cannot_be_written(self, tmp_path: Path) -> None:
-        """An --out that is no folder is named before the target is asked anything."""
+        """An --out that is not a folder is reported before the target is asked anything."""
         (tmp_path / "file").write_text("", encoding="utf-8")
         with Miniature(miniatures.html) as server:
             file = target_file(tmp_path, target_text(server.url))
@@ -251,7 +251,7 @@ class TestOutput:
 
     @pytest.mark.parametrize("option", ["--quiet", "--json"])
     def test_no_output_at_all(self, option: str, tmp_path: Path) -> None:
-        """Where whoever started us has closed standard output, the exit code is the run's all the
+        """Where the parent process has closed standard output, the exit code is the run's all the
         same.
         """
         with miniatures.nobody() as url:

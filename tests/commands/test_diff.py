@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rolecall.__main__ import main
+from rolecall.harness.earlier import note_run
 from tests.support.results import cell, results
 
 NAME = "list-users guest token"
@@ -50,3 +51,23 @@ def test_what_is_no_run_is_a_usage_error(out: Path, capsys: pytest.CaptureFixtur
     """A folder that is not there is said in one sentence."""
     assert main(["diff", GOOD["run"], "nowhere", "--out", str(out)]) == 2
     assert "nowhere: there is no such folder" in capsys.readouterr().err
+
+
+def test_history_is_every_targets_trend(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --history the runs under --out are told as a whole, as text or as JSON."""
+    for document in (GOOD, BAD):
+        assert note_run(out, document) == ""
+    assert main(["diff", "--history", "--out", str(out)]) == 0
+    assert "new     cell" in capsys.readouterr().out
+    assert main(["diff", "--history", "--out", str(out), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["runs"] == [GOOD["run"], BAD["run"]]
+
+
+@pytest.mark.parametrize("words", [[], ["one"], ["one", "two", "three"], ["--history", "one"]])
+def test_the_number_of_runs_is_checked(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two runs are compared; a history has none."""
+    assert main(["diff", *words]) == 2
+    assert "diff: give " in capsys.readouterr().err

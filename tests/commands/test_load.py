@@ -1,5 +1,5 @@
 """``rolecall load`` from its words to its files, with real processes: good runs, bad words, broken
-servers, and whoever is killed meanwhile.
+servers, and where processes are killed meanwhile.
 
 
 Longer than 400 lines because it tries each option of the command in whole runs.
@@ -135,7 +135,7 @@ class TestWords:
         assert list(tmp_path.iterdir()) == []
 
     def test_no_such_scenario(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """The known scenarios are named."""
+        """An unknown scenario is refused, and the known ones are named."""
         with pytest.raises(SystemExit, match="2"):
             main(["load", "issue", "--rate", "1"])
         assert "refresh-race" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from rolecall.__main__ import main
 from rolecall.finished_run import EVIDENCE, RESULTS
 from rolecall.report.artefacts import FORMATS, ON_REQUEST, WRITERS
 from tests.conftest import Watched
+from tests.harness.test_no_secret_leaves import leaks, secrets_on
 from tests.support.published_schemas import junit_errors, sarif_errors
 from tests.support.results import results
 
@@ -104,3 +105,17 @@ def test_every_format_is_what_its_schema_says(
     ElementTree.fromstring(made("badge"))
     assert made("csv").count("\r\n") == 1 + len(certified.finished.results["cells"])
     assert len(made("markdown").encode()) < 2**20
+
+
+@pytest.mark.long
+def test_no_report_that_is_made_later_holds_a_secret(certified: Watched, tmp_path: Path) -> None:
+    """Of all secrets that crossed the wire none is in a file that is made of documents."""
+    secrets = secrets_on([*certified.tap.sent, *certified.tap.answered])
+    for format, name in FORMATS.items():
+        out = str(tmp_path / name)
+        assert (
+            main(["report", str(certified.finished.folder), "--format", format, "--out", out]) == 0
+        )
+
+    assert len(secrets) > 100
+    assert leaks(secrets, tmp_path, "") == []

@@ -80,7 +80,7 @@ def flat(document: Any, path: str = "") -> dict[str, Any]:
 @pytest.mark.long
 @pytest.mark.parametrize("name", SERVERS)
 def test_a_foreign_server_is_certified(name: str, tmp_path: Path) -> None:
-    """A server that nobody here wrote for the judge, lawful by the documents, is conformant, and
+    """A server that was not written for the judge, lawful by the documents, is conformant, and
     everything on it is as it was.
     """
     with foreign(name) as text:

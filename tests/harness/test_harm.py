@@ -111,7 +111,7 @@ class Forgetful(Stranger):
 
 
 class Secretive(Stranger):
-    """Contacts are listed to nobody, and every third one's creation is not answered."""
+    """No role may list contacts, and every third creation is not answered."""
 
     def collection(
         self, method: str, name: str, query: dict[str, list[str]], who: Who, body: Any
@@ -154,9 +154,7 @@ class Nameless(Stranger):
     def create(self, name: str, members: dict[str, Any], who: Who) -> tuple[int, Any]:
         """Make it, and say nothing."""
         self.made.append(f"{name} {sorted(members)}")
-        if (
-            name == "user"
-        ):  # who cannot log in is nobody to change oneself as: accounts are borrowed
+        if name == "user":  # where new users cannot log in, accounts are borrowed
             members.pop("password", None)
         status, document = super().create(name, members, who)
         if (name == "user" and "givenName" not in document) or (
@@ -261,7 +259,7 @@ def test_what_was_full_is_deleted_when_it_is_empty(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_looked_for_is_named(tmp_path: Path) -> None:
-    """A thing whose creation was not answered, in a list that nobody may read, is named as perhaps
+    """A thing whose creation was not answered, in a list that no role may read, is named as perhaps
     left: exit code 7.
     """
     server = Secretive()
@@ -319,7 +317,7 @@ def test_an_interrupted_run_does_no_harm(name: str, how: str, tmp_path: Path) ->
             harm = damage()
             if how == "silence" and "clock" in "".join(
                 harm
-            ):  # a clock that nobody answers for can only be named
+            ):  # a clock whose hook does not answer can only be named
                 assert "clock" in next(folder.glob("runs/*/results.json")).read_text(
                     encoding="utf-8"
                 )

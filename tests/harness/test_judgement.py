@@ -644,7 +644,7 @@ def test_an_id_may_be_of_any_characters(tmp_path: Path) -> None:
 
 
 def test_one_who_could_not_be_made_for_a_moment_is_waited_for(tmp_path: Path) -> None:
-    """A 503 to the first user that is made accuses nobody: another one is made, and no test takes
+    """A 503 to the first user that is made is not a finding: another one is made, and no test takes
     somebody else for it.
     """
     with serving() as server:

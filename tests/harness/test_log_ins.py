@@ -143,7 +143,7 @@ class Counting(Stranger):
 
 
 class WithoutUsers(Counting):
-    """Lets nobody make users."""
+    """No role may make users."""
 
     def create(self, name: str, members: dict[str, object], who: Who) -> tuple[int, object]:
         """Refuse to make users."""

@@ -68,7 +68,7 @@ def give_aways(secret: str) -> Iterator[str]:
     in every encoding.
     """
     decisive = secret
-    if secret.startswith("eyJ"):  # header and claims alone are shown, and let nobody in
+    if secret.startswith("eyJ"):  # header and claims alone are shown, and open nothing
         decisive = secret.rpartition(".")[2] if secret.count(".") > 1 else ""
     if len(decisive) < 6:
         return
@@ -127,8 +127,8 @@ class TestWholeRun:
         assert leaks(secrets, certified.finished.folder, certified.finished.said) == []
 
     def test_a_leak_would_be_found(self, certified: Watched, tmp_path: Path) -> None:
-        """The search is no formality: each kind of secret, planted in each encoding, is found by
-        it.
+        """The search finds what it should: each kind of secret, planted in each encoding, is found
+        by it.
         """
         secrets = secrets_on([*certified.tap.sent, *certified.tap.answered])
         for secret in (
@@ -347,6 +347,7 @@ def test_a_file_that_would_leak_is_masked(tmp_path: Path, reference: Reference) 
         "evidence.har",
         "junit.xml",
         "report.html",
+        "summary.md",
         "ledger.jsonl",
         "allure-results",
     }
@@ -397,6 +398,7 @@ def test_a_server_does_not_choose_what_is_hidden(tmp_path: Path) -> None:
         "evidence.har",
         "junit.xml",
         "report.html",
+        "summary.md",
         "ledger.jsonl",
         "allure-results",
     }
@@ -479,8 +481,8 @@ def test_servers_that_cut_and_echo(
 
 
 def test_a_password_that_is_an_ordinary_word(tmp_path: Path) -> None:
-    """``sunshine`` is no word of our files: it is hidden wherever it stands, and the run is as any
-    other.
+    """``sunshine`` is not a word of our files: it is hidden wherever it stands, and the run is as
+    any other.
     """
     env = {**Reference.env, password_variable("guest"): "sunshine"}
     with serving("--clock", "--scrypt-n", "2", env=env) as server, Tap(server.url) as tap:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -402,6 +403,22 @@ def test_what_is_not_applicable_is_an_outcome_of_its_own(own: Callable[..., Fini
     assert "1 passed" in finished.stdout
     assert "1 not applicable" in finished.stdout
     assert validation_errors("results", finished.results) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "element"), [((), "skipped"), (("--junit-inconclusive", "error"), "error")]
+)
+def test_an_inconclusive_test_in_junit(
+    words: tuple[str, ...], element: str, own: Callable[..., Finished]
+) -> None:
+    """junit.xml skips a test that proved nothing, with its reason, or makes it an error where that
+    is asked for.
+    """
+    finished = own("test_passes", "test_lacks_a_piece", words=words)
+
+    root = ElementTree.parse(finished.folder / "junit.xml").getroot()
+    found = [(child.tag, child.get("type")) for case in root.iter("testcase") for child in case]
+    assert found == [(element, "inconclusive")], finished.said
 
 
 def test_what_was_not_tested_leaves_a_part_open(own: Callable[..., Finished]) -> None:

@@ -343,8 +343,8 @@ class TestWhatComesBack:
         ],
     )
     def test_a_body_in_a_rare_wrapping(self, data: bytes) -> None:
-        """What HTTP allows besides is understood, too, and a trailer field is no header field (RFC
-        9110 6.5.1, RFC 9112 6.3).
+        """What HTTP allows besides is understood, too, and a trailer field is not a header field
+        (RFC 9110 6.5.1, RFC 9112 6.3).
         """
 
         def answer(request: Received, connection: Connection) -> None:
@@ -554,7 +554,7 @@ class TestWhatComesBack:
     )
     @pytest.mark.parametrize("together", [True, False])
     def test_more_than_one_answer(self, extra: bytes, together: bool) -> None:
-        """What a server sends beyond its answer is taken for nobody's answer, and the connection is
+        """What a server sends beyond its answer is not taken for an answer, and the connection is
         not used again.
         """
 
@@ -593,8 +593,8 @@ class TestWhatComesBack:
     def test_a_body_behind_no_content(
         self, status: int, fields: dict[str, str], delay: float
     ) -> None:
-        """A body that comes with a 204 or 304, and a moment later, is nobody's: it spoils no
-        request after it (RFC 9112 6.3).
+        """A body that comes with a 204 or 304, or a moment later, belongs to no answer: it spoils
+        no request after it (RFC 9112 6.3).
         """
         # Longer than 40 lines because a server, its run and what came of it stand together.
         late = threading.Event()
@@ -1162,7 +1162,7 @@ class TestDead:
             get(url.replace("127.0.0.1", "localhost"))
 
     def test_a_name_that_does_not_exist(self) -> None:
-        """A host name that nobody knows (RFC 2606: .invalid) is said to be that."""
+        """An unknown host name (RFC 2606: .invalid) is reported as such."""
         with pytest.raises(Unreachable, match="cannot be reached: its name cannot be resolved"):
             get("http://rolecall.invalid")
 

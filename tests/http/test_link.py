@@ -63,7 +63,7 @@ def test_the_next_page(fields: list[str]) -> None:
     ],
 )
 def test_no_next_page(fields: list[str]) -> None:
-    """What is no link with the relation "next" is not taken for one, and breaks nothing."""
+    """A link without the relation "next" is not taken for one, and breaks nothing."""
     assert next_page(HERE, fields) == ""
 
 

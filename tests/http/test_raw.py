@@ -163,8 +163,8 @@ def test_a_refusal_that_a_reset_overtakes_is_one(status: int) -> None:
 
 
 def test_one_that_had_begun_before() -> None:
-    """A connection that is closed without a word is no refusal either where an earlier try had got
-    the beginning of an answer.
+    """A connection that is closed without a word is not a refusal either where an earlier try had
+    got the beginning of an answer.
     """
     beginning = always(response(200, b'[{"id": "1"}]', content_length="14"))
 

@@ -112,7 +112,7 @@ def test_what_a_histogram_cannot_resolve_is_no_difference() -> None:
 
 
 def test_the_same_runs_give_the_same_answer(baseline: dict[str, Any]) -> None:
-    """The dice are seeded."""
+    """Two comparisons of the same runs are alike, because the random numbers are seeded."""
     other = load_document(6)
 
     assert compare(baseline, other) == compare(baseline, other)
@@ -217,7 +217,7 @@ def test_a_comparison_fits_the_schema(baseline: dict[str, Any]) -> None:
 
 
 def test_a_run_is_read_from_its_folder(baseline: dict[str, Any], tmp_path: Path) -> None:
-    """By the folder or by the file."""
+    """A run can be named by its folder or by its load.json."""
     (tmp_path / "load.json").write_text(json.dumps(baseline), encoding="utf-8")
 
     assert read(tmp_path) == read(tmp_path / "load.json") == baseline

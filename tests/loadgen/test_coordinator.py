@@ -197,13 +197,13 @@ def test_an_answer_that_cannot_be_read() -> None:
 
 
 def test_no_worker() -> None:
-    """Without a worker nothing begins."""
+    """A run does not begin before a worker has connected."""
     with pytest.raises(NotReady, match="no worker has connected"):
         Led().go()
 
 
 def test_what_is_sent_beside_the_load_adds_up() -> None:
-    """Over all workers and reports."""
+    """Requests beside the load are added up over all workers and reports."""
     led = Led("one_a", "two_b")
     led.go()
     for worker in ("one_a", "two_b"):

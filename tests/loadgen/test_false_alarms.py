@@ -80,7 +80,7 @@ def test_faults_are_found_all_the_same(server: str) -> None:
 
 @pytest.mark.long
 def test_all_servers_are_tried() -> None:
-    """The script knows no other."""
+    """The script offers exactly the servers that this test knows."""
     choices = re.search(r"--only \{([^}]*)\}", run("--help"))
 
     assert choices is not None

@@ -151,8 +151,8 @@ def test_a_session_reads_and_refreshes() -> None:
         (
             [always(response(401))],
             {"chain-broken": 1},
-        ),  # whoever holds the last refresh token can go on
-        ([cut], {}),  # it may have been carried out, so that nobody knows what is held
+        ),  # a client that holds the last refresh token can go on
+        ([cut], {}),  # it may have been carried out, so that it is unknown what is held
         (
             [always(response(500)), always(response(401))],
             {},

@@ -113,7 +113,7 @@ def test_keys_are_the_admins(role: str, told: Told) -> None:
 
 
 def test_lists_of_keys_show_no_tokens(told: Told) -> None:
-    """A key's token is shown once."""
+    """A key's token is shown when it is made, and never in a list."""
 
     async def story(api: Api) -> None:
         await api.key(["guest"])

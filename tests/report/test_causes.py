@@ -127,6 +127,15 @@ def test_statuses_are_listed() -> None:
     assert cause.kind == "200, 201 or 204 instead of 403"
 
 
+def test_a_kind_is_the_same_in_the_next_run() -> None:
+    """What was expected in words is shortened, and has no ids."""
+    expected = "user f2251f451fcdbb20b49c9603, just made, in the list (exchange 7)"
+
+    cause = only(finding("a", expected=expected, actual="200 without it"))
+
+    assert cause.kind == "200 without it instead of user ..., just made, in the list"
+
+
 def test_one_that_can_be_tried_stands_for_all() -> None:
     """A finding with a line to paste is shown rather than one without."""
     cause = only(finding("a", curl=None, exchange=None), finding("b"))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rolecall.report import comparison, comparison_text
+from rolecall.schema_validation import validation_errors
 from tests.support.results import DIGEST, cell, requirement, results
 
 OTHER_SUITE = {**results()["suite"], "version": "1.1.0"}
@@ -173,7 +174,11 @@ def test_runs_that_cannot_be_compared_say_so(after: dict[str, Any], said: str) -
 def test_another_target_gets_nothing_worse() -> None:
     """Of two servers none got worse, however they differ."""
     other = {"name": "live", "base_url": "https://example.org"}
-    assert of_cell(cell(NAME), cell(NAME, "failed", 403), target=other) == ("server", False)
+    assert of_cell(cell(NAME), cell(NAME, "failed", 403), target=other) == ("target", False)
+    compared = comparison.compare(
+        results(cells=[cell(NAME)]), results(cells=[cell(NAME, "failed", 403)], target=other)
+    )
+    assert "Changed, another target answers so (1):" in comparison_text.text(compared)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +235,10 @@ def test_the_text_names_the_bad_first_and_is_bounded() -> None:
     assert lines[2] == "Worse, the server's doing (31):"
     assert lines[3] == "   requirement PERM-list-users: passed, then failed  (why)"
     assert "   ... and 20 more cells" in lines
-    assert lines[-1] == "   cell        fetch-user-guest-token: failed, then passed"
+    assert lines[-2:] == [
+        "Better, the server's doing (1):",
+        "   cell        fetch-user-guest-token: failed, then passed",
+    ]
     assert len(comparison_text.text(compared, most=100).splitlines()) == len(lines) + 19
 
 
@@ -248,3 +256,19 @@ def test_nothing_changed() -> None:
     assert compared["comparable"]
     assert not comparison.is_worse(compared)
     assert "No cell and no requirement changed." in comparison_text.text(compared)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        {},
+        {"cells": [cell(NAME, "failed", None)], "requirements": []},
+        {"suite": OTHER_SUITE, "selected": True, "cells": []},
+        {"target": {"name": "live", "base_url": "https://example.org"}, "requirements": []},
+    ],
+)
+def test_a_comparison_is_as_the_schema_says(after: dict[str, Any]) -> None:
+    """What `compare` returns can stand as ``since`` in results.json."""
+    document = results(**after)
+    document["since"] = comparison.compare(results(), document)
+    assert validation_errors("results", document) == []

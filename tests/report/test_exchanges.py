@@ -11,7 +11,7 @@ PASSWORD = "a-password-that-is-quite-long-3141592653589793"
 
 
 def written(*them: Exchange) -> str:
-    """The text of exchanges, by somebody who knows the password."""
+    """The text of exchanges by a caller who knows the password."""
     secrets = Secrets()
     secrets.add(PASSWORD, "password")
     return exchanges.write(them, secrets.redact)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from html import escape
 from typing import Any
 from xml.etree import ElementTree
 
@@ -98,6 +99,36 @@ class TestFiles:
         assert failure is not None
         assert (failure.get("message"), failure.text) == ("got <password-1>", "got\n<password-1>")
 
+    def test_summary(self) -> None:
+        """In a line of the Markdown summary, where the label is text and no tag."""
+        text = f"## Rolecall\n\n- got {PASSWORD}\n"
+
+        masked, places = leaks.masked("summary.md", text, secrets())
+
+        assert places == ["line 3"]
+        assert masked == "## Rolecall\n\n- got &lt;password-1&gt;\n"
+
+    def test_page(self) -> None:
+        """In the data of a page, in its text and in an attribute; its code stays to the byte."""
+        data = json.dumps({"run": "1", "texts": ["a", f"got {PASSWORD} <b>"]}).replace(
+            "<", "\\u003c"
+        )
+        code = f"<style>p {{}}</style><script>say({json.dumps(PASSWORD)})</script>"
+        page = (
+            f'<p title="{escape(PASSWORD)}">{escape(PASSWORD)}</p>{code}'
+            f'<script type="application/json" id="data">{data}</script>'
+        )
+
+        masked, places = leaks.masked("report.html", page, secrets())
+
+        label = "&lt;password-1&gt;"
+        assert masked.startswith(f'<p title="{label}">{label}</p>{code}')
+        assert len(places) == 3
+        assert places[2] == "texts[1]"
+        inside = masked.partition('id="data">')[2].removesuffix("</script>")
+        assert "<" not in inside
+        assert json.loads(inside) == {"run": "1", "texts": ["a", "got <password-1> <b>"]}
+
     def test_ledger(self) -> None:
         """In an id of the ledger, of which every other line and every name stays."""
         lines = [
@@ -143,6 +174,7 @@ class TestOurs:
                 ),
             ),
             ("ledger.jsonl", json.dumps({"event": "intend", "name": "guest-of-the-day"}) + "\n"),
+            ("report.html", "<script>const guest = 'guest-of-the-day'</script><p>all is well</p>"),
         ],
     )
     def test_it_stays(self, name: str, text: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,16 @@ class TestFindings:
             assert f"{number + 1}. PERM-op-{number} (must): 200 instead of 403" in text
             assert f"   try       curl http://t/{number}\n" in text
         assert text.count("look at") == 1
+
+    def test_a_very_long_answer_is_cut(self) -> None:
+        """Five million characters of a target's do not fill the screen, nor take a second."""
+        began = time.monotonic()
+
+        text = terminal.findings(results(findings=[finding(actual="A-b " * 1_250_000)]), "r")
+
+        assert len(text) < 3000
+        assert "(5,000,000 characters)" in text
+        assert time.monotonic() - began < 10
 
     def test_advice_is_one_line(self) -> None:
         """Hardening that failed is counted apart, and named."""

@@ -15,7 +15,7 @@ from rolecall.selftest.trials import Result
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import TOKEN
 
-#: One of each direction: what nobody may be refused, and what is nobody's but the admin's to do.
+#: One of each direction: what every role may do, and what only the admin may do.
 SAMPLE = ("flip-fetch-user-self-guest", "flip-delete-user-guest")
 SPEC = load_specification()
 FLIPS = {

@@ -185,8 +185,8 @@ def test_a_sample_is_spread_and_repeatable(size: int) -> None:
 
 
 def test_an_unknown_mutation_is_a_mistake(tmp_path: Any) -> None:
-    """A name that is no mutation ends with exit code 2 and the nearest one that there is; faults
-    are no mutations.
+    """An unknown mutation ends with exit code 2 and the nearest one that there is; faults are no
+    mutations.
     """
     finished = rolecall("selftest", "--mutation", "controls-skiped", cwd=tmp_path)
     mixed = rolecall("selftest", "--mutations", "--fault", "list-is-empty", cwd=tmp_path)

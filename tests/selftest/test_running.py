@@ -537,7 +537,7 @@ def rows(page: str) -> dict[str, Row]:
 
 
 def test_the_kill_table_is_complete(rows: dict[str, Row], cases: list[Case]) -> None:
-    """Every fault and every variant there is has a row, and there is none of what is no more."""
+    """Every fault and every variant has a row, and no row is left of one that is gone."""
     expected = {case.name for case in cases} - {"baseline"}
 
     assert set() == set(rows) - expected, (

@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any
 
 ROLES = ("guest", "agent", "bot", "admin")
-FILES = {"results.json", "report.html", "junit.xml", "evidence.har", "ledger.jsonl"}
+FILES = {
+    "results.json",
+    "report.html",
+    "summary.md",
+    "junit.xml",
+    "evidence.har",
+    "replay.json",
+    "ledger.jsonl",
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ class Finished:
     @property
     def folders(self) -> list[Path]:
         """The folders of its runs."""
-        return sorted(self.out.iterdir()) if self.out.exists() else []
+        return sorted(filter(Path.is_dir, self.out.iterdir())) if self.out.exists() else []
 
     @property
     def folder(self) -> Path:

@@ -59,7 +59,7 @@ class Connection:
         self.is_open = False
 
     def say_goodbye(self) -> None:
-        """End TLS as RFC 8446 6.1 has it; whoever only closes the connection below does not."""
+        """End TLS as RFC 8446 6.1 has it, which closing the connection alone does not."""
         assert isinstance(self._stream, ssl.SSLSocket)
         with contextlib.suppress(OSError):
             self._stream.unwrap()

@@ -125,7 +125,7 @@ class TimedTarget:
         return json.dumps({"token": token, "refreshToken": refresh, "user": role}).encode()
 
     async def fresh_caller(self, name: str) -> Caller:
-        """Somebody who has just logged in."""
+        """A user who has just logged in."""
         grant = Grant.of(await self.issue(self.world.account(name)))
         return Caller(name, "token", grant.token, name, f"{name}@example.org", grant)
 

@@ -397,8 +397,8 @@ def test_a_read_only_run_moves_no_clock(timed: TimedTarget) -> None:
 
 
 def test_a_throttled_hook_is_trouble(timed: TimedTarget) -> None:
-    """A hook that asks to wait (429) is tried again later, and its word is no statement on the
-    whole target.
+    """A hook that asks to wait (429) is tried again later, and that says nothing of the whole
+    target.
     """
     timed.hook = refusing(429)
 

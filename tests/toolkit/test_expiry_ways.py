@@ -442,7 +442,7 @@ def test_the_leeway_of_short_lived_tokens_is_waited_for(
 def test_a_program_that_prints_nonsense_proves_nothing(
     exp: object, make: Any, tmp_path: Path
 ) -> None:
-    """A token whose exp is no instant is not taken for an expired one, and breaks nothing."""
+    """A token whose exp is not an instant is not taken for an expired one, and breaks nothing."""
     token = jwt.encode({"_id": "x"}, KEY)
     header, _, signature = token.split(".")
     body = base64url_encode(json.dumps({"exp": exp}).encode()).decode()

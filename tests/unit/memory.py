@@ -123,7 +123,7 @@ class Server:
         return self.act(asked) if may else (403, {"message": "not for you"})
 
     def act(self, asked: Asked) -> Answer:
-        """Do what is asked for, whoever asks."""
+        """Do what is asked for, for any caller."""
         operation = SPEC.operations[asked.operation]
         kept = self.things[operation.resource.name]
         if operation.effect == "list":

@@ -320,7 +320,7 @@ def test_what_chance_does_not_explain_is_not_looked_at_twice() -> None:
 
 
 def test_a_ceiling_that_held_shortly_and_not_for_long_is_none() -> None:
-    """Then the search goes on below it."""
+    """Where the ceiling held in a short step and not in a long one, the search goes on below it."""
     found = searched(
         steady(
             60,
@@ -388,7 +388,7 @@ def test_a_hiccup_of_this_machine_is_asked_again() -> None:
 
 
 def test_a_machine_that_is_too_slow_too_often_ends_it() -> None:
-    """Four steps are too many."""
+    """The fourth step for which this machine is too slow ends the search."""
     found = searched(
         steady(
             100, change=lambda number, step: replace(step, generator="busy") if number > 6 else step

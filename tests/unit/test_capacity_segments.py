@@ -184,7 +184,7 @@ def test_a_segment_becomes_a_step() -> None:
 
 
 def test_nothing_answered_has_no_times() -> None:
-    """Not even in the warm-up's place."""
+    """A step without answers has no response times, also where its warm-up is left out."""
     load = Load()
     load.answers(0, 5)
 

@@ -168,7 +168,7 @@ class TestState:
         assert document["low"] <= document["rate"] <= document["high"]
 
     def test_steps_since_the_last_failure(self) -> None:
-        """In order."""
+        """The steps since the last failure are given in order."""
         after = [held(90), held(91)]
 
         assert state(held(80), fell(105, 0.05), *after).since_failure() == after
@@ -210,7 +210,7 @@ class TestAtOdds:
         assert state(*USUAL).is_at_odds(judged) == is_at_odds
 
     def test_nothing_is_at_odds_with_no_knowledge(self) -> None:
-        """Before there is a bracket."""
+        """No step is at odds with the state before there is a bracket."""
         assert not state(held(100)).is_at_odds(fell(10, 0.5))
 
     def test_an_objective_that_is_broken_by_far(self) -> None:
@@ -306,7 +306,7 @@ class TestBrokenAtAnyRate:
         assert state(*USUAL).broken_at_any_rate(100) == ""
 
     def test_the_first_by_its_name(self) -> None:
-        """Of several that are broken."""
+        """Of several broken objectives the first by its name is told."""
         both = step(
             20, 10.0, 0.0, 0, Share("p99<1s", 20, 200, 0.01), Share("errors<1%", 20, 200, 0.01)
         )
@@ -347,7 +347,7 @@ class TestHistory:
         ) == ([], 0, 0, [], "")
 
     def test_states_and_their_ends(self) -> None:
-        """Each ends where the next begins."""
+        """Each state ends where the next one begins."""
         history = self.changed(100, 50)
 
         assert (len(history.states), history.changes) == (2, 1)
@@ -539,7 +539,7 @@ class TestAnswer:
         assert (over.outcome, over.because[:19]) == (SearchOutcome.UNSTABLE, "the time was over: ")
 
     def test_a_ceiling_that_held(self) -> None:
-        """Is the least that it carries."""
+        """A ceiling that held is the least that the server carries."""
         history = History()
         history.now.learn(held(99))
 

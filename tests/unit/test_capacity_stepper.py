@@ -152,7 +152,7 @@ class TestEnds:
     """What ends a search at once."""
 
     def test_a_violation(self) -> None:
-        """At which rate, and what."""
+        """A violation ends the search, which says at which rate it was seen."""
         stepper = Script(Step(80, 10, [Slice(40, 40)] * 20, violations=2)).stepper()
 
         with pytest.raises(Stop) as end:
@@ -169,7 +169,7 @@ class TestEnds:
         )
 
     def test_a_machine_that_is_too_slow_for_the_fourth_time(self) -> None:
-        """Three steps may be lost."""
+        """Three steps may be lost to a slow machine; the fourth ends the search."""
         stepper = Script(
             Step(80, 10, [Slice(40, 40)] * 20, generator="its core was busy")
         ).stepper()
@@ -252,7 +252,7 @@ class TestAtOdds:
     """A step that cannot be of the server that it was is measured once more."""
 
     def test_one_that_agrees_is_learnt(self) -> None:
-        """Nothing is measured for it."""
+        """A step that agrees with the state is learnt, and nothing more is measured for it."""
         script = Script(held(97))
         stepper = script.stepper()
         knowing(stepper, BRACKETED)
@@ -287,7 +287,7 @@ class TestAtOdds:
         assert script.asked == [(80, 15), (80, 11)]
 
     def test_two_that_agree_are_a_change(self) -> None:
-        """A new state begins with the two."""
+        """Two steps that agree against the state begin a new one."""
         stepper = Script(fell(80), fell(80)).stepper()
         knowing(stepper, BRACKETED)
 

@@ -354,7 +354,7 @@ class TestVerdict:
         assert judge(Step(1, 3, [Slice(1, 0), Slice(0, 0), Slice(0, 0)]), 0.01).growth == 1
 
     def test_all_reasons_are_told(self) -> None:
-        """One after the other, with commas."""
+        """All reasons are told, one after the other, with commas."""
         slices = [Slice(100, 50, failed=20)] * 10
         share = Share("errors<1%", 200, 1000, 0.01)
 
@@ -443,7 +443,7 @@ class TestCarried:
         ],
     )
     def test_by_its_verdict(self, verdict: StepVerdict, words: tuple[bool, ...]) -> None:
-        """Held, carried, failed, usable."""
+        """Whether a step held, was carried, failed or is usable follows from its verdict."""
         judged = StepJudgement(backlogs(0, 0, 0), verdict)
 
         assert (judged.held, judged.carried, judged.failed, judged.usable) == words
@@ -468,14 +468,14 @@ class TestCarried:
         )
 
     def test_an_objective_that_is_broken_is_not_carried(self) -> None:
-        """Be it by chance."""
+        """A step whose objective is broken is not carried, even if by chance."""
         broken, kept = Share("x", 3, 200, 0.01), Share("x", 2, 200, 0.01)
 
         assert not StepJudgement(backlogs(0, 0, 0), StepVerdict.UNCLEAR, strain=broken).carried
         assert StepJudgement(backlogs(0, 0, 0), StepVerdict.UNCLEAR, strain=kept).carried
 
     def test_growing_is_by_more_than_three_deviations(self) -> None:
-        """Not by just three."""
+        """A backlog grows if it does by more than three deviations, not by three."""
         assert not StepJudgement(backlogs(0, 0, 0), StepVerdict.HELD, growth=3.0, error=1.0).growing
         assert StepJudgement(backlogs(0, 0, 0), StepVerdict.HELD, growth=3.1, error=1.0).growing
 
@@ -645,7 +645,7 @@ class TestExcess:
         )
 
     def test_late_ones_without_errors_are_no_excess(self) -> None:
-        """All were carried, if not in time."""
+        """Late answers without errors were carried, so that they are not an excess."""
         judged = judge(
             Step(100, 10, [Slice(100, 100)] * 10, objectives=[Share("p99<1s", 50, 1000, 0.01)]),
             0.01,

@@ -63,7 +63,7 @@ def test_an_instant_is_read(value: float) -> None:
 
 @pytest.mark.parametrize("value", NO_INSTANTS.values(), ids=NO_INSTANTS)
 def test_what_is_no_instant_is_none(value: object) -> None:
-    """Anything that one cannot calculate with is no instant, and a token with it has no
+    """Anything that one cannot calculate with is not an instant, and a token with it has no
     lifetime.
     """
     assert numeric_date({"exp": value}, "exp") is None

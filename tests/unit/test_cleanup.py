@@ -36,7 +36,7 @@ def deleted(target: Shelves) -> list[str]:
 
 
 def test_a_run_that_made_nothing_asks_for_nothing(target: Shelves) -> None:
-    """Nobody logs in, and no list is read."""
+    """No caller logs in, and no list is read."""
     target.put("contact", "c0", f"{NAME}1-test")
 
     assert target.left() == []
@@ -295,7 +295,7 @@ def test_a_log_in_that_is_refused_is_not_tried_again(target: Shelves) -> None:
 
 
 def test_without_any_token_all_is_named(target: Shelves) -> None:
-    """Where nobody can delete, every thing is named with the reason, also what may have been made;
+    """Where no role can delete, every thing is named with the reason, also what may have been made;
     no change is called a thing.
     """
     target.made("contact", "c1")

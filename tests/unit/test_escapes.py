@@ -31,7 +31,7 @@ from rolecall.needles import MOST_TINY, SHORTEST, Needles, TooMuch
     ],
 )
 def test_escapes_are_read_as_their_writers_mean_them(written: bytes, meant: str | None) -> None:
-    """JSON, URLs, HTML and UTF-16; what is no escape stays as it is."""
+    """JSON, URLs, HTML and UTF-16 are read; anything else stays as it is."""
     assert [level.text.decode() for level in levels(written)][:1] == (
         [] if meant is None else [meant]
     )
@@ -108,7 +108,7 @@ def test_a_character_of_several_bytes_counts_whole() -> None:
 
 
 def test_a_piece_of_the_second_level_stands_in_the_text() -> None:
-    """Through all levels at once."""
+    """A piece of the second level is found in the text through all levels at once."""
     text = b"(%2541%2542)"
     *_, last = levels(text)
 
@@ -160,7 +160,7 @@ def test_what_is_nearly_a_needle_is_none() -> None:
 
 
 def test_needles_may_overlap_and_begin_alike() -> None:
-    """Each is found for itself."""
+    """Needles that overlap or begin alike are each found."""
     known = [b"ABCDEFGHIJKLMNOP", b"ABCDEFGHIJKLMNOPQ", b"IJKLMNOPQRSTUVWX", b"ABCDEFG", b"DEFGHI"]
 
     assert found(known, b"(ABCDEFGHIJKLMNOPQRSTUVWX)") == [

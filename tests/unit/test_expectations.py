@@ -67,7 +67,7 @@ def test_what_a_denial_is(case: str) -> None:
 
 
 def test_an_empty_list_denies_lists_only() -> None:
-    """A fetch that is answered with an empty array is no denial in any dialect."""
+    """A fetch that is answered with an empty array is not a denial in any dialect."""
     assert EMPTY.allows(FETCH, answer(200, []))
     assert not EMPTY.denies(FETCH, answer(200, []))
 
@@ -222,7 +222,7 @@ def test_without_a_mark_nothing_reads_back(body: Any, document: Any) -> None:
 
 
 def test_without_a_name_nothing_reads_back() -> None:
-    """The empty name, which every text holds, is no mark."""
+    """The empty name, which every text holds, is not a mark."""
     with pytest.raises(Inconclusive, match="a mark by which to know"):
         Judge.reads_back(
             {"name": "anything"}, request("update-service", {"name": "anything"}, name="")

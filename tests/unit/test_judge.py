@@ -6,12 +6,12 @@ one judge decides all cells, and all its tests share one stage.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from rolecall.evidence import Evidence, Exchange, TestEvidence
-from rolecall.outcomes import Finding, Inconclusive, TransientFailure
+from rolecall.outcomes import Finding, Inconclusive, NotTested, TransientFailure
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.things import Request
 from rolecall.toolkit.world import World
@@ -433,6 +433,21 @@ def test_an_account_is_not_changed_for_a_control() -> None:
     assert own.url.endswith(
         next(id for id, user in server.things["user"].items() if user["role"] == "bot")
     )
+
+
+def test_the_account_will_do_where_no_session_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no user can be made and the account may not log in again, its session is the control's
+    caller.
+    """
+
+    async def none_left(world: World, role: str) -> NoReturn:
+        raise NotTested(f"no more log-ins of {role}")
+
+    monkeypatch.setattr("rolecall.toolkit.judge.fresh_session", none_left)
+
+    control = controlled_alive("update-user-self", Server())["control"]
+
+    assert (control.ok, control.caller) == (True, "bot (token)")
 
 
 def test_a_success_of_a_dead_token_needs_no_control() -> None:

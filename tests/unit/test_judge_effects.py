@@ -185,9 +185,7 @@ def test_what_a_create_never_shows_is_waited_for_three_times() -> None:
 
 
 def test_another_run_in_the_same_user_is_trouble() -> None:
-    """Two runs that write to one account's user may undo each other's work; that is no one's
-    finding.
-    """
+    """Two runs that write to one account's user may undo each other's work: not a finding."""
     server = answering("update-user-self", (200, None))
     for user in server.things["user"].values():
         user["givenName"] = "rolecall-20261124-111111-000000-5-update-user-self"
@@ -209,8 +207,14 @@ def test_a_create_without_a_mark_cannot_be_looked_for() -> None:
         answer, request, caller = await asked(world, "create-contact", "guest")
         return await judge.took_effect(replace(request, body={"profile": {}}), answer, caller)
 
-    with pytest.raises(Inconclusive, match="a mark by which to know what create-contact wrote"):
+    with pytest.raises(Inconclusive) as open_:
         judged(story)
+
+    assert open_.value.missing == (
+        "a mark by which to know what create-contact wrote: no member that is read back holds the "
+        "test's name"
+    )
+    assert open_.value.look_at == "[operations.create-contact] body in the target file"
 
 
 @pytest.mark.parametrize(("keeps", "is_written"), [(True, True), (False, False)])

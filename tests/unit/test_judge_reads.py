@@ -1,4 +1,4 @@
-"""What a read shows, and what a key with several scopes may read, in memory."""
+"""What a read shows, in memory: the thing that it is of, at once, later or on another page."""
 
 from __future__ import annotations
 
@@ -9,163 +9,13 @@ from typing import Any
 import pytest
 
 from rolecall.evidence import Evidence
-from rolecall.outcomes import Finding, Inconclusive
-from rolecall.target import ApiKeyOptions
+from rolecall.outcomes import Inconclusive
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.world import World
 from tests.support.exchanges import exchange
 from tests.unit.memory import SPEC, Answer, Asked, Server
 from tests.unit.stage import RUN, answering, asked, judged
-
-# --- The rights of a key with several scopes ----------------------------------------------------
-
-
-def rights(scopes: list[str], server: Server, **facts: Any) -> None:
-    """Judge what a key with these scopes may read."""
-
-    async def story(world: World, judge: Judge) -> None:
-        await judge.expect_rights(await world.create_key(scopes), scopes)
-
-    judged(story, server, **facts)
-
-
-@pytest.mark.parametrize("scopes", [["guest", "bot"], ["agent", "agent"], ["admin", "guest"]])
-def test_a_key_may_what_its_scopes_may(scopes: list[str]) -> None:
-    """A key of several scopes that opens what each of them opens, and no more, is as it
-    should be.
-    """
-    rights(scopes, Server())
-
-
-def test_a_key_that_may_less_than_its_scopes() -> None:
-    """Where one of its scopes opens a list, the key of both has to open it."""
-    with pytest.raises(Finding) as found:
-        rights(["guest", "bot"], answering("list-contacts", (403, None), by="key:guest+bot"))
-
-    assert (found.value.expected, found.value.actual) == (
-        "list-contacts allowed, as for guest or bot alone",
-        "403",
-    )
-    assert found.value.exchange is not None
-
-
-def test_a_key_that_may_more_than_its_scopes() -> None:
-    """What neither of its scopes opens the key of both may not open."""
-    with pytest.raises(Finding) as found:
-        rights(["guest", "bot"], answering("list-services", (200, []), by="key:guest+bot"))
-
-    assert (found.value.expected, found.value.actual) == (
-        "list-services denied, as for guest or bot alone",
-        "200",
-    )
-
-
-def test_a_cell_that_is_wrong_by_itself_is_not_the_unions() -> None:
-    """Where a single key already has more or less than the table says, nothing follows for the key
-    of both.
-    """
-    server = answering("list-services", (200, []), by="key:bot")
-    server.instead("list-services", (200, []), by="key:guest+bot")
-    server.instead("list-forms", (403, None), by="key:bot")
-    server.instead("list-forms", (403, None), by="key:guest+bot")
-
-    rights(["guest", "bot"], server)
-
-    last = [op for op in SPEC.operations if op.startswith("fetch-") and not op.endswith("-self")][
-        -1
-    ]
-    server.instead(last, (204, None), by="key:guest+bot")
-    with pytest.raises(Finding, match=f"{last} "):
-        rights(["guest", "bot"], server)
-
-
-def test_an_empty_list_denies_where_the_dialect_has_it() -> None:
-    """Under ``denied_list = "empty"`` keys are denied a list that is empty, and the key of both a
-    list that is not.
-    """
-    dialect = {"denied_list": "empty"}
-    server = Server()
-    for by in ("key:guest", "key:bot", "key:guest+bot"):
-        server.instead("list-services", (200, []), by=by)
-
-    rights(["guest", "bot"], server, dialect=dialect)
-
-    server.instead("list-services", (200, [server.add("service", name="x")]), by="key:guest+bot")
-    with pytest.raises(Finding, match="list-services denied"):
-        rights(["guest", "bot"], server, dialect=dialect)
-
-
-def test_a_cell_that_opens_meanwhile_is_not_the_unions() -> None:
-    """Where a single key is let in by now as well, as from a cache, it is the cell's own
-    finding.
-    """
-
-    def opened(asked: Asked) -> Answer | None:
-        is_open = asked.by != "nobody" and server.count("list-services", "key:guest+bot")
-        return (200, []) if is_open else None
-
-    server = answering("list-services", opened)
-
-    rights(["guest", "bot"], server)
-
-
-def test_a_key_that_acts_as_another_may_not_see_the_same_things() -> None:
-    """A thing that is not there for whom the key acts as says nothing of the key's scopes."""
-
-    def elsewhere(asked: Asked) -> Answer | None:
-        status, document, *_ = server.usual(asked)
-        another = (
-            {**document, "user": "somebody else"}
-            if asked.body["scopes"] == ["guest", "bot"]
-            else document
-        )
-        return status, another
-
-    server = answering("make-key", elsewhere)
-    server.instead("fetch-conversation", (404, None), by="key:guest+bot")
-
-    rights(["guest", "bot"], server)
-    with pytest.raises(Finding, match="fetch-conversation allowed"):
-        rights(["guest", "bot"], answering("fetch-conversation", (404, None), by="key:guest+bot"))
-
-    for operation in SPEC.operations.keys() - {"fetch-conversation"}:
-        for by in ("key:guest", "key:bot"):
-            server.instead(operation, (403, None), by=by)
-    with pytest.raises(Inconclusive):
-        rights(["guest", "bot"], server)
-
-
-def test_lists_that_each_scope_allows() -> None:
-    """Of several scopes no list is read that each of them allows; fetches are, and all of one."""
-    server = Server()
-
-    rights(["agent", "bot"], server)
-
-    assert server.count("list-contacts", "key:agent+bot") == 0
-    assert server.count("list-messages", "key:agent+bot") == 1
-    assert server.count("fetch-conversation", "key:agent+bot") == 1
-    with pytest.raises(Finding, match="fetch-conversation allowed"):
-        rights(["bot", "bot"], answering("fetch-conversation", (404, None), by="key:bot+bot"))
-    with pytest.raises(Finding, match="list-contacts allowed"):
-        rights(["bot", "bot"], answering("list-contacts", (403, None), by="key:bot+bot"))
-
-
-def test_rights_of_which_nothing_was_seen() -> None:
-    """Where the single keys may read nothing that the table allows, nothing can be compared."""
-    server = Server()
-    for operation in SPEC.operations:
-        for by in ("key:guest", "key:bot"):
-            server.instead(operation, (403, None), by=by)
-
-    with pytest.raises(Inconclusive) as open_:
-        rights(["guest", "bot"], server)
-
-    assert open_.value.missing == "a read that keys of guest and of bot alone are allowed"
-    assert open_.value.look_at == "the cells of API keys"
-
-
-# --- What a read shows -------------------------------------------------------------------------
 
 
 def shown(operation: str, server: Server, **facts: Any) -> bool:
@@ -257,7 +107,7 @@ def pages(
 
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_a_long_list_is_looked_through(newest_first: bool) -> None:
-    """What is on a later page is shown."""
+    """A thing that stands on a later page of a list is shown by it."""
     server = Server()
     for number in range(25):
         server.add("contact", name=f"contact {number}")
@@ -271,7 +121,7 @@ def test_the_control_of_a_long_list_is_looked_through() -> None:
     server = Server()
     for number in range(25):
         server.add("contact", name=f"contact {number}")
-    server.instead("list-contacts", pages(server, 10))
+    server.instead("list-contacts", pages(server, 10), by="admin")
 
     async def story(world: World, judge: Judge) -> str:
         _, request, _ = await asked(world, "list-contacts", "guest")
@@ -360,19 +210,20 @@ def test_what_did_not_come_back_is_noted() -> None:
     asked = Request(
         SPEC.operations["update-knowledge-item"],
         "/",
-        {"name": "rolecall-1", "title": "rolecall-1"},
+        {"name": "rolecall-1", "title": "rolecall-1", "text": "rolecall-1"},
         "rolecall-1",
     )
+    shown: dict[str, object] = {"id": "1", "title": "rolecall-1"}
     with Evidence.collect() as evidence:
-        assert Judge.reads_back({"id": "1", "title": "rolecall-1"}, asked)
-        assert Judge.reads_back({"id": "1", "title": "rolecall-1", "name": "rolecall-1"}, asked)
-    assert evidence.notes == ["update-knowledge-item: name did not come back"]
+        assert Judge.reads_back(shown, asked)
+        assert Judge.reads_back({**shown, "name": "rolecall-1", "text": "rolecall-1"}, asked)
+    assert evidence.notes == ["update-knowledge-item: name, text did not come back"]
 
     with pytest.raises(Inconclusive) as open_:
-        Judge.reads_back({"id": "1", "text": "before"}, asked)
+        Judge.reads_back({"id": "1", "answer": "before"}, asked)
     assert open_.value.missing == (
         "a member that update-knowledge-item writes and the target knows: what it shows has none "
-        "of name, title"
+        "of name, title, text"
     )
     assert open_.value.look_at == "[operations.update-knowledge-item] body in the target file"
 
@@ -386,19 +237,3 @@ def test_what_is_not_there_was_not_written() -> None:
     assert not Judge.reads_back(None, asked)
     assert Judge.reads_back({"name": f"rolecall-{RUN}-1"}, asked)
     assert not Judge.reads_back({"name": "rolecall-20261124-111111-000000-1"}, asked)
-
-
-def test_ready_made_keys_are_judged_alike() -> None:
-    """Keys that the target file gives are compared as those that the run makes; whom they act as
-    nothing tells.
-    """
-    server = Server()
-    tokens = {}
-    for scope in ("guest", "bot"):
-        tokens[scope] = f"ready-{scope}"
-        server._callers[tokens[scope]] = (f"key:{scope}", "", (scope,))
-
-    async def story(world: World, judge: Judge) -> None:
-        await judge.expect_rights(await world.create_key(["guest", "bot"]), ["guest", "bot"])
-
-    judged(story, server, api_keys=ApiKeyOptions("/v2/apikeys", tokens=tokens))

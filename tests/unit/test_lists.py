@@ -157,7 +157,7 @@ def test_a_list_is_read_by_who_may() -> None:
 
 @pytest.mark.parametrize("body", [b"", b'[{"id": 1}, {"id"'])
 def test_a_list_that_cannot_be_read_may_hold_anything(body: bytes) -> None:
-    """A success that is no JSON is trouble: what it lacks may be there."""
+    """A success that is not JSON is trouble: what it lacks may be there."""
     with pytest.raises(TransientFailure) as trouble:
         listing(answering("list-contacts", (200, body)))
 

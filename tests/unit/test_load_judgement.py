@@ -314,7 +314,7 @@ class TestThisSide:
         ],
     )
     def test_what_was_not_sent(self, kind: str, count: int, sentence: str) -> None:
-        """Attempts that failed here."""
+        """A run with attempts that failed on this machine is invalid, and says so."""
         run = Measured().good(500)
         run.recorder.begun += count
         for _ in range(count):

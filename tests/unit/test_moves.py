@@ -313,8 +313,8 @@ def test_a_role_that_shows_late() -> None:
 
 
 def test_what_is_wrong_needs_a_token() -> None:
-    """An answer that names the old scope and gives no token is no wrong grant; neither is one with
-    the new scope.
+    """An answer that names the old scope and gives no token is not a wrong grant; neither is one
+    with the new scope.
     """
 
     async def story(world: World) -> list[Any]:

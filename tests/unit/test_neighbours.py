@@ -15,7 +15,7 @@ EMAIL = "ada.b@example.org"
 
 
 def test_near_misses_look_like_the_e_mail_and_are_another() -> None:
-    """Each near miss is what its name says, has one @ and a domain, and is no other's."""
+    """Each near miss is what its name says, has one @ and a domain, and differs from the others."""
     assert {name: alike(EMAIL) for name, alike in NEIGHBOURS.items()} == {
         "with-a-tag": "ada.b+twin@example.org",
         "longer": "xada.b@example.org",

@@ -221,13 +221,13 @@ def test_the_rows_of_a_document() -> None:
 
 @pytest.mark.parametrize("text", ["errors<5", "errors<=4", "errors==5.5", "errors>5", "errors>=6"])
 def test_each_comparison_is_strict_or_not_as_it_is_written(text: str) -> None:
-    """Five errors were seen."""
+    """An objective that five errors break does not hold, with each comparison."""
     assert not Objective.parse(text).holds(measured())
 
 
 @pytest.mark.parametrize("text", ["errors<5.1", "errors<=5", "errors==5", "errors>4", "errors>=5"])
 def test_each_comparison_holds_as_it_is_written(text: str) -> None:
-    """Five errors were seen."""
+    """An objective that five errors keep holds, with each comparison."""
     assert Objective.parse(text).holds(measured())
 
 

@@ -787,7 +787,7 @@ class TestWhatBecomesASecret:
 
     @pytest.mark.parametrize("value", [None, 5, "", ["x"], b"bytes-of-some-length"])
     def test_only_texts_are_secrets(self, value: object) -> None:
-        """Nothing else is remembered."""
+        """A value that is not text is not remembered as a secret."""
         secrets = Secrets()
         secrets.add(value, "password")
 
@@ -1104,7 +1104,7 @@ class TestDocuments:
         assert not secrets.stands_in("so: nothing.")
 
     def test_a_text_without_secrets_is_given_back(self) -> None:
-        """The very same."""
+        """A text without secrets is given back as the same object."""
         text = "nothing at all"
 
         assert knowing(self.SECRETS).redact(text) is text
@@ -1235,7 +1235,7 @@ class TestWhatIsLookedFor:
         assert knowing(("41-opaque-0815", "token")).redact("%41-opaque-0815") == "%<token-1>"
 
     def test_only_what_is_known_for_sure_is_found(self) -> None:
-        """A word in its place is hidden, and is no leak: neither as it stands nor behind
+        """A word in its place is hidden, and is not a leak: neither as it stands nor behind
         escapes.
         """
         secrets = knowing(("guest", "password"))
@@ -1259,7 +1259,7 @@ class TestWhatIsLookedFor:
     def test_a_strange_one_is_hidden_in_quotation_marks(
         self, password: str, text: str, hidden: bool
     ) -> None:
-        """A short password that is no word stands as a value of its own nowhere else."""
+        """A short password that is not a word stands as a value of its own nowhere else."""
         secrets = Secrets()
         secrets.spare("bot@example.org")
         secrets.add(password, "password")
@@ -1311,7 +1311,7 @@ class TestStrangeWriters:
         )
 
     def test_a_jwt_in_a_body_that_is_no_text(self) -> None:
-        """It is learnt from among bytes that are none."""
+        """It is learnt from among bytes that are not text."""
         secrets = Secrets()
         secrets.learn_received(exchange(got=b"\xff\xfe " + TOKEN.encode()))
 
@@ -1325,7 +1325,7 @@ class TestStrangeWriters:
         assert secrets.redact(r"opaque\q-value-0815") == "<token-1>"
 
     def test_an_empty_token(self) -> None:
-        """Is none."""
+        """An empty token is not a secret."""
         secrets = Secrets()
         secrets.learn_received(exchange(got=b'{"token":"","refreshToken":"opaque-value-0815"}'))
 
@@ -1376,11 +1376,11 @@ class TestIds:
         assert self.login(user, _id=user).redact(f"user {user}") == f"user {user}"
 
     def test_a_text_as_long_as_no_id(self) -> None:
-        """Sixty-five characters are none, whatever they are called."""
+        """Sixty-five characters are not an id, whatever they are called."""
         assert self.login("i" * 65, _id="i" * 65).redact("i" * 65) == "<refresh-token-1>"
 
     def test_another_claim_that_is_given_as_a_token(self) -> None:
-        """What is no id and is called a token is one."""
+        """What is called a token and is not an id is a token."""
         assert (
             self.login("reader-of-all", _id="u1", role="reader-of-all").redact("so: reader-of-all")
             == "so: <refresh-token-1>"

@@ -48,7 +48,7 @@ def run(*jobs: ScheduledTest, in_flight: int = 4) -> list[ScheduledTest]:
 
 
 def test_evidence_is_of_the_last_try_alone() -> None:
-    """What a try saw that met trouble is no evidence of the one that passed: it looked at nothing,
+    """What a try saw that met trouble is not evidence of the one that passed: it looked at nothing,
     and that can be seen.
     """
     tries = []

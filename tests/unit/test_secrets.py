@@ -40,7 +40,7 @@ def test_a_token_without_a_signature_has_none_to_damage(damage: str) -> None:
 
 
 def test_a_signature_that_is_no_base64_is_nothing_to_tamper_with() -> None:
-    """A third part that cannot be decoded is said to be that, and is no bug of ours."""
+    """A third part that cannot be decoded is reported as such, and is not a bug of ours."""
     with pytest.raises(Inconclusive, match="not base64url"):
         Parts.of("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.a").with_last_byte_changed()
 

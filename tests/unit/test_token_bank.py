@@ -38,7 +38,7 @@ ROW = {
 
 
 def caller(role: str = "guest", number: int = 1, **changes: Any) -> Caller:
-    """Somebody who has logged in."""
+    """A user who has logged in."""
     token = jwt(claims(**changes))
     body = json.dumps({"token": token, "refreshToken": f"{role}.{number}"}).encode()
     return Caller(
@@ -101,7 +101,7 @@ def test_a_refresh_token_that_was_presented_is_not_kept(tmp_path: Path) -> None:
     "exp", [10**400, float("inf"), True, "tomorrow", ...], ids=lambda exp: f"{exp}"[:10]
 )
 def test_a_token_that_says_no_end_is_not_kept(exp: object, tmp_path: Path) -> None:
-    """Nobody could tell when such a token has expired; the others are kept beside it."""
+    """A token without a known expiry is not kept; the others are."""
     bank = TokenBank(tmp_path / "bank", HERE)
 
     bank.deposit([caller("guest", exp=exp), caller("admin")])
@@ -159,7 +159,7 @@ def test_what_is_no_list_of_deposits_is_no_bank(content: str, tmp_path: Path) ->
 
 
 def test_bytes_that_are_no_text_are_no_bank(tmp_path: Path) -> None:
-    """A file that is no UTF-8 is refused like any other that is no bank."""
+    """A file that is not UTF-8 is refused like any other that is not a bank."""
     filled(tmp_path / "bank", "").write_bytes(b'["\xff"]')
 
     assert "this is not a token bank" in complaint(tmp_path / "bank")
@@ -186,7 +186,7 @@ def test_a_file_that_others_get_at_is_refused(mode: int, tmp_path: Path) -> None
 def test_a_folder_that_others_may_write_to_is_refused(
     there: bool, mode: int, tmp_path: Path
 ) -> None:
-    """Whoever may write to the folder could put a file of his own in the bank's place: nothing is
+    """Others who may write to the folder could put a file of theirs in the bank's place: nothing is
     read or written there.
     """
     folder = tmp_path / "bank"
@@ -244,7 +244,7 @@ def _with_owner(
 
 
 def test_a_bank_is_a_folder(tmp_path: Path) -> None:
-    """A file in the folder's place is no bank."""
+    """A file in the folder's place is not a bank."""
     (tmp_path / "bank").touch()
 
     assert "this is not a token bank: a bank is a folder" in complaint(tmp_path / "bank")
@@ -261,7 +261,7 @@ def test_a_link_is_no_bank(tmp_path: Path) -> None:
 
 
 def test_a_pipe_is_no_bank(tmp_path: Path) -> None:
-    """A pipe in the bank's place is refused at once; nobody waits for what may come through it."""
+    """A pipe in the bank's place is refused at once; what may come through it is not awaited."""
     (tmp_path / "bank").mkdir(mode=0o700)
     os.mkfifo(tmp_path / "bank" / "tokens.json", 0o600)
 
@@ -391,7 +391,7 @@ def test_windows_locks_the_first_byte(
 
 
 def test_the_module_loads_where_there_is_no_fcntl(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On Windows there is none."""
+    """The module can be imported on Windows, which has no fcntl."""
     monkeypatch.setitem(sys.modules, "fcntl", None)
     spec = importlib.util.spec_from_file_location("bank_on_windows", module.__file__)
     assert spec is not None

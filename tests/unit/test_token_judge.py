@@ -37,7 +37,7 @@ URL = "http://target.example/v2/auth/token"
 
 
 def answer(status: int = 200, body: Any = None, **facts: Any) -> Exchange:
-    """An answer of the token endpoint: a body that is no bytes yet is JSON."""
+    """An answer of the token endpoint: a body that is not bytes yet becomes JSON."""
     content = (
         b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
     )
@@ -155,7 +155,7 @@ class TestTokenAnswer:
 
     @pytest.mark.parametrize("member", ["tokenType", "token", "refreshToken", "user", "scope"])
     def test_each_member_counts(self, member: str, judge: TokenJudge) -> None:
-        """The member that lacks is named."""
+        """A token answer without one of its members is a finding that names it."""
         without: dict[str, Any] = {member: ...}
         with pytest.raises(Finding) as error:
             judge.expect_token_answer(granted(**without))
@@ -174,7 +174,7 @@ class TestTokenAnswer:
 
     @pytest.mark.parametrize("body", [b"", b"<html>", b'{"token":'])
     def test_what_is_no_json(self, body: bytes, judge: TokenJudge) -> None:
-        """A body that is no JSON is that, and no list of what lacks."""
+        """A body that is not JSON is reported as such, without a list of what lacks."""
         with pytest.raises(Finding) as error:
             judge.expect_token_answer(answer(200, body))
 
@@ -551,7 +551,7 @@ class TestLetIn:
     """Whether a token is taken, before and after its end."""
 
     def test_let_in(self, judge: TokenJudge, evidence: TestEvidence) -> None:
-        """Any success; it is cited."""
+        """Any success shows that the caller was let in, and is cited."""
         seen = answer(204)
 
         judge.expect_let_in(seen, "in its last minute")
@@ -600,7 +600,7 @@ class TestLetIn:
         assert error.value.exchange is seen
 
     def test_the_other_reading(self, world: HouseOfAnswers, judge: TokenJudge) -> None:
-        """With that line 401 passes."""
+        """Where the target file reads expiry as 401, that status passes."""
         world.dialect = SPEC.dialect({"expired": [401]}, "a test")
 
         judge.expect_expired(answer(401), ExpiredToken(logged_in(), "clock"))
@@ -616,7 +616,7 @@ class TestLetIn:
 
     @pytest.mark.parametrize("status", [200, 302, 400, 404, 500])
     def test_somebody_is_let_in(self, status: int, judge: TokenJudge) -> None:
-        """Any other status is a finding."""
+        """Any status but a refusal is a finding."""
         seen = answer(status)
         with pytest.raises(Finding) as error:
             judge.expect_not_let_in(seen)
@@ -672,7 +672,7 @@ class TestControl:
         )
 
     def test_keeps_what_was_left_before(self, world: HouseOfAnswers, judge: TokenJudge) -> None:
-        """The newest stands last."""
+        """A session that was spare before stays, and the newest stands last."""
         before = logged_in()
         world.spare["agent"] = [before]
 
@@ -713,7 +713,7 @@ class TestControl:
     def test_what_is_not_surely_the_callers_is_left_to_nobody(
         self, changes: dict[str, Any], world: HouseOfAnswers, judge: TokenJudge
     ) -> None:
-        """An incomplete grant, or one of another user or role, is no session of this caller."""
+        """An incomplete grant, or one of another user or role, is not a session of this caller."""
         self.control(judge, granted(**changes), logged_in())
 
         assert world.spare == {}

@@ -204,8 +204,8 @@ def test_the_one_whose_mark_it_bears_has_done_it() -> None:
     ],
 )
 def test_a_stamp_that_moved_is_noted(stamp: str) -> None:
-    """That a thing was touched is no effect; it is written down. What only begins like a stamp is
-    none.
+    """That a thing was touched is not an effect; it is written down. What only begins like a stamp
+    is none.
     """
 
     def touch(thing: dict[str, Any], name: str) -> None:

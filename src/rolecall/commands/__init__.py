@@ -22,9 +22,13 @@ def say_result(
     the summary; its exit code.
     """
     if arguments.json:
-        say(
-            json.dumps(document, indent=1).replace("\x7f", "\\u007f")
-        )  # the only character beyond ASCII's signs that JSON leaves
+        say_document(document)
     else:
         say(verdict if arguments.quiet else summary, colour=colour)
     return int(document["exit_code"])
+
+
+def say_document(document: Mapping[str, Any]) -> None:
+    """Print a document as JSON."""
+    # DEL is the only character beyond ASCII's signs that JSON leaves.
+    say(json.dumps(document, indent=1).replace("\x7f", "\\u007f"))

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rolecall.commands import say_result
 from rolecall.endings import end_as_ctrl_c_does
@@ -13,11 +14,15 @@ from rolecall.harness.options import OPTIONS, Options
 from rolecall.screen import harmless, has_colours, say, width_of
 from rolecall.whole_files import NotWrittenWhole
 
+if TYPE_CHECKING:
+    from rolecall.harness.run import Run
+
 HELP = "run the suite against a server and give a verdict"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of a run."""
+    # Longer than 40 lines because each option is declared in a few.
     parser.add_argument(
         "target",
         nargs="?",
@@ -60,16 +65,21 @@ def run(arguments: argparse.Namespace) -> int:
     code = say_result(
         arguments,
         document,
-        summary=terminal.summary(document, folder, colour=colour, width=width_of(sys.stdout)),
+        summary=""
+        if arguments.json or arguments.quiet
+        else terminal.summary(document, folder, colour=colour, width=width_of(sys.stdout)),
         verdict=terminal.verdict(document, folder).splitlines()[-1],
         colour=colour,
     )
     append_to_job_page(finished.context.folder / artefacts.FORMATS["markdown"])
+    _say_certificate(arguments, finished)
     if finished.aborted:
         say(
             f"rolecall: {harmless(finished.context.secrets.redact(finished.aborted))}",
             stream=sys.stderr,
         )
+    if finished.unnoted:
+        say(f"rolecall: {finished.unnoted}", stream=sys.stderr)
     return code
 
 
@@ -88,3 +98,17 @@ def append_to_job_page(summary: Path) -> None:
             file.write(f"{summary.read_text(encoding='utf-8')}\n")
     except OSError as error:
         raise NotWrittenWhole(page, error.strerror or type(error).__name__) from None
+
+
+def _say_certificate(arguments: argparse.Namespace, finished: Run) -> None:
+    """Say on standard error whether the run is certified, and who signed."""
+    from rolecall.report.certificate import CERTIFICATE, why_not
+
+    file, key = finished.context.folder / CERTIFICATE, finished.key
+    is_loud = not (arguments.json or arguments.quiet)
+    if file.exists():
+        signed = f"signed by key {key.id}" if key else "sealed by digests, not signed (see --sign)"
+        if is_loud:
+            say(f"certificate   {harmless(str(file))}: {signed}", stream=sys.stderr)
+    elif key:
+        say(f"rolecall: no certificate: {why_not(finished.document)}", stream=sys.stderr)

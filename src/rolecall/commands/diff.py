@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from rolecall.errors import ExitCode
+from rolecall.errors import ExitCode, UsageError
 from rolecall.screen import say
 
 HELP = "compare two finished runs: what changed, and whose doing it was"
@@ -17,12 +17,19 @@ _EPILOG = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Two runs, and how to print."""
+    """Two runs, or all of them, and how to print."""
     parser.epilog = _EPILOG
     parser.add_argument(
-        "before", metavar="BEFORE", help="the earlier run: its folder, or its id under --out"
+        "runs",
+        nargs="*",
+        metavar="RUN",
+        help="the earlier run, then the later one: their folders, or their ids under --out",
     )
-    parser.add_argument("after", metavar="AFTER", help="the later run, likewise")
+    parser.add_argument(
+        "--history",
+        action="store_true",
+        help="instead: what all finished runs under --out say, target by target (exit code 0)",
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -39,14 +46,31 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what changed.
 
     Raises:
-        UsageError: one of the two is no finished run.
+        UsageError: there are not two runs, or one of them is no finished run.
     """
+    if len(arguments.runs) != (0 if arguments.history else 2):
+        wanted = "no run with --history" if arguments.history else "two runs, the earlier one first"
+        raise UsageError("diff", f"give {wanted}")
+    return _history(arguments) if arguments.history else _diff(arguments)
+
+
+def _history(arguments: argparse.Namespace) -> int:
+    """Print the trend of every target, and what is flaky or broken."""
+    from rolecall import history
+    from rolecall.report import trend
+
+    lines, torn = history.read(arguments.out)
+    trends = trend.trends(lines)
+    say(json.dumps(trends, indent=1) if arguments.json else trend.text(trends, torn))
+    return ExitCode.CONFORMANT
+
+
+def _diff(arguments: argparse.Namespace) -> int:
+    """Print what changed between two runs."""
     from rolecall.finished_run import find_run, read_results
     from rolecall.report import comparison, comparison_text
 
-    before, after = (
-        read_results(find_run(name, arguments.out)) for name in (arguments.before, arguments.after)
-    )
+    before, after = (read_results(find_run(name, arguments.out)) for name in arguments.runs)
     compared = comparison.compare(before, after)
     if arguments.json:
         say(json.dumps(compared, indent=1))

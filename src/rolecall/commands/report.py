@@ -5,19 +5,33 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from rolecall.errors import UsageError
 from rolecall.screen import say
 
+if TYPE_CHECKING:
+    from rolecall.finished_run import FinishedRun
+
 HELP = "make a report of a finished run, in any format"
+#: Formats that are folders: Allure's results, and the page that Allure makes of them.
+ALLURE, ALLURE_HTML = "allure", "allure-html"
+PAGE = "allure-report"
+_MOST_RUNS = 50  # among which the one before is looked for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The run, the format, and where to."""
     from rolecall.report.artefacts import FORMATS
 
+    formats = [*FORMATS, ALLURE, ALLURE_HTML]
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of a run")
     parser.add_argument(
-        "--format", required=True, choices=FORMATS, help=f"what to make: {', '.join(FORMATS)}"
+        "--format",
+        required=True,
+        choices=formats,
+        metavar="NAME",
+        help=f"what to make: {', '.join(formats)}",
     )
     parser.add_argument(
         "--out",
@@ -30,14 +44,20 @@ def run(arguments: argparse.Namespace) -> int:
     """Make the report and say where it is.
 
     Raises:
-        UsageError: the folder is not that of a finished run.
+        UsageError: the folder is not that of a finished run, or Allure is not installed.
         NotWrittenWhole: the file system refused.
+        RolecallError: Allure failed.
     """
     from rolecall.finished_run import FinishedRun
     from rolecall.report import artefacts
     from rolecall.whole_files import write_file
 
     finished = FinishedRun.read(arguments.run_folder)
+    if arguments.format in (ALLURE, ALLURE_HTML):
+        if arguments.out == "-":
+            raise UsageError("--out -", f"{arguments.format} is a folder", "Name one.")
+        say(str(_allure(finished, arguments.format, arguments.out)))
+        return 0
     text = artefacts.text(arguments.format, finished.results, finished.evidence)
     if arguments.out == "-":
         sys.stdout.write(text)
@@ -46,3 +66,39 @@ def run(arguments: argparse.Namespace) -> int:
     write_file(path, text)
     say(str(path))
     return 0
+
+
+def _allure(finished: FinishedRun, format: str, out: str | None) -> Path:
+    """Allure's results, and its page of them if that is asked for; the folder that was made."""
+    from rolecall import allure_cli
+    from rolecall.report import allure
+    from rolecall.whole_files import write_folder
+
+    command = allure_cli.find() if format == ALLURE_HTML else None
+    results = finished.folder / allure.FOLDER
+    if command is None:
+        results = Path(out) if out else results
+    write_folder(results, dict(allure.files(finished.results, finished.evidence)))
+    if command is None:
+        return results
+    page = Path(out) if out else finished.folder / PAGE
+    command.render(results, page, finished.folder, _before(finished))
+    return page
+
+
+def _before(finished: FinishedRun) -> Path | None:
+    """The newest earlier run of the same target of which Allure has made a page."""
+    from rolecall.allure_cli import has_history
+    from rolecall.finished_run import RESULTS, FinishedRun
+
+    folder = finished.folder.resolve()
+    earlier = sorted(path for path in folder.parent.iterdir() if path.name < folder.name)
+    for path in reversed(earlier[-_MOST_RUNS:]):
+        if has_history(path) and (path / RESULTS).is_file():
+            try:
+                target = FinishedRun.read(path).results["target"]["name"]
+            except UsageError:
+                continue
+            if target == finished.results["target"]["name"]:
+                return path
+    return None

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rolecall.commands import say_document
 from rolecall.errors import ExitCode, UsageError
 from rolecall.screen import harmless, harmless_document, say
 
@@ -53,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     checked.faults += found.faults
     code = _exit_code(checked)
     if arguments.json:
-        say(json.dumps(_document(checked, found.others, code), indent=1))
+        say_document(_document(checked, found.others, code))
     elif arguments.quiet:
         say(_last_line(checked, code))
     else:
@@ -112,7 +113,7 @@ def _said(statement: dict[str, Any]) -> list[str]:
         f"target        {ours['target']['name']} at {ours['target']['base_url']}",
         f"run           {ours['run']}, {ours['requests']} requests, finished {ours['finished']}",
         f"proven        {proven}",
-        f"suite         {program['uri']} {_short(program)}",
+        f"suite         {program['uri']} {_short(program)}{_build(program)}",
         *(f"table         {table['name']} {_short(table)}" for table in tables),
         f"strength      {strength} ({_short(kills)})",
         *(
@@ -122,6 +123,14 @@ def _said(statement: dict[str, Any]) -> list[str]:
         *(f"waiver        {json.dumps(waiver)}" for waiver in ours["waivers"]),
         *(f"note          {note}" for note in ours["notes"]),
     ]
+
+
+def _build(program: dict[str, Any]) -> str:
+    """A remark where the run was made with other files than those that check it."""
+    from rolecall.suite_identity import package_digest
+
+    is_this = program["digest"]["dirHash"] == package_digest()
+    return "" if is_this else " (another build than the one that checks it)"
 
 
 def _short(resource: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from rolecall.http.gate import Thing
 from rolecall.ledger import LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
+from rolecall.pausing import sleep
 from rolecall.spec.ids import in_path, own_id
 from rolecall.spec.model import API_KEY
 from rolecall.spec.templates import fill_path
@@ -229,7 +230,7 @@ class Tidying:
         until = time.monotonic() + self._world.patience.seconds
         looks = 0
         while looks < _LOOKS or time.monotonic() < until:
-            await asyncio.sleep(_PAUSE if looks else 0.0)
+            await sleep(_PAUSE if looks else 0.0)
             looks += 1
             try:
                 found = await self._carrying_our_name(admin, path, resource)

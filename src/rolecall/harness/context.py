@@ -16,6 +16,9 @@ from rolecall.http.client import Client
 from rolecall.http.gate import Gate
 from rolecall.ledger import Ledger
 from rolecall.redaction import Secrets
+from rolecall.replay.layers import ReplayedLayers
+from rolecall.replay.moments import ReplayedLoop
+from rolecall.replay.recording import RecordedRun
 from rolecall.run_folder import make_folder, new_run_id
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect, Specification
@@ -31,7 +34,8 @@ from rolecall.toolkit.world import World
 
 @dataclass(frozen=True)
 class RunContext:
-    """A run's folder, event loop and world; ``started`` in seconds since 1970.
+    """A run's folder, event loop and world; ``started`` in seconds since 1970, ``monotonic`` is the
+    same moment.
 
     The attributes that `collection.OFFERED` names are what tests ask for.
     """
@@ -39,6 +43,7 @@ class RunContext:
     id: str
     folder: Path
     started: float
+    monotonic: float
     spec: Specification
     target: Target
     dialect: Dialect
@@ -51,6 +56,7 @@ class RunContext:
     attacker: Attacker
     observed: ObservedCells
     responses: Responses
+    recording: RecordedRun | None
     stack: ExitStack  # what is left when the run is closed
 
     @classmethod
@@ -64,15 +70,19 @@ class RunContext:
         # Longer than 40 lines because it sets every attribute once.
         spec = load_specification()
         with ExitStack() as opening:
-            target = _target(options, spec, opening)
+            recording = RecordedRun.read(options.replay) if options.replay else None
+            target = recording.target if recording else _target(options, spec, opening)
             dialect = spec.dialect(target.dialect, target.source)
-            _check_target(spec, target, dialect)
+            _check_target(spec, target, dialect, is_replayed=bool(recording))
             secrets, evidence = _secrets_of(target, spec), Evidence()
-            started = time.time()
-            id = new_run_id(started)
+            if recording:
+                opening.enter_context(recording.moments.everywhere())
+            started, monotonic = time.time(), time.monotonic()
+            id = recording.id if recording else new_run_id(started)
             secrets.spare(id)
             folder = make_folder(options.out / id)
-            scheduler = Scheduler(2 * target.concurrency)
+            loop = ReplayedLoop(recording.moments) if recording else None
+            scheduler = Scheduler(2 * target.concurrency, loop)
             scheduler.open()
             opening.callback(scheduler.close)
             ledger = Ledger(folder / "ledger.jsonl")
@@ -83,13 +93,15 @@ class RunContext:
                 clock_url=target.expiry.clock_url,
                 read_only=options.read_only,
             )
-            client = Client(target, evidence, secrets, gate)
+            layers = ReplayedLayers(recording) if recording else None
+            client = Client(target, evidence, secrets, gate, layers)
             world = World(target, spec, client, id, intrusive=options.intrusive)
             stack = opening.pop_all()
         return cls(
             id=id,
             folder=folder,
             started=started,
+            monotonic=monotonic,
             spec=spec,
             target=target,
             dialect=dialect,
@@ -102,6 +114,7 @@ class RunContext:
             attacker=Attacker(world),
             observed=ObservedCells(scheduler.cells, world.spec.operations, world.dialect),
             responses=Responses(evidence, world.spec, target),
+            recording=recording,
             stack=stack,
         )
 
@@ -119,10 +132,12 @@ def _target(options: Options, spec: Specification, opening: ExitStack) -> Target
     return target
 
 
-def _check_target(spec: Specification, target: Target, dialect: Dialect) -> None:
+def _check_target(
+    spec: Specification, target: Target, dialect: Dialect, *, is_replayed: bool
+) -> None:
     """Say what is wrong with the target's operations and token bank before anything is sent."""
     spec.for_target(target.operations, dialect, target.source)
-    if target.expiry.bank:
+    if target.expiry.bank and not is_replayed:
         TokenBank(target.expiry.bank, target.base_url).deposits()
 
 

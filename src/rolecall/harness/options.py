@@ -64,6 +64,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
 PYTEST_OPTIONS: dict[str, dict[str, Any]] = {
     "--target": {"type": Path, "metavar": "FILE", "help": "target file of the server to certify"},
     "--no-reports": {"action": "store_true", "help": "leave results.json and nothing else"},
+    "--replay": {
+        "type": Path,
+        "metavar": "RUN",
+        "help": "judge a finished run again, without a server",
+    },
     "--serve-option": {
         "action": "append",
         "default": [],
@@ -80,6 +85,7 @@ class Options:
     written. ``junit_inconclusive``: what an inconclusive test is in junit.xml, skipped or error.
     ``sign`` is the file of the private key that signs the certificate.
     ``waivers`` is the file of what is waived, ``since`` the run that this one is compared with.
+    With ``replay``, the folder of a finished run, that run is judged again and no server is asked.
     """
 
     target: Path | None = None
@@ -91,6 +97,7 @@ class Options:
     junit_inconclusive: str = "skipped"
     sign: Path | None = None
     no_reports: bool = False
+    replay: Path | None = None
     serve_option: Sequence[str] = ()
     waivers: Path | None = None
     since: str | None = None

@@ -24,6 +24,7 @@ from rolecall.harness.results import TestResult, Verdict
 from rolecall.harness.run import Run
 from rolecall.harness.scheduler import ScheduledTest
 from rolecall.harness.waiving import waive
+from rolecall.memory import Memory
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, Outcome
 from rolecall.report import exchanges, terminal
 from rolecall.spec.loading import load_specification
@@ -123,7 +124,7 @@ class ConformancePlugin:
             self.run.fatal = error
             raise pytest.UsageError(str(error)) from None
         if session.config.pluginmanager.has_plugin("allure_listener"):
-            self.run.allure = None
+            self.run.allure = False
         self.is_listened_to = _has_listeners(session.config)
         try:
             self.run.fly_ahead()
@@ -152,7 +153,11 @@ class ConformancePlugin:
         assert isinstance(item, pytest.Function)
         arguments = arguments_of(item, self.run)
         call = partial(item.obj, **arguments)
-        return ScheduledTest(item.nodeid, phase_of(item), call, arguments.get("cell"))
+        recording = self.run.context.recording
+        memory = recording.memory(item.nodeid) if recording else Memory()
+        return ScheduledTest(
+            item.nodeid, phase_of(item), call, arguments.get("cell"), memory=memory
+        )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(
@@ -207,19 +212,6 @@ class ConformancePlugin:
             text = exchanges.write(job.evidence.exchanges, self.run.context.secrets.redact)
             allure.attach(text, "exchanges", allure.attachment_type.TEXT)
 
-    def _record(self, item: pytest.Item, report: pytest.TestReport, result: TestResult) -> None:
-        if self.run.allure:
-            self.run.allure.add(
-                item,
-                result.outcome.value,
-                labels=self._labels(item),
-                description=self._description(item),
-                message=result.reason,
-                trace=report.longreprtext,
-                exchanges=result.evidence.exchanges,
-                seconds=result.seconds,
-            )
-
     @staticmethod
     def _labels(item: pytest.Item) -> dict[str, str]:
         requirement = load_specification().requirements[requirement_of(item)]
@@ -227,6 +219,7 @@ class ConformancePlugin:
             "epic": "Web1on1 v2: authentication",
             "feature": requirement.feature,
             "story": requirement.id,
+            "suite": requirement.id,
             "severity": _SEVERITY[requirement.level],
         }
 
@@ -257,7 +250,6 @@ class ConformancePlugin:
             if item.nodeid not in self._reported:
                 self._reported.add(item.nodeid)
                 self.run.results.append(result)
-                self._record(item, report, result)
                 self.on_result(result)
         return report
 

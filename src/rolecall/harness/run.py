@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 import traceback
 from collections.abc import Iterator
@@ -12,30 +11,30 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-import rolecall
 from rolecall.errors import ExitCode, Interrupted, RolecallError, Unreachable, place_of
-from rolecall.finished_run import EVIDENCE, RESULTS
+from rolecall.finished_run import EVIDENCE, REPLAY, RESULTS
 from rolecall.forked import beside
 from rolecall.harness.cleanup import tidy
 from rolecall.harness.context import RunContext
 from rolecall.harness.document import RunFacts, results_document
+from rolecall.harness.earlier import LAST, last_run, named_run, note_run
 from rolecall.harness.options import Options
 from rolecall.harness.preflight import Preflight
 from rolecall.harness.results import TestResult, Verdict, judge
+from rolecall.harness.run_files import take_back, write_run
 from rolecall.harness.sealing import sealed
 from rolecall.harness.waiving import Collected, UsedWaiver, used_waivers, waivers_of_run
 from rolecall.outcomes import Inconclusive, NotTested
-from rolecall.report import artefacts, har, junit, leaks
-from rolecall.report.allure import AllureResults
-from rolecall.signing import SigningKey, signing_key
+from rolecall.replay.document import replay_document
+from rolecall.report import allure, artefacts, certificate, har, junit, leaks
+from rolecall.report.comparison import compare
+from rolecall.signing import CertificateKey, signing_key
 from rolecall.waiver_file import note_seen
 from rolecall.waivers import Waivers
-from rolecall.whole_files import NotWrittenWhole, write_file, write_folder
+from rolecall.whole_files import NotWrittenWhole, write_file
 
 #: The file with the tracebacks of what only a bug of the harness can raise.
 BUGS = "harness-errors.txt"
-#: The folder of what Allure makes its page of.
-ALLURE = "allure-results"
 #: Seconds that a target may ask to wait before it lets the highest role log in once more, and its
 #: rate afterwards, at least.
 _LONGEST_PAUSE, _THROTTLED_RATE = 120.0, 2.0
@@ -56,12 +55,14 @@ class Run:
     bugs: list[str] = field(default_factory=list)
     document: dict[str, Any] = field(default_factory=dict)
     preflight: Preflight | None = None
-    allure: AllureResults | None = None
+    allure: bool = True  # whether its results are written by us
     finished: float = 0.0  # seconds since 1970
-    key: SigningKey | None = None  # signs the certificate
+    key: CertificateKey | None = None  # signs the certificate
     waivers: Waivers = field(default_factory=Waivers)
     collected: Collected = field(default_factory=dict)
     used_waivers: list[UsedWaiver] = field(default_factory=list)
+    before: dict[str, Any] | None = None  # the results of the run to compare with
+    unnoted: str = ""  # why this run is not in the history
     _context: RunContext | None = None
 
     @property
@@ -83,9 +84,10 @@ class Run:
         """
         self.key = signing_key(self.options.sign)
         self.waivers = waivers_of_run(self.options.waivers)
+        self.before = named_run(self.options.since, self.options.out)
         self._context = RunContext.open(self.options)
-        if not self.options.no_reports:
-            self.allure = AllureResults(self._environment())
+        if self.options.since == LAST:
+            self.before = last_run(self.options.out, self.context.target)
 
     def fly_ahead(self) -> None:
         """The preflight.
@@ -210,20 +212,11 @@ class Run:
         things += [f"perhaps {entry}: {why}" for entry in ledger.doubtful if entry.is_thing]
         return self.context.expiry.clock.left(why) + things
 
-    def _environment(self) -> dict[str, str]:
-        """What a report's reader wants to know of the run at a glance."""
-        return {
-            "rolecall": rolecall.__version__,
-            "target": self.context.target.name,
-            "base_url": self.context.target.base_url,
-            "dialect": str(self.context.dialect.departures or "default"),
-        }
-
     # --- Files ----------------------------------------------------------------------------------
 
     def _leave(self, verdict: Verdict) -> Verdict:
         """Write every file, and say in the verdict where a secret had to be masked."""
-        remarks = [*(self.preflight.remarks() if self.preflight else ()), *self._note_waivers()]
+        remarks = [*(self.preflight.remarks() if self.preflight else ()), *self._remarks()]
         verdict = replace(
             verdict, reasons=[*remarks, *verdict.reasons, *self._limits_of_redaction()]
         )
@@ -244,10 +237,12 @@ class Run:
         ledger = self.context.world.ledger.path.name
         texts = {name: text for name, (text, places) in files.items() if name != ledger or places}
         try:
-            self._write(texts | sealed(document, texts, self.key))
+            write_run(self.context.folder, texts | sealed(document, texts, self.key))
         except NotWrittenWhole as error:
             verdict, document = self._leave_the_verdict(verdict, error)
         self.document = document
+        if EVIDENCE in files:
+            self.unnoted = note_run(self.options.out, document)
         return verdict
 
     def _leave_the_verdict(
@@ -258,10 +253,7 @@ class Run:
         The other files would tell of another verdict, and without the evidence nothing is proven.
         """
         folder = self.context.folder
-        for name in artefacts.WRITERS:
-            with suppress(OSError):
-                (folder / name).unlink(missing_ok=True)
-        shutil.rmtree(folder / ALLURE, ignore_errors=True)
+        take_back(folder, (*artefacts.WRITERS, certificate.CERTIFICATE))
         status = "not-conformant" if verdict.status == "not-conformant" else "inconclusive"
         verdict = Verdict(status, ExitCode.HARNESS_ERROR, [str(error), *verdict.reasons])
         document = self._redacted_document(verdict)
@@ -275,36 +267,32 @@ class Run:
 
     def _checked_files(self, document: dict[str, Any]) -> dict[str, tuple[str, list[str]]]:
         """All files, each with the places where a secret had to be masked."""
+        own = {RESULTS: _json(document), **self._ledger()}
+        if self.bugs:
+            own[BUGS] = self._bug_report()
+        if self.options.no_reports:
+            return self._checked(own)
+        secrets = self.context.secrets
+        evidence = har.document(self.context.evidence.exchanges, cache(secrets.redact))
         # Most of the files by number are Allure's, which say nothing of the verdict; the target's
         # processor is idle by now.
         with (
-            beside(lambda: self._checked(self._allure_files()))
+            beside(lambda: self._checked(_allure_files(document, evidence)))
             if self.allure
-            else nullcontext(dict) as allure
+            else nullcontext(dict) as of_allure
         ):
-            return {
-                **self._checked(self._files(document)),
-                **allure(),
-                **self._checked(self._ledger()),
-            }
+            made = artefacts.texts(document, evidence) | {EVIDENCE: har.write(evidence)}
+            made[REPLAY] = json.dumps(self._replay_document(), separators=(",", ":")) + "\n"
+            if self.options.junit_inconclusive != junit.INCONCLUSIVE[0]:
+                made["junit.xml"] = junit.write(
+                    document, evidence, inconclusive=self.options.junit_inconclusive
+                )
+            return {**self._checked(own | made), **of_allure()}
 
-    def _write(self, files: dict[str, str]) -> None:
-        """Write the files, the one with the verdict last.
-
-        Raises:
-            NotWrittenWhole: the file system refused.
-        """
-        of_allure = {name: text for name, text in files.items() if name.startswith(f"{ALLURE}/")}
-        if of_allure:
-            write_folder(
-                self.context.folder / ALLURE,
-                {name.removeprefix(f"{ALLURE}/"): text for name, text in of_allure.items()},
-            )
-        for name in sorted(files.keys() - of_allure.keys(), key=lambda name: name == RESULTS):
-            write_file(self.context.folder / name, files[name])
-
-    def _note_waivers(self) -> Iterator[str]:
-        """Fill in the waivers' file; a sentence where that cannot be done."""
+    def _remarks(self) -> Iterator[str]:
+        """Fill in the waivers' file; what could not be done of what the options ask for."""
+        if self.options.since and not self.before:
+            yield f"no whole run of this target is in {self.options.out} to be compared with"
         seen = [used.waiver for used in self.used_waivers if used.failures]
         if self.options.waivers and (
             said := note_seen(self.options.waivers, self.waivers.text, seen, self.waivers.today)
@@ -335,20 +323,17 @@ class Run:
             name: leaks.masked(name, text, self.context.secrets) for name, text in files.items()
         }
 
-    def _files(self, document: dict[str, Any]) -> dict[str, str]:
-        """The files that tell of the verdict."""
-        files = {RESULTS: _json(document)}
-        if self.bugs:
-            files[BUGS] = self._bug_report()
-        if not self.options.no_reports:
-            context = self.context
-            evidence = har.document(context.evidence.exchanges, cache(context.secrets.redact))
-            files |= artefacts.texts(document, evidence) | {EVIDENCE: har.write(evidence)}
-            if self.options.junit_inconclusive != junit.INCONCLUSIVE[0]:
-                files["junit.xml"] = junit.write(
-                    document, evidence, inconclusive=self.options.junit_inconclusive
-                )
-        return files
+    def _replay_document(self) -> dict[str, Any]:
+        context = self.context
+        facts = {
+            "run": context.id,
+            "started": context.started,
+            "monotonic": context.monotonic,
+            "read_only": self.options.read_only,
+            "intrusive": self.options.intrusive,
+        }
+        tests = {job.name: job.memory.kept for job in context.scheduler.jobs.values()}
+        return replay_document(facts, context.target, tests, context.secrets)
 
     def _redacted_document(self, verdict: Verdict) -> dict[str, Any]:
         """The document without secrets; our own names, numbers and outcomes stay as they are."""
@@ -371,6 +356,7 @@ class Run:
         document = results_document(facts, self.results, verdict, secrets.redact)
         document["waivers"] = [used.document() for used in self.used_waivers]
         document["waiver_file"] = self.waivers.source or None
+        document["since"] = compare(self.before, document) if self.before else None
         # What is expected of the cells is ours, and only their reasons hold a target's words.
         cells = secrets.redacted(document["cells"], frozenset({"reason", "subject"}))
         return {**secrets.redacted(document, leaks.FOREIGN[RESULTS]), "cells": cells}
@@ -379,12 +365,9 @@ class Run:
         path = self.context.world.ledger.path
         return {path.name: path.read_text(encoding="utf-8")}
 
-    def _allure_files(self) -> dict[str, str]:
-        assert self.allure
-        return {
-            f"{ALLURE}/{name}": text
-            for name, text in self.allure.files(cache(self.context.secrets.redact))
-        }
+
+def _allure_files(document: dict[str, Any], evidence: dict[str, Any]) -> dict[str, str]:
+    return {f"{allure.FOLDER}/{name}": text for name, text in allure.files(document, evidence)}
 
 
 def _json(document: dict[str, Any]) -> str:

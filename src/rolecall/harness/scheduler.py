@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from rolecall.counting_loop import CountingLoop
 from rolecall.evidence import Evidence, TestEvidence
+from rolecall.memory import Memory
 from rolecall.outcomes import TransientFailure
 from rolecall.spec.model import Cell
 from rolecall.toolkit.marks import ALONE
@@ -38,6 +40,7 @@ class ScheduledTest:
     tries: int = 0
     seconds: float = 0.0
     evidence: TestEvidence = field(default_factory=TestEvidence)
+    memory: Memory = field(default_factory=Memory)
     error: BaseException | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
@@ -45,10 +48,10 @@ class ScheduledTest:
 class Scheduler:
     """An event loop in a thread, and the jobs it works through phase by phase."""
 
-    def __init__(self, in_flight: int) -> None:
+    def __init__(self, in_flight: int, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.jobs: dict[str, ScheduledTest] = {}
         self._in_flight = in_flight
-        self._loop = asyncio.new_event_loop()
+        self._loop = loop or CountingLoop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="rolecall-ahead", daemon=True
         )
@@ -177,7 +180,7 @@ class Scheduler:
                 job.tries += 1
                 try:
                     # Of this try alone: what came of one that was given up proves nothing.
-                    with Evidence.collect() as job.evidence:
+                    with Evidence.collect(job.name, job.memory) as job.evidence:
                         await job.call()
                 except TransientFailure:
                     if job.tries < _TRIES:

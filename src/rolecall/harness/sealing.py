@@ -8,11 +8,11 @@ from typing import Any
 
 from rolecall.dsse import Envelope
 from rolecall.report import certificate
-from rolecall.signing import SigningKey
+from rolecall.signing import CertificateKey
 
 
 def sealed(
-    results: Mapping[str, Any], texts: Mapping[str, str], key: SigningKey | None
+    results: Mapping[str, Any], texts: Mapping[str, str], key: CertificateKey | None
 ) -> dict[str, str]:
     """The certificate by its file's name, signed where there is a key; nothing for a run that is
     not certified.

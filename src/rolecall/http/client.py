@@ -22,17 +22,13 @@ from rolecall.evidence import Evidence, Exchange
 from rolecall.http._httpx import httpx
 from rolecall.http.connection import VERBATIM
 from rolecall.http.gate import SAFE, TOKEN_PATH, About, Gate
+from rolecall.http.layers import Layers, Way
 from rolecall.http.link import sendable
 from rolecall.http.transports import (
     AWAY,
     EXCHANGE,
     PATIENT,
     REPEATABLE,
-    Network,
-    Pace,
-    Pacing,
-    Recording,
-    Retrying,
 )
 from rolecall.outcomes import TransientFailure
 from rolecall.redaction import Secrets
@@ -52,14 +48,18 @@ _PROBE = "probe"
 class Client:
     """Sends the requests that the gate lets through to one target, and records every exchange."""
 
-    def __init__(self, target: Target, evidence: Evidence, secrets: Secrets, gate: Gate) -> None:
+    def __init__(
+        self,
+        target: Target,
+        evidence: Evidence,
+        secrets: Secrets,
+        gate: Gate,
+        layers: Way | None = None,
+    ) -> None:
         self.base_url = target.base_url
         self.dead: Unreachable | None = None
-        self._network = Network(target)
-        self._pace = Pace(target.rate_limit)
-        self._recording = Recording(
-            Pacing(Retrying(self._network, self._pace), self._pace, target.concurrency)
-        )
+        self._layers: Way = layers or Layers(target)
+        self._recording = self._layers.outermost
         self._evidence = evidence
         self._answered: Exchange | None = None  # the last plain read that was answered
         self._doubting = asyncio.Lock()
@@ -247,7 +247,7 @@ class Client:
             Unreachable: it has answered nothing but 429 since ``asked``.
         """
         if exchange.status == 429 and patient:
-            if self._pace.last_answer < asked:
+            if self._layers.last_let_through < asked:
                 self.dead = Unreachable(
                     self.base_url,
                     "gives no usable answer: nothing but 429, whatever the rate_limit",
@@ -282,7 +282,7 @@ class Client:
         ):  # one question for all whose requests have failed at the same time
             if self.dead:
                 raise replace(self.dead)
-            if self._network.last_answer > exchange.started:
+            if self._layers.last_answer > exchange.started:
                 return
             try:
                 await self._probe()
@@ -317,7 +317,7 @@ class Client:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._network.aclose()
+        await self._layers.aclose()
 
 
 def _usual_fields(token: str, attack: str, *, has_content: bool) -> dict[str, str]:

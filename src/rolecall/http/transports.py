@@ -54,9 +54,13 @@ class Recording(httpx.AsyncBaseTransport):
         except httpx.TransportError as error:
             begun = f"; the answer had begun with status {exchange.begun}" if exchange.begun else ""
             exchange.error = f"{_sentence(error)}{begun}"
+            exchange.failure = next(
+                kind.__name__ for kind in type(error).mro() if hasattr(httpx, kind.__name__)
+            )
             raise
         finally:
             exchange.finished = time.monotonic()
+            exchange.turn = getattr(asyncio.get_running_loop(), "turn", 0)
         exchange.status, exchange.begun = response.status_code, None
         exchange.http_version = _version(response)
         exchange.headers = _fields(response.headers.raw)

@@ -1,38 +1,21 @@
-"""``allure-results/``: one result per test, with the model and the identities of allure-pytest.
+"""``allure-results/``: one result for each test, for Allure 2 and 3, from a run's two documents.
 
-allure-pytest's listener hangs on pytest's set-up and tear-down of each test, which for tests that
-are already done take longer than the tests. Names and history ids come from its own functions, so a
-run with ``--alluredir`` has the same ones.
+Suites are requirements. What a failed test shows is the request and the answer: a traceback of the
+suite says nothing of a server.
 """
-
-# allure's classes are made by attrs without annotations: pyright knows none of their fields.
-# pyright: reportCallIssue=false
 
 from __future__ import annotations
 
+import hashlib
 import json
-import platform
-import socket
-import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
-import attr
-import pytest
-from allure_commons.model2 import Attachment, Label, Parameter, StatusDetails, TestResult
-from allure_commons.utils import md5, platform_label, represent
-from allure_pytest.utils import (
-    allure_full_name,
-    allure_package,
-    allure_suite_labels,
-    allure_title_path,
-    get_history_id,
-)
-
-from rolecall.evidence import Exchange
 from rolecall.report import exchanges
 
+FOLDER = "allure-results"
 #: How Allure's page sorts what did not pass.
 _CATEGORIES = [
     {"name": "Requirements that failed", "matchedStatuses": ["failed"]},
@@ -56,108 +39,138 @@ _STATUS = {
     "not-tested": "skipped",
     "waived": "skipped",
 }
+_SEVERITY = {"must": "critical", "derived": "normal", "hardening": "minor", "observe": "trivial"}
+
+_Document = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class _Test:
-    item: pytest.Item
-    outcome: str
-    labels: dict[str, str]
-    description: str
-    message: str
-    trace: str
-    exchanges: Sequence[Exchange]
-    stop: float
-    seconds: float
+def files(results: _Document, evidence: _Document) -> Iterator[tuple[str, str]]:
+    """Every file's name and text, of results.json and evidence.har."""
+    yield "categories.json", json.dumps(_CATEGORIES, indent=1)
+    yield (
+        "environment.properties",
+        "".join(_property(name, value) for name, value in _environment(results).items()),
+    )
+    entries = {entry["_number"]: entry for entry in evidence["log"]["entries"]}
+    texts: dict[int, str] = {}  # many tests cite the same exchanges
+    shown = {
+        (finding["requirement"], finding["test"]): finding
+        for finding in (*results["findings"], *results["advice"])
+    }
+    for requirement in results["requirements"]:
+        for test in requirement["tests"]:
+            finding = shown.get((requirement["id"], test["name"]))
+            id = _id(results["run"], requirement["id"], test["name"])
+            cited = [entries[number] for number in test["exchanges"] if number in entries]
+            document = _result(results, requirement, test, finding, cited) | {"uuid": id}
+            if cited:
+                source = f"{id}-attachment.txt"
+                document["attachments"] = [
+                    {"name": "exchanges", "source": source, "type": "text/plain"}
+                ]
+                for entry in cited:
+                    texts.setdefault(entry["_number"], exchanges.text(entry))
+                yield source, "\n\n".join(texts[entry["_number"]] for entry in cited)
+            yield f"{id}-result.json", json.dumps(document, ensure_ascii=False)
 
 
-class AllureResults:
-    """What a folder of results for Allure 2 and 3 has to hold."""
+def _result(
+    results: _Document,
+    requirement: _Document,
+    test: _Document,
+    finding: _Document | None,
+    cited: Sequence[_Document],
+) -> dict[str, Any]:
+    """The members of a result, as allure-pytest has them; the same test has the same history in
+    every run.
+    """
+    full_name = f"{requirement['id']}.{test['name']}"
+    start = _milliseconds(cited[0]["startedDateTime"] if cited else results["started"])
+    document: dict[str, Any] = {
+        "name": test["name"],
+        "fullName": full_name,
+        "titlePath": [requirement.get("feature", requirement["clause"]), requirement["id"]],
+        "testCaseId": _digest(full_name),
+        "historyId": _digest(full_name),
+        "status": _STATUS.get(test["outcome"], "broken"),
+        "stage": "finished",
+        "description": _description(requirement),
+        "labels": [
+            {"name": name, "value": value} for name, value in _labels(results, requirement).items()
+        ],
+        "parameters": _parameters(test["name"]),
+        "start": start,
+        "stop": start + round(test["seconds"] * 1000),
+    }
+    if test["outcome"] != "passed":
+        document["statusDetails"] = {"message": test["reason"], "trace": _shown(test, finding)}
+    return document
 
-    def __init__(self, environment: dict[str, str]) -> None:
-        self._environment = environment
-        self._tests: list[_Test] = []
-        self._host = socket.gethostname() or platform.node()
 
-    def add(
-        self,
-        item: pytest.Item,
-        outcome: str,
-        *,
-        labels: dict[str, str],
-        description: str,
-        message: str,
-        trace: str,
-        exchanges: Sequence[Exchange],
-        seconds: float,
-    ) -> None:
-        """Note one test's result; ``outcome`` in our words, as in ``results.json``. The test ends
-        now.
-        """
-        test = _Test(
-            item, outcome, labels, description, message, trace, exchanges, time.time(), seconds
-        )
-        self._tests.append(test)
+def _labels(results: _Document, requirement: _Document) -> dict[str, str]:
+    feature = requirement.get("feature", requirement["clause"])
+    return {
+        "parentSuite": feature,
+        "suite": requirement["id"],
+        "epic": "Web1on1 v2: authentication",
+        "feature": feature,
+        "story": requirement["id"],
+        "severity": _SEVERITY[requirement["level"]],
+        "framework": "rolecall",
+        "host": results["target"]["name"],
+    }
 
-    def files(self, redact: Callable[[str], str]) -> Iterator[tuple[str, str]]:
-        """Every file's name and text, redacted."""
-        yield "categories.json", json.dumps(_CATEGORIES, indent=1)
-        yield (
-            "environment.properties",
-            "".join(_property(name, redact(value)) for name, value in self._environment.items()),
-        )
-        texts: dict[int, str] = {}  # many tests cite the same exchanges
 
-        def text(exchange: Exchange) -> str:
-            if exchange.number not in texts:
-                texts[exchange.number] = exchanges.write([exchange], redact)
-            return texts[exchange.number]
+def _description(requirement: _Document) -> str:
+    step = requirement.get("step", "")
+    return (
+        f"{requirement['statement']}\n\nClause: {requirement['clause']} (level: "
+        f"{requirement['level']})" + (f"\n\nIt follows by: {step}" if step else "")
+    )
 
-        for test in self._tests:
-            result = self._result(test, redact)
-            if test.exchanges:
-                source = f"{result.uuid}-attachment.txt"
-                result.attachments.append(
-                    Attachment(name="exchanges", source=source, type="text/plain")
-                )
-                yield source, "\n\n".join(map(text, test.exchanges))
-            document = attr.asdict(result, filter=lambda _, value: value or value is False)
-            yield (
-                result.file_pattern.format(prefix=result.uuid),
-                json.dumps(document, ensure_ascii=False),
-            )
 
-    def _result(self, test: _Test, redact: Callable[[str], str]) -> TestResult:
-        item = test.item
-        callspec = getattr(item, "callspec", None)  # parametrized tests have it
-        parameters = callspec.params if callspec else {}
-        shown = [Parameter(name=name, value=represent(value)) for name, value in parameters.items()]
-        full_name = allure_full_name(item)
-        about: dict[str, str] = {
-            **test.labels,
-            **dict(allure_suite_labels(item)),
-            "host": self._host,
-            "framework": "pytest",
-            "language": platform_label(),
-            "package": allure_package(item),
-        }
-        return TestResult(
-            uuid=str(uuid.uuid4()),
-            name=item.name,
-            fullName=full_name,
-            titlePath=[*allure_title_path(item)],
-            testCaseId=md5(full_name),
-            historyId=get_history_id(full_name, shown, original_values=parameters),
-            status=_STATUS.get(test.outcome, "broken"),
-            statusDetails=StatusDetails(message=redact(test.message), trace=redact(test.trace))
-            if test.message
-            else None,
-            description=test.description,
-            parameters=shown,
-            labels=[Label(name=name, value=value) for name, value in about.items()],
-            start=int((test.stop - test.seconds) * 1000),
-            stop=int(test.stop * 1000),
-        )
+def _parameters(test: str) -> list[dict[str, str]]:
+    """What stands in the brackets of a test's name."""
+    _, bracket, values = test.partition("[")
+    return [{"name": "case", "value": values.removesuffix("]")}] if bracket else []
+
+
+def _shown(test: _Document, finding: _Document | None) -> str:
+    """What to look at: in the place where Allure shows a traceback."""
+    if finding:
+        lines = [f"expected: {finding['expected']}", f"actual:   {finding['actual']}"]
+        lines += [f"try:      {finding['curl']}"] if finding["curl"] else []
+        lines += [f"exchange: {finding['exchange']}"] if finding["exchange"] else []
+        return "\n".join(lines)
+    return f"look at:  {test['look_at']}" if test["look_at"] else ""
+
+
+def _environment(results: _Document) -> dict[str, str]:
+    """What a reader wants to know of the run at a glance."""
+    return {
+        "rolecall": results["suite"]["version"],
+        "target": results["target"]["name"],
+        "base_url": results["target"]["base_url"],
+        "dialect": str(results["dialect"]["departures"] or "default"),
+        "verdict": results["verdict"],
+        "run": results["run"],
+    }
+
+
+def _id(*words: str) -> str:
+    """The same for the same test of the same run, so that a run's folder can be made again."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, "\n".join(words)))
+
+
+def _digest(name: str) -> str:
+    return hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+
+
+def _milliseconds(moment: str) -> int:
+    return round(datetime.fromisoformat(moment).timestamp() * 1000)
+
+
+# --- environment.properties ---------------------------------------------------------------------
 
 
 def _property(name: str, value: str) -> str:

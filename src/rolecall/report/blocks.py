@@ -17,6 +17,7 @@ _LABEL = re.compile(r"<[a-z-]+-\d+>")  # what redaction puts in the place of a s
 _ROLE = re.compile(r"([a-z]+\d*) \((token|api-key)\)")
 #: Requirements that are shown with their names; all are in results.json.
 _NAMED = 3
+_LONGEST = 800  # characters of what was expected, or came
 
 
 def findings(causes: Sequence[Cause], folder: str, width: int | None) -> Iterator[list[str]]:
@@ -50,15 +51,17 @@ def _proof(cause: Cause, folder: str) -> list[str]:
     return lines
 
 
-def tokens(causes: Sequence[Cause], results: Mapping[str, Any], width: int | None) -> list[str]:
-    """How to get the $TOKEN of the lines to try: one line for each role, ready to be pasted."""
+def tokens(causes: Sequence[Cause], target: Mapping[str, Any], width: int | None) -> list[str]:
+    """How to get the $TOKEN of the lines to try: one line for each role, ready to be pasted;
+    ``target`` is that of results.json.
+    """
     shown = [cause for cause in causes if cause.curl and "$TOKEN" in cause.curl]
     callers = dict.fromkeys(cause.caller for cause in shown)
     has_label = any(_LABEL.search(cause.curl or "") for cause in causes)
     lines = []
     for caller in callers:
         found = _ROLE.fullmatch(caller)
-        command = token_command(found[1], results["target"]) if found else ""
+        command = token_command(found[1], target) if found else ""
         if found and found[2] == "token" and command:
             lines += [f"$TOKEN of {found[1]}:", command]
         elif found and found[2] == "api-key":
@@ -115,6 +118,8 @@ def wrapped(lines: Iterable[str], width: int | None) -> list[str]:
 
 
 def _line(name: str, text: str, width: int | None) -> list[str]:
+    if len(text) > _LONGEST:  # a target's words may be of any length
+        text = f"{text[:_LONGEST]} ... ({len(text):,} characters)"
     return _wrapped(f"{name:<10}{text}", width, _INDENT, _HANGING)
 
 

@@ -25,7 +25,7 @@ _STATUSES = re.compile(r"\d{3}(?:(?:, | or )\d{3})*\b")
 _REFUSAL = re.compile(r"\b(?:refus\w*|denied|denial|reject\w*|no token|not let in|may not)\b")
 #: What differs between two answers of one kind: quoted texts, ids, and numbers but for statuses.
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-_ID = re.compile(r"\b(?=[\w-]*\d)[\w-]{12,}\b")
+_ID = re.compile(r"\b(?![A-Z]+-)(?=[\w-]*\d)[\w-]{12,}\b")  # no requirement's
 _NUMBER = re.compile(r"(?<![\w.])(?![1-5]\d\d\b)\d[\d,.]*(?<=\d)")
 _DONE = re.compile(r"\b(?:created|updated|deleted)\b")
 _ASIDE = re.compile(r"\s*\([^()]*\)")
@@ -151,8 +151,8 @@ def _answer(actual: str) -> str:
 
 
 def _kind(group: Sequence[Finding], first: Finding) -> str:
-    """In a few words: ``401 instead of 403``."""
-    answers = [EXCHANGE.sub(r"\g<answer>", finding["actual"]) for finding in group]
+    """In a few words: ``401 instead of 403``; without ids, and so the same in the next run."""
+    answers = [EXCHANGE.sub(r"\g<answer>", finding["actual"][:_LOOKED_AT]) for finding in group]
     statuses = sorted({found[1] for text in answers if (found := _STATUS.match(text))})
     more = _answer(first["actual"])[3:]
     actual = listed(statuses) + more if statuses else answers[group.index(first)]
@@ -171,7 +171,7 @@ def listed(statuses: Sequence[str]) -> str:
 
 
 def _short(text: str) -> str:
-    text = " ".join(_ASIDE.sub("", text).split()) or text
+    text = _ID.sub("...", " ".join(_ASIDE.sub("", text).split()) or text)
     if len(text) <= _LONGEST_KIND:
         return text
     return f"{text[:_LONGEST_KIND].rsplit(' ', 1)[0]} ..."

@@ -10,11 +10,11 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rolecall.finished_run import EVIDENCE, RESULTS
+from rolecall.finished_run import EVIDENCE, REPLAY, RESULTS
 
 #: The file's name in a run's folder, and the files whose digests are its subjects.
 CERTIFICATE = "certificate.json"
-SUBJECTS = (RESULTS, EVIDENCE)
+SUBJECTS = (RESULTS, EVIDENCE, REPLAY)
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 #: Outcomes that were reached by running the tests and count for the verdict as they are.

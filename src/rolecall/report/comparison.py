@@ -20,6 +20,7 @@ Document = Mapping[str, Any]
 class Whose(StrEnum):
     """Whose doing a change was; where the tests of a requirement differ, the first decides."""
 
+    TARGET = "target"  # another server was asked
     SERVER = "server"
     UNCLEAR = "unclear"  # the server's, or that of the suite or the dialect, which changed as well
     SUITE = "suite"
@@ -67,6 +68,19 @@ def compare(before: Document, after: Document) -> dict[str, Any]:
 def is_worse(comparison: Document) -> bool:
     """Whether something got worse that decides a verdict, on the same target."""
     return any(change["worse"] for change in comparison["changes"])
+
+
+def is_better(change: Document) -> bool:
+    """Whether a change of a comparison is for the better: neither a selection's nor that of another
+    target.
+    """
+    ranks = [_RANKS.get(change[name]) for name in ("before", "after")]
+    return (
+        ranks[0] is not None
+        and ranks[1] is not None
+        and ranks[1] < ranks[0]
+        and change["whose"] not in (Whose.SELECTION, Whose.TARGET)
+    )
 
 
 def cell_name(cell: Document) -> str:
@@ -183,6 +197,8 @@ class _Changes:
             if old and new and not _is_change(old, new):
                 continue
             whose = self._of_cell(old, new) if what == "cell" else self._of_requirement(old, new)
+            if not self._same_target and whose in (Whose.SERVER, Whose.UNCLEAR):
+                whose = Whose.TARGET
             outcomes = [entry["outcome"] if entry else "absent" for entry in (old, new)]
             yield {
                 "what": what,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rolecall.report.comparison import Whose
+from rolecall.report.comparison import Whose, is_better
 from rolecall.screen import harmless_document
 
 #: How a group of changes is headed.
 _DOING = {
+    Whose.TARGET: "another target answers so",
     Whose.SERVER: "the server's doing",
     Whose.UNCLEAR: "the server's doing, or that of what else changed (see above)",
     Whose.SUITE: "the suite's doing: its tests or tables changed",
@@ -32,21 +33,25 @@ def text(comparison: Mapping[str, Any], *, most: int = MOST) -> str:
     if verdict["before"] != verdict["after"]:
         lines.append(f"verdict        {verdict['before']}, then {verdict['after']}")
     changes = comparison["changes"]
-    for is_worse, word in ((True, "Worse"), (False, "Changed, not for the worse")):
+    for word in ("Worse", "Better", "Changed"):
         for whose in Whose:
             group = [
                 change
                 for change in changes
-                if change["worse"] is is_worse and change["whose"] == whose
+                if _direction(change) == word and change["whose"] == whose
             ]
             if group:
-                lines += [
-                    f"{word}, {_DOING[whose]} ({len(group)}):",
-                    *_lines(group, 0 if whose is Whose.SELECTION else most),
-                ]
+                shown = 0 if whose is Whose.SELECTION else most
+                lines += [f"{word}, {_DOING[whose]} ({len(group)}):", *_lines(group, shown)]
     if not changes:
         lines.append("No cell and no requirement changed.")
     return "\n".join(lines)
+
+
+def _direction(change: Mapping[str, Any]) -> str:
+    if change["worse"]:
+        return "Worse"
+    return "Better" if is_better(change) else "Changed"
 
 
 def _lines(group: list[dict[str, Any]], most: int) -> Iterator[str]:

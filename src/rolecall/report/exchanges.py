@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from rolecall.evidence import Exchange
+from rolecall.report import har
 
 _LONGEST_BODY = 4000  # characters; the whole body is in evidence.har
 
 
-def write(exchanges: Iterable[Exchange], redact: Callable[[str], str]) -> str:
+def write(exchanges: Sequence[Exchange], redact: Callable[[str], str]) -> str:
     """All exchanges, one below the other, redacted."""
-    return "\n\n".join(_text(exchange, redact) for exchange in exchanges)
+    return "\n\n".join(map(text, har.document(exchanges, redact)["log"]["entries"]))
 
 
-def _text(exchange: Exchange, redact: Callable[[str], str]) -> str:
+def text(entry: Mapping[str, Any]) -> str:
+    """An entry of evidence.har."""
+    request, response = entry["request"], entry["response"]
     lines = [
-        f"### exchange {exchange.number}, {exchange.when}, as {exchange.caller}",
-        f"{exchange.method} {redact(exchange.url)}",
-        *(f"{name}: {redact(value)}" for name, value in exchange.request_headers.items()),
+        f"### exchange {entry['_number']}, {entry['startedDateTime']}, as {entry['_caller']}",
+        f"{request['method']} {request['url']}",
+        *(f"{header['name']}: {header['value']}" for header in request["headers"]),
     ]
-    # Before bodies are cut: half a secret would not be known any more.
-    if sent := redact(exchange.request_body.decode("utf-8", "replace")):
+    if sent := request.get("postData", {}).get("text", ""):
         lines.append(_short(sent))
-    lines += ["", f"{exchange.status}" if exchange.status else redact(exchange.error)]
-    lines += (f"{redact(name)}: {redact(value)}" for name, value in exchange.headers)
-    if got := exchange.shown(redact):
+    lines += ["", f"{response['status']}" if response["status"] else entry["_error"]]
+    lines += (f"{header['name']}: {header['value']}" for header in response["headers"])
+    if got := response["content"].get("text", ""):
         lines.append(_short(got))
     return "\n".join(lines)
 

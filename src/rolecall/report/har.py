@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC
@@ -68,11 +69,37 @@ def _entry(exchange: Exchange, redact: Redact, longest: int) -> dict[str, Any]:
         "response": _response(exchange, redact, longest),
         "cache": {},
         "timings": {"blocked": blocked, "send": 0, "wait": wait, "receive": 0},
+        **_for_replay(exchange, redact, longest),
     }
 
 
 def _milliseconds(seconds: float) -> float:
     return round(max(seconds, 0.0) * 1000, 3)
+
+
+def _for_replay(exchange: Exchange, redact: Redact, longest: int) -> dict[str, Any]:
+    """What a replay needs beside HAR's own: whose exchange it was; when, in monotonic seconds and
+    turns of the event loop; how it failed; and the body's bytes where they are no text.
+    """
+    more: dict[str, Any] = {
+        "_test": exchange.test,
+        "_started": round(exchange.started, 7),
+        "_finished": round(exchange.finished, 7),
+        "_turn": exchange.turn,
+    }
+    if exchange.failure:
+        more |= {"_failure": exchange.failure, "_begun": exchange.begun}
+    if exchange.cut or len(exchange.body) > longest:
+        more["_cut"] = (
+            exchange.cut or f"{longest:,} of its {exchange.length:,} bytes are in the file"
+        )
+        return more
+    try:
+        exchange.body.decode()
+    except UnicodeDecodeError:
+        text = redact(exchange.body.decode("latin-1"))
+        more["_bytes"] = base64.b64encode(text.encode("latin-1", "replace")).decode()
+    return more
 
 
 def _request(exchange: Exchange, redact: Redact) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Checks each file for secrets before it is written: a leak is masked and its place is named.
 
 Only what may hold other people's words is looked at. Names, enumerations and ids of our own are no
-secrets, whatever a server calls one.
+secrets, whatever a server calls one. What ``rolecall report`` makes later is made of documents that
+were checked, by functions that know no secret.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
@@ -36,10 +38,20 @@ FOREIGN = {
         }
     ),
     "ledger.jsonl": frozenset({"id"}),
+    "replay.json": frozenset({"target", "tests"}),
+    "report.html": frozenset({"texts", "cells", "tests", "exchanges", "lines"}),
 }
 _OF_ALLURE = frozenset({"message", "trace"})
 #: How lines of our plain text files begin that say nothing of anybody else's.
 _HEADING = "### exchange "
+#: What stands in the place of a secret.
+_LABEL = re.compile(r"<([a-z]+(?:-[a-z]+)?-(?:\d+|unlearnt)\b[^<>]*|not shown:[^<>]*)>")
+#: The data of a page, its code and its styles, its tags, and what is between them.
+_PIECES = re.compile(
+    r"""(?s)(?P<data><script\ type="application/json"[^>]*>)(?P<json>.*?)</script>
+    | <(?P<ours>script|style)\b.*?</(?P=ours)> | <[^>]*> | [^<]+ | <""",
+    re.VERBOSE,
+)
 
 
 def masked(name: str, text: str, secrets: Secrets) -> tuple[str, list[str]]:
@@ -52,8 +64,11 @@ def masked(name: str, text: str, secrets: Secrets) -> tuple[str, list[str]]:
         return (json.dumps(document, indent=1) + "\n" if places else text), places
     if name.endswith(".xml"):
         return _masked_xml(text, secrets, places), places
+    if name.endswith(".html"):
+        return _masked_page(name, text, secrets, places), places
     lines = list(_masked_lines(text.split("\n"), secrets, places, is_json=name.endswith(".jsonl")))
-    return "\n".join(lines), places
+    text = "\n".join(lines)
+    return (_shown(text) if places and name.endswith(".md") else text), places
 
 
 def _masked(
@@ -107,6 +122,34 @@ def _masked_xml(text: str, secrets: Secrets, places: list[str]) -> str:
         if places
         else text
     )
+
+
+def _masked_page(name: str, text: str, secrets: Secrets, places: list[str]) -> str:
+    """A page: its data, and all that a reader sees; its code and its styles are ours, and a browser
+    runs them by their digests.
+    """
+
+    def piece(found: re.Match[str]) -> str:
+        whole = found[0]
+        if found["json"]:
+            inside: list[str] = []
+            document = _masked(json.loads(found["json"]), "", FOREIGN[name], secrets, inside)
+            places.extend(inside)
+            data = json.dumps(document).replace("<", "\\u003c")
+            return f"{found['data']}{data}</script>" if inside else whole
+        if found["ours"] or not secrets.found_in(whole):
+            return whole
+        places.append(f"character {found.start()}")
+        if not whole.startswith("<"):
+            return _shown(secrets.redact(whole))
+        return f"<{_shown(secrets.redact(whole[1:-1]))}>"
+
+    return _PIECES.sub(piece, text)
+
+
+def _shown(text: str) -> str:
+    """A text in which labels are no tags."""
+    return _LABEL.sub(r"&lt;\1&gt;", text)
 
 
 def _masked_lines(

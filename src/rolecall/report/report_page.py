@@ -126,7 +126,8 @@ def _changes(since: Mapping[str, Any] | None) -> str:
     head = "".join(f'<th class="left">{name}</th>' for name in ("what", "change", "whose doing"))
     return (
         f'<p class="small">{len(changes)} changes since run {html(since["run"])}.</p>'
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+        '<div class="wide" tabindex="0" role="group" aria-label="Changes"><table>'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         f"</div>{_more(len(changes) - _LINES)}"
     )
 

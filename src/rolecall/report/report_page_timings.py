@@ -39,9 +39,11 @@ def timings(results: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
         f'<p class="small">Times of {len(times):,} answers. The suite sends several requests at '
         "once and measures on its own machine: this is no load test.</p>"
         f'<div class="cards">{cards}</div>'
-        f'<figure><figcaption>Answers by response time</figcaption><div class="wide">'
+        f"<figure><figcaption>Answers by response time</figcaption><div "
+        'class="wide" tabindex="0" role="group" aria-label="Answers by response time">'
         f"{_histogram(times)}</div></figure>"
-        '<div class="wide"><table><caption class="hidden">The slowest answers</caption><thead>'
+        '<div class="wide" tabindex="0" role="group" aria-label="The slowest answers"><table>'
+        "<thead>"
         '<tr><th class="left">slowest answers</th><th>status</th><th>time</th><th>exchange</th>'
         f"</tr></thead><tbody>{rows}</tbody></table></div>"
     )

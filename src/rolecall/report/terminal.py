@@ -6,11 +6,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
-from rolecall.report import waiver_text
-from rolecall.report.blocks import advice as advice_line
-from rolecall.report.blocks import counted, tokens, wrapped
-from rolecall.report.blocks import findings as _blocks
-from rolecall.report.blocks import undecided as undecided_block
+from rolecall.report import blocks, comparison_text, waiver_text
 from rolecall.report.causes import advice, causes
 from rolecall.report.undecided import Undecided, undecided
 from rolecall.screen import harmless, harmless_document
@@ -62,6 +58,7 @@ def summary(
         heat_map(results, colour=colour) if anything else "",
         findings(results, harmless(folder), colour=colour, width=width),
         waiver_text.text(results),
+        comparison_text.text(results["since"], most=5) if results.get("since") else "",
         verdict(results, folder, colour=colour, width=width),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -101,12 +98,13 @@ def findings(
 ) -> str:
     """A block for each cause of what failed, then one for each of what could not be decided."""
     found = causes(results)
-    blocks = ["\n".join(_titled(block, colour)) for block in _blocks(found, folder, width)]
-    if lines := tokens(found, results, width):
-        blocks.append("\n".join(lines))
-    blocks += ["\n".join(block) for block in _open(undecided(results), colour, width)]
-    blocks += filter(None, ["\n".join(advice_line(advice(results), width))])
-    return "\n\n".join(blocks)
+    parts = [
+        *(_titled(block, colour) for block in blocks.findings(found, folder, width)),
+        blocks.tokens(found, results["target"], width),
+        *_open(undecided(results), colour, width),
+        blocks.advice(advice(results), width),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
 def _titled(block: list[str], colour: bool) -> list[str]:
@@ -120,18 +118,30 @@ def _open(found: list[Undecided], colour: bool, width: int | None) -> Iterable[l
         if these:
             tests = sum(len(cause.tests) for cause in these)
             heading = f"{title} ({tests} test{'s' if tests > 1 else ''}):"
-            blocks = (line for cause in these for line in undecided_block(cause, width))
-            yield [_paint(heading, _COLOURS[outcome], colour), *blocks]
-    inapplicable = [cause for cause in found if cause.outcome == "not-applicable"]
-    if inapplicable:
-        yield counted("Not applicable to this target", inapplicable, width)
+            lines = [line for cause in these for line in blocks.undecided(cause, width)]
+            yield [_paint(heading, _COLOURS[outcome], colour), *lines]
+    if inapplicable := [cause for cause in found if cause.outcome == "not-applicable"]:
+        yield blocks.counted("Not applicable to this target", inapplicable, width)
+
+
+#: What the last lines tell of: the other members are by far the largest.
+_OF_THE_VERDICT = (
+    "counts",
+    "dialect",
+    "reasons",
+    "left_behind",
+    "verdict",
+    "target",
+    "requests",
+    "exit_code",
+)
 
 
 def verdict(
     results: dict[str, Any], folder: str, *, colour: bool = False, width: int | None = None
 ) -> str:
     """The last lines: counts, what else to know, and the verdict itself; ``width`` in columns."""
-    results = harmless_document(results)
+    results = harmless_document({name: results[name] for name in _OF_THE_VERDICT})
     cells, requirements = results["counts"]["cells"], results["counts"]["requirements"]
     lines = [
         f"cells         {_counted(cells)}",
@@ -149,9 +159,11 @@ def verdict(
         f"verdict       {word}: {results['target']['name']} at {results['target']['base_url']} "
         f"({results['requests']} requests, exit {results['exit_code']})"
     )
-    first, *more = wrapped([last], width)
+    first, *more = blocks.wrapped([last], width)
     painted = first.replace(word, _paint(word, _VERDICTS[results["verdict"]], colour), 1)
-    return "\n".join([*wrapped(lines, width), f"files         {harmless(folder)}", painted, *more])
+    return "\n".join(
+        [*blocks.wrapped(lines, width), f"files         {harmless(folder)}", painted, *more]
+    )
 
 
 def _counted(tally: dict[str, int]) -> str:

@@ -159,7 +159,7 @@ def _kind(group: _Group) -> str:
     ends = {reason.rpartition(": ")[2] for reason in reasons}
     text = ends.pop() if len(reasons) > 1 and len(ends) == 1 else first["reason"]
     text = text.removeprefix("missing: ").removeprefix("not applicable: ")
-    return EXCHANGE.sub(r"\g<answer>", text)
+    return EXCHANGE.sub(r"\g<method> \g<path> -> \g<answer>", text)
 
 
 def _shape(path: str) -> str:

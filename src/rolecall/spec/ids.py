@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from rolecall.bounds import ID_LIMIT
-from rolecall.evidence import Exchange
+from rolecall.evidence import Exchange, recalled
 
 #: The members in which a thing says its own id: resources use the first, JWTs and some servers the
 #: second.
@@ -67,6 +67,11 @@ def identifiers(document: Any) -> Iterator[str]:
 
 def unused_id(id: str) -> str:
     """An id that looks like this one and does not exist: its end is random."""
+    other: str = recalled("an id that is not in use", lambda: _unused(id))
+    return other
+
+
+def _unused(id: str) -> str:
     whole = id if len(id) >= _NOT_COUNTED else id.ljust(_NOT_COUNTED, "7")
     kept, end = (whole[:-_OF_CHANCE], whole[-_OF_CHANCE:]) if whole == id else ("", whole)
     other = id

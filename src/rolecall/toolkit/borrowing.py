@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from rolecall.http.gate import Thing
 from rolecall.ledger import CHANGE, LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
+from rolecall.pausing import sleep
 from rolecall.spec.model import Operation
 from rolecall.spec.templates import fill_path
 from rolecall.tokens import Caller
@@ -112,7 +113,7 @@ class Borrowing:
         """
         document: dict[str, Any] | None = {}
         for number in range(_PATIENCE):
-            await asyncio.sleep(_MOMENT if number else 0.0)
+            await sleep(_MOMENT if number else 0.0)
             document = await self._world.observe(user, piece="")
             if document is None or not self.is_of_another_run(document):
                 break

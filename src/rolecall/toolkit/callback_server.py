@@ -9,10 +9,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from rolecall import evidence
+from rolecall.pausing import sleep
+
 #: An address that never resolves (RFC 2606), for targets that cannot reach this machine.
 NOWHERE = "https://rolecall.invalid"
 _PATIENCE = 2.0  # seconds for a caller to say what it wants
 _LATE = 0.2  # seconds that a call may come after the answer
+_CALLS = "calls of a server of ours"
 
 
 @dataclass
@@ -25,13 +29,21 @@ class Listener:
     async def was_called(self) -> bool:
         """Whether the server was called, until a moment after the last answer."""
         if not self.calls:
-            await asyncio.sleep(_LATE)
+            await sleep(_LATE)
         return bool(self.calls)
 
 
 @asynccontextmanager
 async def listening(document: Mapping[str, Any]) -> AsyncIterator[Listener]:
-    """Answer every request with a document, on a free port of this machine, during the block."""
+    """Answer every request with a document, on a free port of this machine, during the block.
+
+    In a replay there is no server, and the calls are those of then.
+    """
+    memory = evidence.memory()
+    if memory.is_replayed:
+        url, calls = memory.recall(_CALLS, lambda: [NOWHERE, 0])
+        yield Listener(url, calls)
+        return
     body = json.dumps(document).encode()
     head = (
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
@@ -53,4 +65,7 @@ async def listening(document: Mapping[str, Any]) -> AsyncIterator[Listener]:
     host, port = server.sockets[0].getsockname()
     listener.url = f"http://{host}:{port}"
     async with server:
-        yield listener
+        try:
+            yield listener
+        finally:
+            memory.recall(_CALLS, lambda: [listener.url, listener.calls])

@@ -8,7 +8,6 @@ of its own, and a target may give out a token that it has issued before.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Iterable, Mapping
@@ -21,6 +20,7 @@ from rolecall.fields import http_date
 from rolecall.http.gate import Creation
 from rolecall.ledger import CLOCK, LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
+from rolecall.pausing import sleep
 from rolecall.spec.claims import numeric_date
 from rolecall.target import Account
 from rolecall.tokens import Grant
@@ -286,7 +286,7 @@ class TargetClock:
                 answered += 1
             if not self._moves or time.monotonic() + pause > until:
                 return
-            await asyncio.sleep(pause)
+            await sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         await self._undo_what_was_answered()
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from rolecall.evidence import Exchange, note
+from rolecall.pausing import sleep
 from rolecall.toolkit.things import Request
 
 _FIRST_PAUSE = 0.1  # seconds between the first two looks; each further pause is twice as long
@@ -51,7 +51,7 @@ class ConsistencyWait:
             if left <= 0:
                 self._in_vain[kind] += looks > 1
                 return False
-            await asyncio.sleep(min(pause, left))
+            await sleep(min(pause, left))
             pause *= 2
 
     def _seconds_for(self, kind: str) -> float:
@@ -61,9 +61,7 @@ class ConsistencyWait:
     async def settle(self, since: float) -> None:
         """Wait until a write of ``since`` (monotonic s) must be shown, by a target that lags."""
         if self.lag:
-            await asyncio.sleep(
-                max(0.0, since + min(1.5 * self.lag, self.seconds) - time.monotonic())
-            )
+            await sleep(max(0.0, since + min(1.5 * self.lag, self.seconds) - time.monotonic()))
 
     def refused_at(self, operation: str, attack: str) -> list[tuple[Request, Exchange]]:
         """The refused writes of an operation (all, if empty) in tests of ``attack``."""

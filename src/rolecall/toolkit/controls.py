@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive
+from rolecall.pausing import sleep
 from rolecall.tokens import Caller
 from rolecall.toolkit.effect_judge import SETTLING
 from rolecall.toolkit.judge import Judge
@@ -53,7 +53,7 @@ async def unless_open(
         usual = cite(await world.perform(request, caller), "denied as usual")
         is_done = False
         if asked.effect in ("create", "update", "delete"):
-            await asyncio.sleep(SETTLING)
+            await sleep(SETTLING)
             is_done = await judge.took_effect(request, usual, caller)
         if is_done or not world.dialect.denies(asked, usual):
             raise Inconclusive(

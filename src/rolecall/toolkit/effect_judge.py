@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any
 
 from rolecall.evidence import Exchange, cite, note
 from rolecall.outcomes import Finding, Inconclusive, TransientFailure
+from rolecall.pausing import sleep
 from rolecall.spec.ids import own_id, walked
 from rolecall.spec.model import marked
 from rolecall.tokens import Caller
@@ -85,7 +85,7 @@ class EffectJudge(TokenJudge):
     ) -> None:
         """A refused write is not carried out, nor a little later; the run's end looks again."""
         self._world.patience.refused.append((request, answer))
-        await asyncio.sleep(SETTLING)
+        await sleep(SETTLING)
         if request.operation.effect != "create":  # a list shows a create for good, and at the end
             await self._world.patience.settle(answer.finished)
         if await self.took_effect(request, answer, caller):

@@ -20,6 +20,7 @@ from contextlib import asynccontextmanager
 from rolecall.errors import UsageError
 from rolecall.evidence import note
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
+from rolecall.pausing import sleep
 from rolecall.spec.model import LAST_MINUTE
 from rolecall.tokens import Caller
 from rolecall.toolkit.expired_tokens import GRADES, AlmostExpired, ExpiredToken, TooLate
@@ -164,9 +165,7 @@ class Expiry(ExpiryWays):
                 if last or self.clock.is_moved:
                     self._troubled.append(trouble.missing)
                     break
-                await asyncio.sleep(
-                    max(_PAUSE, trouble.pause if isinstance(trouble, TooLate) else 0.0)
-                )
+                await sleep(max(_PAUSE, trouble.pause if isinstance(trouble, TooLate) else 0.0))
             except (NotTested, Inconclusive) as reason:
                 self._why_not.append(str(reason))
                 break

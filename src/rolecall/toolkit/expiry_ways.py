@@ -7,15 +7,16 @@ import shlex
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import jwt
 
-from rolecall.evidence import Exchange
+from rolecall.evidence import Exchange, memory, recalled
 from rolecall.jwt_forging import compact, signed_by
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
+from rolecall.pausing import sleep
 from rolecall.spec.claims import numeric_date
-from rolecall.token_bank import TokenBank
+from rolecall.token_bank import BankedToken, TokenBank
 from rolecall.tokens import Caller, claims_of, header_of
 from rolecall.toolkit.clock import ClockReading, time_of_target
 from rolecall.toolkit.expired_tokens import ExpiredToken
@@ -42,8 +43,14 @@ class ExpiryWays(LastMinute):
             *(self._world.fresh_caller(role) for role in self._world.roles)
         )
         now = time_of_target(tonight[-1].grant).earliest(time.monotonic())
-        deposits = [deposit for deposit in bank.deposits() if deposit.expires < now - MARGIN]
-        await asyncio.to_thread(bank.deposit, tonight, presented=deposits)
+        rows = recalled(
+            "deposits of the bank", lambda: [asdict(deposit) for deposit in bank.deposits()]
+        )
+        deposits = [
+            deposit for deposit in map(BankedToken.of, rows) if deposit.expires < now - MARGIN
+        ]
+        if not memory().is_replayed:
+            await asyncio.to_thread(bank.deposit, tonight, presented=deposits)
         for deposit in deposits:
             self._world.client.secrets.add(deposit.token, "token")
             self._world.client.secrets.add(deposit.refresh_token, "refresh-token")
@@ -150,6 +157,9 @@ class ExpiryWays(LastMinute):
             ] or [""]
         except ValueError as error:
             raise Inconclusive(f"a command that can be run: {error}", "[expiry] command") from None
+        what = f"printed for {role}"
+        if memory().is_replayed:
+            return str(recalled(what, str))
         try:
             done = await asyncio.to_thread(
                 subprocess.run,
@@ -168,7 +178,7 @@ class ExpiryWays(LastMinute):
             raise Inconclusive(
                 f"the output of {words[0]} ({type(error).__name__})", "[expiry] command"
             ) from None
-        return done.stdout.strip()
+        return str(recalled(what, done.stdout.strip))
 
     async def _waited(self, last: bool) -> list[ExpiredToken]:
         """Wait for the end of tokens that live short enough."""
@@ -180,7 +190,7 @@ class ExpiryWays(LastMinute):
                 f"{self._options.wait:.12g}"
             )
         end = time.monotonic() + max(lives)
-        await asyncio.sleep(max(lives) + 2)
+        await sleep(max(lives) + 2)
         await self._outlast(callers, end + MARGIN)
         return _expired(callers, "wait")
 
@@ -252,7 +262,7 @@ class ExpiryWays(LastMinute):
         except TransientFailure as trouble:  # it may have moved all the same
             lost = trouble
         for pause in _HOOK_PAUSES:
-            await asyncio.sleep(pause)
+            await sleep(pause)
             look = await self.clock.look()
             if self.clock.shift(look) == total:
                 return time_of_target(look.grant)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from rolecall.evidence import Exchange
 from rolecall.fields import seconds_to_wait
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
+from rolecall.pausing import sleep
 from rolecall.spec.claims import LIFETIME_TOLERANCE, numeric_date
 from rolecall.tokens import Caller, claims_of
 from rolecall.toolkit.clock import ClockReading, TargetClock
@@ -136,7 +137,7 @@ class LastMinute:
             answers = await asyncio.gather(*(self._try(caller) for caller in callers))
             if not any(answer.ok for answer in answers):
                 return
-            await asyncio.sleep(min(left, pause))
+            await sleep(min(left, pause))
             pause *= 2
 
     async def _try(self, caller: Caller) -> Exchange:

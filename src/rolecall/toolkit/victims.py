@@ -12,6 +12,7 @@ from typing import Any
 
 from rolecall.evidence import Exchange, note
 from rolecall.outcomes import Finding, Inconclusive
+from rolecall.pausing import sleep
 from rolecall.spec.ids import own_id
 from rolecall.toolkit.effect_judge import SETTLING
 from rolecall.toolkit.things import Fixture, Request
@@ -131,7 +132,7 @@ async def _still_there(
         Finding: it is gone.
     """
     last = tried[-1].answer
-    await asyncio.sleep(SETTLING)
+    await sleep(SETTLING)
     await world.patience.settle(last.finished)
     now = await world.observe(victim.fixture)
     if now is None:

@@ -31,13 +31,12 @@ OTHERS = frozenset(
         "summary.md",
         "results.sarif",
         "badge.svg",
-        "cells.csv",
-        "rejudged.json",
+        "matrix.csv",
     }
 )
 FOLDERS = frozenset({"allure-results", "allure-report", "allure-html"})
 #: Bytes of a file that are read at most. A whole run's evidence has 8 million.
-LARGEST = 512 * 1024 * 1024
+LARGEST = 256 * 1024 * 1024
 _MOST = 100_000  # entries of a folder that are looked at
 
 

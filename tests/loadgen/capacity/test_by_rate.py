@@ -185,7 +185,7 @@ class TestTheEnd:
     """How a search ends."""
 
     def test_a_violation_ends_it(self) -> None:
-        """A violation ends the search."""
+        """A violation ends the search with the rate that held before it."""
         found = searched(Line(fixed(0.001)), wrong=80)
 
         assert SearchOutcome.VIOLATED == found.outcome

@@ -264,7 +264,7 @@ class TestExchange:
 
         def serve(stream: socket.socket) -> None:
             stream.sendall(response(413, b"too much"))
-            time.sleep(0.5)  # nobody reads; buffers hold less than all of it
+            time.sleep(0.5)  # the answer is not read; buffers hold less than all of it
             assert until_it_ends(stream) < 30_000_000
 
         with raw(serve) as url, connection(url) as it:
@@ -420,7 +420,7 @@ class TestFailures:
     """Every kind of failure; the next exchange succeeds."""
 
     def test_refused(self) -> None:
-        """A port without a server refuses."""
+        """A port without a server is reported as refused."""
         with miniatures.nobody() as url, connection(url) as it:
             assert "refused" == failed(it, get(url)).kind
 
@@ -445,7 +445,7 @@ class TestFailures:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     def test_reset(self) -> None:
-        """A reset instead of an answer."""
+        """A reset instead of an answer is reported as such."""
         assert "reset" == failure(reset).kind
 
     def test_reset_in_the_middle(self) -> None:
@@ -462,7 +462,7 @@ class TestFailures:
             assert "reset" == failed(it, get(server.url)).kind
 
     def test_closed(self) -> None:
-        """The end instead of an answer."""
+        """A connection that is closed in the middle of an answer is reported as closed."""
         assert "closed" == failure(cut).kind
 
     def test_closed_in_the_middle(self) -> None:
@@ -580,7 +580,7 @@ class TestAddresses:
         assert before == len(list(Path("/proc/self/fd").iterdir()))
 
     def test_the_first_refuses(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The next one is tried at once."""
+        """Where the first address refuses, the next one is tried at once."""
         monkeypatch.setattr("rolecall.loadgen.transport.reach._HEAD_START", TIMEOUT)
         with (
             miniatures.nobody() as url,
@@ -755,7 +755,7 @@ class TestTls:
         assert not server.received
 
     def test_another_name(self, certificates: Certificates) -> None:
-        """Neither is one of another host."""
+        """A certificate of another host is refused too."""
         with Miniature(OK, tls=certificates.server_context) as server:
             url = server.url.replace("127.0.0.1", "localhost")
             with connection(url, verify=str(certificates.ca)) as it:

@@ -1,0 +1,58 @@
+"""The way to a target: the layers in their order, and what is known of its answers."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from rolecall.http._httpx import httpx
+from rolecall.http.transports import Network, Pace, Pacing, Recording, Retrying
+from rolecall.target import Target
+
+
+class Way(Protocol):
+    """A way to a target: what takes requests, and what is known of its answers."""
+
+    @property
+    def outermost(self) -> httpx.AsyncBaseTransport:
+        """What a request is given to."""
+
+    @property
+    def last_answer(self) -> float:
+        """When the last answer came (monotonic seconds); 0 before the first."""
+
+    @property
+    def last_let_through(self) -> float:
+        """The same of the last request that was not throttled."""
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+
+
+class Layers(Way):
+    """All layers on the way to a target over the network."""
+
+    def __init__(self, target: Target) -> None:
+        self._network = Network(target)
+        self._pace = Pace(target.rate_limit)
+        self._recording = Recording(
+            Pacing(Retrying(self._network, self._pace), self._pace, target.concurrency)
+        )
+
+    @property
+    def outermost(self) -> httpx.AsyncBaseTransport:
+        """What fills in the exchange."""
+        return self._recording
+
+    @property
+    def last_answer(self) -> float:
+        """When the last answer came (monotonic seconds); 0 before the first."""
+        return self._network.last_answer
+
+    @property
+    def last_let_through(self) -> float:
+        """The same of the last request that was not throttled."""
+        return self._pace.last_answer
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._network.aclose()

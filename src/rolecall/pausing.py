@@ -1,0 +1,24 @@
+"""Waiting within a test, such that a replay of the run goes on at the same moment."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from rolecall.counting_loop import CountingLoop
+from rolecall.evidence import memory
+
+_PAUSE = "paused until"
+
+
+async def sleep(seconds: float) -> None:
+    """Sleep; in a replay, until the turn of the event loop in which the sleeper woke up then."""
+    loop, kept = asyncio.get_running_loop(), memory()
+    if not isinstance(loop, CountingLoop):
+        await asyncio.sleep(seconds)
+        return
+    if until := kept.recorded(_PAUSE):
+        await loop.come_to(*until)
+        return
+    await asyncio.sleep(seconds)
+    kept.keep(_PAUSE, [loop.turn, round(time.monotonic(), 7)])

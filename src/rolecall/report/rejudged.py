@@ -1,0 +1,131 @@
+"""What comes of judging a run again: both verdicts, and every requirement that differs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_SAME, _DIFFERS, _IN_PART = 0, 1, 3
+_SHOWN = 20  # requirements, with their tests
+
+
+def comparison(
+    then: Mapping[str, Any], now: Mapping[str, Any], missing: Mapping[str, str]
+) -> dict[str, Any]:
+    """Two results.json of one run, compared.
+
+    Args:
+        missing: by test, what of its evidence is not there: it cannot be judged again.
+
+    Returns:
+        ``run``, ``then`` and ``now`` (verdict and suite version), ``requirements`` (how many were
+        compared), ``differences`` (requirement, then, now, tests) and ``not_judged``
+        (requirement, then, tests with the reason).
+    """
+    before, after = _outcomes(then), _outcomes(now)
+    differences, not_judged = [], []
+    for id, (outcome, tests) in before.items():
+        again, tests_now = after.get(id, ("not-tested", {}))
+        lacking = {name: missing[name] for name in tests if name in missing}
+        if lacking:
+            not_judged.append({"requirement": id, "then": outcome, "tests": lacking})
+        changed = {
+            name: _change(tests.get(name), tests_now.get(name))
+            for name in dict.fromkeys((*tests, *tests_now))
+            if name not in lacking and _outcome(tests.get(name)) != _outcome(tests_now.get(name))
+        }
+        if changed or (outcome != again and not lacking):
+            differences.append({"requirement": id, "then": outcome, "now": again, "tests": changed})
+    return {
+        "run": then["run"],
+        "then": {"verdict": then["verdict"], "suite": then["suite"]["version"]},
+        "now": {"verdict": now["verdict"], "suite": now["suite"]["version"]},
+        "requirements": len(before),
+        "differences": differences,
+        "not_judged": not_judged,
+    }
+
+
+def _outcomes(results: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Mapping[str, Any]]]]:
+    return {
+        entry["id"]: (entry["outcome"], {test["name"]: test for test in entry["tests"]})
+        for entry in results["requirements"]
+    }
+
+
+def _outcome(test: Mapping[str, Any] | None) -> str:
+    return test["outcome"] if test else "not-tested"
+
+
+def _change(then: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> dict[str, str]:
+    return {
+        "then": _outcome(then),
+        "now": _outcome(now),
+        "reason_then": then["reason"] if then else "",
+        "reason_now": now["reason"] if now else "",
+    }
+
+
+def exit_code(comparison: Mapping[str, Any]) -> int:
+    """0: identical; 1: something differs; 3: a part could not be judged again."""
+    if comparison["differences"]:
+        return _DIFFERS
+    return _IN_PART if comparison["not_judged"] else _SAME
+
+
+def as_json(comparison: Mapping[str, Any]) -> str:
+    """The comparison as a JSON text."""
+    return json.dumps(comparison, indent=1)
+
+
+def text(comparison: Mapping[str, Any], folder: str) -> str:
+    """The comparison for people."""
+    then, now = comparison["then"], comparison["now"]
+    lines = [
+        f"run        {comparison['run']} in {folder}",
+        f"then       {then['verdict'].upper()} (rolecall {then['suite']})",
+        f"now        {now['verdict'].upper()} (rolecall {now['suite']})",
+        *_list("differs", comparison["differences"], _difference),
+        *_list("not judged again", comparison["not_judged"], _not_judged),
+        _sentence(comparison),
+    ]
+    return "\n".join(lines)
+
+
+def _list(title: str, entries: list[dict[str, Any]], line: Any) -> Iterable[str]:
+    if not entries:
+        return
+    yield f"{title}:"
+    for entry in entries[:_SHOWN]:
+        yield from line(entry)
+    if len(entries) > _SHOWN:
+        yield f"  and {len(entries) - _SHOWN} more (see --json)"
+
+
+def _difference(entry: Mapping[str, Any]) -> Iterable[str]:
+    yield f"  {entry['requirement']}: {entry['then']} -> {entry['now']}"
+    for name, change in list(entry["tests"].items())[:3]:
+        yield f"    {name}: {change['then']} -> {change['now']}"
+        for when in ("then", "now"):
+            if change[f"reason_{when}"]:
+                yield f"      {when}: {change[f'reason_{when}']}"
+
+
+def _not_judged(entry: Mapping[str, Any]) -> Iterable[str]:
+    yield f"  {entry['requirement']} ({entry['then']} then)"
+    for name, reason in list(entry["tests"].items())[:3]:
+        yield f"    {name}: {reason}"
+
+
+def _sentence(comparison: Mapping[str, Any]) -> str:
+    count, differ = comparison["requirements"], len(comparison["differences"])
+    open_ = len(comparison["not_judged"])
+    if differ:
+        return f"{differ} of {count} requirements have another outcome than then."
+    if open_:
+        return (
+            f"{open_} of {count} requirements cannot be judged again from the evidence; the others "
+            "have the same outcome as then."
+        )
+    return f"All {count} requirements have the same outcome as then."

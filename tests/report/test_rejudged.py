@@ -1,0 +1,85 @@
+"""What comes of judging a run again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rolecall.report import rejudged
+
+
+def results(verdict: str, **outcomes: str) -> dict[str, Any]:
+    """A run's results: a requirement with one test for each outcome."""
+    return {
+        "run": "20260101-000000-abcdef",
+        "verdict": verdict,
+        "suite": {"version": "1.0"},
+        "requirements": [
+            {
+                "id": id,
+                "outcome": outcome,
+                "tests": [{"name": f"test_{id}", "outcome": outcome, "reason": f"{outcome}, why"}],
+            }
+            for id, outcome in outcomes.items()
+        ],
+    }
+
+
+def test_the_same_is_said_in_a_sentence() -> None:
+    """Where nothing differs, the exit code is 0."""
+    once = results("conformant", ONE="passed", TWO="not-tested")
+    comparison = rejudged.comparison(once, once, {})
+    assert rejudged.exit_code(comparison) == 0
+    assert rejudged.text(comparison, "runs/1").splitlines() == [
+        "run        20260101-000000-abcdef in runs/1",
+        "then       CONFORMANT (rolecall 1.0)",
+        "now        CONFORMANT (rolecall 1.0)",
+        "All 2 requirements have the same outcome as then.",
+    ]
+
+
+def test_what_differs_is_named_with_both_reasons() -> None:
+    """The exit code is 1, and the requirement, the test and why are printed."""
+    comparison = rejudged.comparison(
+        results("conformant", ONE="passed", TWO="passed"),
+        results("not-conformant", ONE="passed", TWO="failed"),
+        {},
+    )
+    assert rejudged.exit_code(comparison) == 1
+    said = rejudged.text(comparison, "runs/1")
+    assert "  TWO: passed -> failed\n    test_TWO: passed -> failed" in said
+    assert "then: passed, why" in said
+    assert "now: failed, why" in said
+    assert said.endswith("1 of 2 requirements have another outcome than then.")
+    assert json.loads(rejudged.as_json(comparison)) == comparison
+
+
+def test_what_cannot_be_judged_again_is_named_and_no_difference() -> None:
+    """Where the evidence lacks something, the exit code is 3: nothing is said of that test."""
+    comparison = rejudged.comparison(
+        results("conformant", ONE="passed", TWO="passed"),
+        results("inconclusive", ONE="passed", TWO="inconclusive"),
+        {"test_TWO": "GET /v2/users is not in the evidence"},
+    )
+    assert rejudged.exit_code(comparison) == 3
+    said = rejudged.text(comparison, "runs/1")
+    assert "  TWO (passed then)\n    test_TWO: GET /v2/users is not in the evidence" in said
+
+
+def test_a_requirement_that_the_suite_has_no_more_differs() -> None:
+    """It was passed then, and is not tested now."""
+    comparison = rejudged.comparison(
+        results("conformant", OLD="passed"), results("conformant", NEW="passed"), {}
+    )
+    assert [entry["requirement"] for entry in comparison["differences"]] == ["OLD"]
+
+
+def test_a_long_list_is_cut() -> None:
+    """Beyond twenty requirements, the rest is counted."""
+    many = {f"R{number}": "passed" for number in range(30)}
+    comparison = rejudged.comparison(
+        results("conformant", **many),
+        results("not-conformant", **dict.fromkeys(many, "failed")),
+        {},
+    )
+    assert "  and 10 more (see --json)" in rejudged.text(comparison, "runs/1")

@@ -1,0 +1,88 @@
+"""A run in front of a real terminal (a pseudo-terminal of 80 columns), and in front of a pipe."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import environment
+
+pty = pytest.importorskip("pty", reason="there are no pseudo-terminals here")
+fcntl = pytest.importorskip("fcntl")
+termios = pytest.importorskip("termios")
+
+ESCAPE = "\x1b["
+
+
+def on_a_terminal(folder: Path, **variables: str) -> str:
+    """What a run writes to a terminal of 80 columns and 24 lines."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    env = environment(**variables)
+    if "NO_COLOR" not in variables:
+        del env["NO_COLOR"]
+    for name in ("COLUMNS", "LINES"):
+        env.pop(name, None)
+    words = ["-m", "rolecall", "certify", "--select", "ISSUE-status", "--out", "runs"]
+    process = subprocess.Popen(
+        [sys.executable, *words], cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env=env
+    )
+    os.close(theirs)
+    pieces = []
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # the terminal is gone with its last writer
+            break
+        if not piece:
+            break
+        pieces.append(piece)
+    os.close(ours)
+    process.wait(60)
+    return b"".join(pieces).decode("utf-8")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("variables", "colours"),
+    [
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+    ],
+    ids=["xterm", "NO_COLOR", "dumb"],
+)
+def test_escapes_are_for_terminals_that_know_them(
+    variables: dict[str, str], colours: bool, tmp_path: Path
+) -> None:
+    """A terminal gets colours, and none with NO_COLOR (no-color.org) or TERM=dumb; lines are no
+    longer than it is wide.
+    """
+    said = on_a_terminal(tmp_path, **variables)
+
+    assert (ESCAPE in said) is colours
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", said)
+    lines = [line.rpartition("\r")[2] for line in plain.replace("\r\n", "\n").split("\n")]
+    assert any(line.startswith("verdict       PART PASSED") for line in lines)
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.long
+def test_a_pipe_gets_none(tmp_path: Path) -> None:
+    """A pipe gets no escapes whatever TERM says, and lines that are not wrapped."""
+    env = environment(TERM="xterm", COLUMNS="40")
+    del env["NO_COLOR"]
+    words = ["-m", "rolecall", "certify", "--select", "ISSUE-status", "--out", "runs"]
+    done = subprocess.run(
+        [sys.executable, *words], cwd=tmp_path, env=env, capture_output=True, check=True
+    )
+
+    assert b"\x1b" not in done.stdout + done.stderr
+    assert b"note          only a part of the suite was selected; " in done.stdout
+    assert max(map(len, done.stdout.splitlines())) > 80
