@@ -12,9 +12,11 @@ certify: $(VENV)/.installed
 
 setup: $(VENV)/.tested
 
-# Whole files side by side: what a file's tests share is made once.
+# Whole files side by side: what a file's tests share is made once. Half the time they wait for servers: four on two cores.
+SIDE_BY_SIDE := -n 4 --dist loadfile
+
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --durations 20
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --durations 20
 
 # What their tests leave out of the modules that decide is told by line.
 UNIT := --rcfile=tests/unit/coverage.ini
@@ -25,11 +27,14 @@ unit: $(VENV)/.tested
 	$(BIN)/python -m coverage combine -q $(UNIT)
 	$(BIN)/python -m coverage report $(UNIT)
 
-# The long tests of load measure time, one after the other.
-LOAD := tests/commands/test_load.py tests/load tests/loadgen
+# The long tests of load measure time, one after the other; but for those that simulate it, or send one request at a time.
+SIMULATED := $(addprefix tests/loadgen/, checks/test_sampling.py capacity/test_by_rate.py capacity/test_simulated_servers.py \
+                                         test_compare.py)
+LOAD := tests/commands/test_load.py tests/load \
+        $(filter-out $(SIMULATED), $(wildcard tests/loadgen/test_*.py tests/loadgen/*/test_*.py))
 
 long: $(VENV)/.tested
-	$(BIN)/python -m pytest -m long -n auto --maxprocesses 4 --dist loadfile --durations 20 $(LOAD:%=--ignore=%)
+	$(BIN)/python -m pytest -m long $(SIDE_BY_SIDE) --durations 20 $(LOAD:%=--ignore=%)
 	$(BIN)/python -m pytest -m long --durations 20 $(LOAD)
 
 nightly: $(VENV)/.tested

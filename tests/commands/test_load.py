@@ -388,8 +388,10 @@ class TestNotMeasured:
             received == document["conservation"]["requests_sent"] + document["requests_beside"] + 3
         )
 
-    @pytest.mark.long
-    @pytest.mark.parametrize("workers", ["0", "2"])
+    @pytest.mark.parametrize(
+        "workers",
+        [pytest.param("0", marks=pytest.mark.long), pytest.param("2", marks=pytest.mark.nightly)],
+    )
     def test_a_server_that_hangs_altogether(self, workers: str, tmp_path: Path) -> None:
         """A run whose arrivals are mostly dropped is missed if even perfect ones could not help."""
         with Miniature(from_the(60, silent)) as server:
@@ -662,33 +664,43 @@ class TestBrokenServers:
         assert run.document["violations"] == {}
 
 
+@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("how", ["--rate", "--users"])
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        pytest.param(0.0, marks=pytest.mark.long),
+        pytest.param(0.5, marks=pytest.mark.nightly),
+        pytest.param(1.2, marks=pytest.mark.long),
+        pytest.param(2.5, marks=pytest.mark.nightly),
+        pytest.param(4.0, marks=pytest.mark.long),
+    ],
+)
+def test_ctrl_c(seconds: float, how: str, workers: str, tmp_path: Path) -> None:
+    """Ctrl-C while it starts, in the ramp, under load: exit code 130."""
+    with Miniature(sound) as server:
+        file = target_file(tmp_path, target_text(server.url))
+        words = (
+            "issuance",
+            file,
+            how,
+            "20",
+            "--duration",
+            "60s",
+            "--ramp",
+            "2s",
+            "--workers",
+            workers,
+        )
+        run = load(*words, cwd=tmp_path, meanwhile=interrupted_after(seconds, has_begun))
+
+    ended(run, 130)
+    assert run.document["reasons"] == ["it was interrupted"]
+
+
 @pytest.mark.long
 class TestEnded:
     """A run that is ended, in any way, leaves a valid load.json and no process."""
-
-    @pytest.mark.parametrize("workers", ["0", "2"])
-    @pytest.mark.parametrize("how", ["--rate", "--users"])
-    @pytest.mark.parametrize("seconds", [0.0, 0.5, 1.2, 2.5, 4.0])
-    def test_ctrl_c(self, seconds: float, how: str, workers: str, tmp_path: Path) -> None:
-        """While it starts, in the ramp, under load: exit code 130."""
-        with Miniature(sound) as server:
-            file = target_file(tmp_path, target_text(server.url))
-            words = (
-                "issuance",
-                file,
-                how,
-                "20",
-                "--duration",
-                "60s",
-                "--ramp",
-                "2s",
-                "--workers",
-                workers,
-            )
-            run = load(*words, cwd=tmp_path, meanwhile=interrupted_after(seconds, has_begun))
-
-        ended(run, 130)
-        assert run.document["reasons"] == ["it was interrupted"]
 
     @pytest.mark.parametrize("seconds", [0.0, 0.3, 1.0])
     def test_ctrl_c_with_the_embedded_server(self, seconds: float, tmp_path: Path) -> None:

@@ -139,8 +139,13 @@ def expect_whole_run(file: str | Path, out: Path) -> None:
     assert memory.most < MOST_MEMORY
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("scenario", ["issuance", "mixed"])
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param("issuance", marks=pytest.mark.nightly),
+        pytest.param("mixed", marks=pytest.mark.long),
+    ],
+)
 def test_load_is_unmoved(scenario: str, tmp_path: Path) -> None:
     """The same for a load run: every other answer is hostile, and what it leaves is whole."""
     with serving("--scrypt-n", "2") as server:

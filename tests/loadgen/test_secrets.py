@@ -21,11 +21,24 @@ FAULTS = {
 #: More than 100 a second in every part of the run, for the secrets to run out wherever their five
 #: seconds begin.
 RATES = {"refresh-get": "300"}
+#: On two workers by day: the scenario with all kinds of secrets, and the one with the most tokens.
+ON_WORKERS = {"mixed", "guarded"}
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("workers", ["0", "2"])
-@pytest.mark.parametrize("scenario", NAMES)
+@pytest.mark.parametrize(
+    ("scenario", "workers"),
+    [
+        pytest.param(
+            scenario,
+            workers,
+            marks=pytest.mark.long
+            if workers == "0" or scenario in ON_WORKERS
+            else pytest.mark.nightly,
+        )
+        for scenario in NAMES
+        for workers in ("0", "2")
+    ],
+)
 def test_nothing_leaks(scenario: str, workers: str, tmp_path: Path) -> None:
     """Every scenario, with violations where there is a fault for it: of hundreds of secrets on the
     wire none is left anywhere.

@@ -522,7 +522,7 @@ def test_an_id_that_is_no_things_of_ours_is_never_written_to(id: Any) -> None:
 
 @pytest.mark.parametrize(
     "variant",
-    ["numeric-ids", "uuid-ids", "lists-lag", pytest.param("reads-lag", marks=pytest.mark.long)],
+    ["numeric-ids", "uuid-ids", "lists-lag", pytest.param("reads-lag", marks=pytest.mark.nightly)],
 )
 def test_things_of_other_servers(variant: str) -> None:
     """Whatever ids are, and however late lists are: the things are made, tried and deleted."""
