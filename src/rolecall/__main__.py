@@ -30,7 +30,6 @@ COMMANDS = (
     "verify",
     "rejudge",
 )
-COMMANDS = ("certify", "load", "capacity", "selftest", "serve", "report", "show")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -328,7 +328,7 @@ def test_a_file_that_would_leak_is_masked(tmp_path: Path, reference: Reference) 
         env=environment(**reference.env),
         check=False,
     )
-    (folder,) = (tmp_path / "out").iterdir()
+    (folder,) = filter(Path.is_dir, (tmp_path / "out").iterdir())
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     har = json.loads((folder / "evidence.har").read_text(encoding="utf-8"))
 
@@ -348,6 +348,7 @@ def test_a_file_that_would_leak_is_masked(tmp_path: Path, reference: Reference) 
         "junit.xml",
         "report.html",
         "summary.md",
+        "replay.json",
         "ledger.jsonl",
         "allure-results",
     }
@@ -399,6 +400,7 @@ def test_a_server_does_not_choose_what_is_hidden(tmp_path: Path) -> None:
         "junit.xml",
         "report.html",
         "summary.md",
+        "replay.json",
         "ledger.jsonl",
         "allure-results",
     }

@@ -211,7 +211,10 @@ def test_size_and_time(runs: dict[str, Path], chromium: Browser) -> None:
 
 
 def hostile(size: int = 0) -> RunDocuments:
-    """A run against a target that puts markup and more into everything that it says."""
+    """A run against a target that puts markup and more into everything that it says.
+
+    Longer than 40 lines because each member that a target can fill is filled.
+    """
     text = HOSTILE + "x" * size
     run = RunDocuments(
         target={"name": HOSTILE, "base_url": "https://chat.example.org"},

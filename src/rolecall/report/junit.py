@@ -47,13 +47,7 @@ def write(
         suite = ElementTree.SubElement(suites, "testsuite", name=requirement["id"])
         tally = dict.fromkeys(("failure", "error", "skipped"), 0)
         for test in requirement["tests"]:
-            case = ElementTree.SubElement(
-                suite,
-                "testcase",
-                classname=requirement["id"],
-                name=_clean(test["name"]),
-                time=f"{test['seconds']:.3f}",
-            )
+            case = _case(suite, requirement, test)
             element = _element(test["outcome"], requirement["level"], inconclusive)
             if element:
                 tally[element] += 1
@@ -68,6 +62,19 @@ def write(
         suite.set("skipped", str(tally["skipped"]))
     ElementTree.indent(suites)
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _case(
+    suite: ElementTree.Element, requirement: Mapping[str, Any], test: Mapping[str, Any]
+) -> ElementTree.Element:
+    """The element of a test, in that of its requirement."""
+    return ElementTree.SubElement(
+        suite,
+        "testcase",
+        classname=requirement["id"],
+        name=_clean(test["name"]),
+        time=f"{test['seconds']:.3f}",
+    )
 
 
 def _entries(evidence: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
