@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: certify setup unit test long nightly mutants lint selftest docs bench clean
+.PHONY: certify setup unit test long nightly mutants lint selftest docs screenshots bench clean
 
 certify: $(VENV)/.installed
 	$(BIN)/rolecall certify
@@ -47,6 +47,10 @@ docs: $(VENV)/.installed
 	$(BIN)/python -c 'from rolecall.spec.loading import load_specification as load; from rolecall.report import docs_pages; \
 	  open("docs/requirements.md", "w").write(docs_pages.requirements(load().requirements)); \
 	  open("docs/readings.md", "w").write(docs_pages.readings(load().readings))'
+
+# The pictures in README.md; it takes Chromium.
+screenshots: $(VENV)/.tested
+	$(BIN)/python -m tests.screenshots
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/certify.py
