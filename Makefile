@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: certify setup unit test long nightly mutants lint selftest docs bench clean
+.PHONY: certify setup unit test long nightly mutants lint selftest docs screenshots bench clean
 
 certify: $(VENV)/.installed
 	$(BIN)/rolecall certify
@@ -59,6 +59,10 @@ docs: $(VENV)/.installed
 	  open("docs/readings.md", "w").write(docs_pages.readings(load().readings))'
 	$(BIN)/python -c 'import json; from rolecall.report.kill_table import strength; \
 	  open("src/rolecall/kill_table.json", "w").write(json.dumps(strength(open("docs/kill-table.md").read()), indent=1) + "\n")'
+
+# The pictures in README.md; it takes Chromium.
+screenshots: $(VENV)/.tested
+	$(BIN)/python -m tests.screenshots
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/certify.py
