@@ -113,6 +113,17 @@ class TestVerify:
         assert said in printed
         assert "NOT VALID" in printed.splitlines()[-1]
 
+    def test_a_run_of_other_tables(self, run_folder: Path, capsys: Captured) -> None:
+        """A run of another version's tables is neither valid nor invalid here: exit code 3."""
+        run = made_run()
+        run.results["suite"] |= {"requirements": f"sha256:{'0' * 64}", "version": "9.9"}
+        for name, data in run.files().items():
+            (run_folder / name).write_bytes(data)
+
+        assert 3 == main(["verify", str(run_folder)])
+        printed = capsys.readouterr().out.splitlines()
+        assert printed[-1].startswith("verify        NOT KNOWN: requirements.toml of the run")
+
     def test_the_document_for_scripts(self, run_folder: Path, capsys: Captured) -> None:
         """--json prints one object with what a script asks for."""
         (run_folder / "ledger.jsonl").write_text("", encoding="utf-8")
