@@ -212,7 +212,7 @@ def test_what_did_not_come_back_is_noted() -> None:
         {"name": "rolecall-1", "title": "rolecall-1", "text": "rolecall-1"},
         "rolecall-1",
     )
-    shown = {"id": "1", "title": "rolecall-1"}
+    shown: dict[str, object] = {"id": "1", "title": "rolecall-1"}
     with Evidence.collect() as evidence:
         assert Judge.reads_back(shown, asked)
         assert Judge.reads_back({**shown, "name": "rolecall-1", "text": "rolecall-1"}, asked)
