@@ -58,7 +58,7 @@ def statement(results: Mapping[str, Any], digests: Mapping[str, str]) -> dict[st
     requirements = [entry for entry in results["requirements"] if entry["level"] in _DECIDING]
     cells = [(cell_name(cell), cell["outcome"], cell["reason"]) for cell in results["cells"]]
     outcomes = [(entry["id"], entry["outcome"], entry["reason"]) for entry in requirements]
-    waivers = results.get("waivers", [])
+    waivers = [waiver for waiver in results.get("waivers", ()) if waiver["state"] == "live"]
     waived = _named([*outcomes, *cells], "waived")
     return {
         "_type": STATEMENT_TYPE,

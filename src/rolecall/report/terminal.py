@@ -89,7 +89,10 @@ def heat_map(results: dict[str, Any], *, colour: bool = False) -> str:
             for credential, roles in groups
         )
         lines.append(f"{operation:<26}{row.rstrip()}")
-    lines.append("+ may, and did   - may not, refused   X failed   ? inconclusive   . not tested")
+    waived = "   w waived" if any(cell["outcome"] == "waived" for cell in cells) else ""
+    lines.append(
+        f"+ may, and did   - may not, refused   X failed   ? inconclusive   . not tested{waived}"
+    )
     return "\n".join(lines)
 
 
