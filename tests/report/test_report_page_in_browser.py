@@ -216,24 +216,14 @@ def hostile(size: int = 0) -> RunDocuments:
     Longer than 40 lines because each member that a target can fill is filled.
     """
     text = HOSTILE + "x" * size
+    change = {"what": "cell", "before": text, "after": text, "whose": text}
     run = RunDocuments(
         target={"name": HOSTILE, "base_url": "https://chat.example.org"},
         reasons=[text],
         left_behind=[text],
         observations=[{"requirement": "SEC-1", "test": "test_it", "note": text}],
         waivers=[{"reason": text}],
-        since={
-            "run": text,
-            "changes": [
-                {
-                    "what": "cell",
-                    "name": "fetch-contact-bot-token",
-                    "before": text,
-                    "after": text,
-                    "whose": text,
-                }
-            ],
-        },
+        since={"run": text, "changes": [change | {"name": "fetch-contact-bot-token"}]},
     )
     answer = run.exchange(
         path=f"/v2/contacts/{text}",
@@ -243,7 +233,15 @@ def hostile(size: int = 0) -> RunDocuments:
         token=text,
     )
     run.cell("fetch-contact", "bot", "allow", "failed", {"answer": answer}, reason=text)
-    finding = {
+    found = finding(run, text)
+    run.members["findings"] = [found]
+    run.members["advice"] = [found | {"level": "hardening"}]
+    return run
+
+
+def finding(run: RunDocuments, text: str) -> dict[str, Any]:
+    """A finding of a run's first cell, in words of the target's."""
+    return {
         "requirement": "PERM-fetch-contact",
         "level": "must",
         "clause": "Permissions",
@@ -253,12 +251,9 @@ def hostile(size: int = 0) -> RunDocuments:
         "cell": "fetch-contact-bot-token",
         "expected": text,
         "actual": text,
-        "exchange": answer,
+        "exchange": 1,
         "curl": f"curl {text}",
     }
-    run.members["findings"] = [finding]
-    run.members["advice"] = [finding | {"level": "hardening"}]
-    return run
 
 
 @pytest.mark.parametrize("size", [0, 5_000_000], ids=["short", "5 MB"])
