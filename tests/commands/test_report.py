@@ -74,6 +74,36 @@ def test_what_is_no_run_is_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "results.json: there is no such file" in capsys.readouterr().err
 
 
+def test_evidence_of_another_tool_is_exit_2(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An archive whose entries have no numbers of ours is a usage error that names the file."""
+    (run / EVIDENCE).write_text('{"log": {"entries": [{}]}}', encoding="utf-8")
+
+    assert main(["report", str(run), "--format", "sarif"]) == 2
+    assert "evidence.har: it is not as rolecall writes it" in capsys.readouterr().err
+
+
+def test_allures_results(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Allure's results are a folder, which cannot be printed."""
+    assert main(["report", str(run), "--format", "allure"]) == 0
+    assert len(list((run / "allure-results").glob("*-result.json"))) == 1
+
+    assert main(["report", str(run), "--format", "allure", "--out", "-"]) == 2
+    assert "allure is a folder" in capsys.readouterr().err
+
+
+def test_without_an_allure_nothing_is_written(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where no Allure is installed, its page is a usage error, and the folder stays as it was."""
+    monkeypatch.setenv("PATH", "/nonexistent")
+    before = sorted(run.iterdir())
+
+    assert main(["report", str(run), "--format", "allure-html"]) == 2
+
+    assert "there is no command `allure`" in capsys.readouterr().err
+    assert sorted(run.iterdir()) == before
+
+
 @pytest.mark.long
 def test_a_runs_own_files_are_made_again_to_the_byte(certified: Watched, tmp_path: Path) -> None:
     """A run writes no file of which its two documents do not say everything."""

@@ -48,17 +48,22 @@ def run(arguments: argparse.Namespace) -> int:
         NotWrittenWhole: the file system refused.
         RolecallError: Allure failed.
     """
-    from rolecall.finished_run import FinishedRun
+    from rolecall.finished_run import EVIDENCE, FinishedRun
     from rolecall.report import artefacts
     from rolecall.whole_files import write_file
 
+    is_folder = arguments.format in (ALLURE, ALLURE_HTML)
+    if is_folder and arguments.out == "-":
+        raise UsageError("--out -", f"{arguments.format} is a folder", "Name one.")
     finished = FinishedRun.read(arguments.run_folder)
-    if arguments.format in (ALLURE, ALLURE_HTML):
-        if arguments.out == "-":
-            raise UsageError("--out -", f"{arguments.format} is a folder", "Name one.")
-        say(str(_allure(finished, arguments.format, arguments.out)))
-        return 0
-    text = artefacts.text(arguments.format, finished.results, finished.evidence)
+    try:
+        if is_folder:
+            say(str(_allure(finished, arguments.format, arguments.out)))
+            return 0
+        text = artefacts.text(arguments.format, finished.results, finished.evidence)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        evidence = str(arguments.run_folder / EVIDENCE)
+        raise UsageError(evidence, "it is not as rolecall writes it", "Run it again.") from None
     if arguments.out == "-":
         sys.stdout.write(text)
         return 0

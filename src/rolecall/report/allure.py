@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from rolecall.report import exchanges
+from rolecall.report.shown import entries as entries_of
 
 FOLDER = "allure-results"
 #: How Allure's page sorts what did not pass.
@@ -51,7 +52,7 @@ def files(results: _Document, evidence: _Document) -> Iterator[tuple[str, str]]:
         "environment.properties",
         "".join(_property(name, value) for name, value in _environment(results).items()),
     )
-    entries = {entry["_number"]: entry for entry in evidence["log"]["entries"]}
+    entries = entries_of(evidence)
     texts: dict[int, str] = {}  # many tests cite the same exchanges
     shown = {
         (finding["requirement"], finding["test"]): finding

@@ -28,15 +28,11 @@ ON_REQUEST: Mapping[str, Writer] = {
     "badge.svg": lambda results, evidence: badge.write(results),
     "evidence.har": lambda results, evidence: har.write(evidence),
 }
-#: By the name that ``rolecall report --format`` takes: the file that it stands for.
+_NAMES = {"junit.xml": "junit", "summary.md": "markdown", "badge.svg": "badge"}
+#: By the name that ``rolecall report --format`` takes: the file that it stands for; files are named
+#: by their suffix where that says it.
 FORMATS: Mapping[str, str] = {
-    "junit": "junit.xml",
-    "html": "report.html",
-    "markdown": "summary.md",
-    "sarif": "results.sarif",
-    "csv": "matrix.csv",
-    "badge": "badge.svg",
-    "har": "evidence.har",
+    _NAMES.get(file, file.rpartition(".")[2]): file for file in (*WRITERS, *ON_REQUEST)
 }
 
 

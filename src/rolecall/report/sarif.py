@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urldefrag
 
+from rolecall.report import shown
 from rolecall.report.causes import Cause, advice, causes
 
 SCHEMA = (
@@ -29,7 +30,7 @@ _Result = dict[str, Any]
 
 def write(results: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
     """The text of the file, of results.json and evidence.har."""
-    entries = {entry["_number"]: entry for entry in evidence["log"]["entries"]}
+    entries = shown.entries(evidence)
     found = [_of_cause(cause, entries) for cause in [*causes(results), *advice(results)]]
     run = {
         "tool": {"driver": _driver(results)},
