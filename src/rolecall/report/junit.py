@@ -20,6 +20,8 @@ _ELEMENT = {
     "not-tested": "skipped",
     "waived": "skipped",
 }
+#: The attribute of a suite that counts an element.
+_COUNTS = {"failure": "failures", "error": "errors", "skipped": "skipped"}
 #: What an inconclusive test can be: skipped, or an error for gates that look at this file alone.
 INCONCLUSIVE = ("skipped", "error")
 
@@ -45,15 +47,11 @@ def write(
     suites = ElementTree.Element("testsuites", name="rolecall")
     for requirement in filter(lambda requirement: requirement["tests"], results["requirements"]):
         suite = ElementTree.SubElement(suites, "testsuite", name=requirement["id"])
-        tally = dict.fromkeys(("failure", "error", "skipped"), 0)
+        tally = dict.fromkeys(_COUNTS, 0)
         for test in requirement["tests"]:
-            case = ElementTree.SubElement(
-                suite,
-                "testcase",
-                classname=requirement["id"],
-                name=_clean(test["name"]),
-                time=f"{test['seconds']:.3f}",
-            )
+            seconds = f"{test['seconds']:.3f}"
+            about = {"classname": requirement["id"], "name": _clean(test["name"]), "time": seconds}
+            case = ElementTree.SubElement(suite, "testcase", about)
             element = _element(test["outcome"], requirement["level"], inconclusive)
             if element:
                 tally[element] += 1
@@ -63,9 +61,8 @@ def write(
                 finding = shown.get((requirement["id"], test["name"]))
                 child.text = _clean("\n".join(_lines(requirement, test, finding, entries)))
         suite.set("tests", str(len(requirement["tests"])))
-        suite.set("failures", str(tally["failure"]))
-        suite.set("errors", str(tally["error"]))
-        suite.set("skipped", str(tally["skipped"]))
+        for name, count in tally.items():
+            suite.set(_COUNTS[name], str(count))
     ElementTree.indent(suites)
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
 
