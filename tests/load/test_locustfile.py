@@ -66,7 +66,13 @@ def locust(
     """Locust, to its end."""
     command = command_of(*words, file=file)
     return subprocess.run(
-        command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=60, check=False
+        command,
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 
@@ -76,18 +82,12 @@ class TestHeadless:
 
     def test_a_closed_run(self, reference: Reference, tmp_path: Path) -> None:
         """Users for some seconds: Locust's own table has them, and its exit code is 0."""
-        words = (
-            "--host",
-            reference.url,
-            "--accounts",
-            accounts(reference, tmp_path),
-            "--headless",
-            "-u",
-            "3",
-            "-t",
-            "3s",
-        )
-        finished = locust(*words, "Session", "--csv", "stock", cwd=tmp_path)
+        words = ("--host", reference.url, "--accounts", accounts(reference, tmp_path), "--headless")
+        for seconds in (3, 12, 40):  # exit code 3: this machine was too busy, and needs longer
+            length = ("-u", "3", "-t", f"{seconds}s")
+            finished = locust(*words, *length, "Session", "--csv", "stock", cwd=tmp_path)
+            if finished.returncode != 3:
+                break
         rows = (tmp_path / "stock_stats.csv").read_text(encoding="utf-8")
 
         assert finished.returncode == 0, finished.stderr
