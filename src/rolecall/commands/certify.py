@@ -46,6 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--intrusive", action="store_true", help="also what may lock an account out or takes long"
     )
+    _add_output(parser)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    """What is printed, and how the files are written."""
     parser.add_argument(
         "--junit-inconclusive",
         choices=("skipped", "error"),
