@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from rolecall.bounds import JSON_DEPTH, JSON_VALUES, KEPT, LEAST
+from rolecall.bounds import JSON_DEPTH, JSON_VALUES, KEPT, LEAST, WITHHELD
 from rolecall.evidence import Evidence, Exchange, TestEvidence, cite, note
 from rolecall.outcomes import Inconclusive
 from tests.support.exchanges import exchange
@@ -15,6 +15,15 @@ from tests.support.exchanges import exchange
 
 class TestExchange:
     """One request and its answer."""
+
+    def test_what_is_withheld_says_so(self) -> None:
+        """Of a long body that redaction shows nothing of, its remark is shown; everything else
+        loses its end, which may be half a secret.
+        """
+        long = exchange(body=b"x" * (4 * KEPT))
+
+        assert long.shown(lambda text: WITHHELD) == WITHHELD
+        assert long.shown(lambda text: "of many secrets") == ""
 
     def test_its_sentence_hides_the_query(self) -> None:
         """The line that findings and errors show has no query: the specification puts a refresh

@@ -59,3 +59,5 @@ DOCUMENTS_LIMIT = 4 * 1024 * 1024
 PATH_SHOWN = 300
 #: Characters of a header field that is sent verbatim, in the evidence.
 FIELD_SHOWN = 2048
+#: What stands in the place of a text in which too much is like a secret.
+WITHHELD = "<not shown: too much of it is like a secret>"

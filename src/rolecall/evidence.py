@@ -22,6 +22,7 @@ from rolecall.bounds import (
     LEAST,
     PATH_SHOWN,
     RUN_LIMIT,
+    WITHHELD,
 )
 from rolecall.memory import Memory
 from rolecall.outcomes import Inconclusive
@@ -331,7 +332,7 @@ def _beginning(body: bytes, kept: int, redact: Callable[[str], str]) -> str:
     is left out.
     """
     text = redact(body[: kept + _MARGIN].decode("utf-8", "replace"))
-    if len(body) > kept + _MARGIN:
+    if len(body) > kept + _MARGIN and text != WITHHELD:
         text = text[:-_MARGIN]
     return text[:kept]
 

@@ -22,6 +22,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from rolecall.bounds import WITHHELD
 from rolecall.escapes import levels
 from rolecall.jwts import BEGIN, is_jwt, jwts_in
 from rolecall.needles import SHORTEST, Needles, TooMuch
@@ -116,7 +117,6 @@ http:// https:// example.org OPTIONS DELETE PATCH authentication
 _KINDS_OF_LABELS = ("password", "token", "refresh-token", "key", "signing-key", "cookie")
 
 _UNLEARNT = -1  # the owner of what is hidden for its place only
-_WITHHELD = "<not shown: too much of it is like a secret>"
 
 
 class Secrets:
@@ -440,7 +440,7 @@ class Secrets:
         try:
             places = self._places(data)
         except TooMuch:
-            return _WITHHELD
+            return WITHHELD
         if not places:
             return text
         parts: list[bytes] = []

@@ -160,7 +160,7 @@ def _comment(exchange: Exchange, text: str, longest: int) -> dict[str, str]:
             "comment": "what came of an answer that broke off; its status: "
             f"{exchange.begun or 'none'}"
         }
-    if len(text) < longest and not exchange.cut:
+    if len(text) < longest and not exchange.cut and (text or not exchange.body):
         return {}
     return {"comment": _cut(len(text), exchange.length)}
 

@@ -47,15 +47,12 @@ def write(
         suite = ElementTree.SubElement(suites, "testsuite", name=requirement["id"])
         tally = dict.fromkeys(("failure", "error", "skipped"), 0)
         for test in requirement["tests"]:
-            case = _case(suite, requirement, test)
             element = _element(test["outcome"], requirement["level"], inconclusive)
+            finding = shown.get((requirement["id"], test["name"]))
+            text = "\n".join(_lines(requirement, test, finding, entries))
+            _add_case(suite, test, element, text)
             if element:
                 tally[element] += 1
-                child = ElementTree.SubElement(
-                    case, element, message=_clean(test["reason"]), type=test["outcome"]
-                )
-                finding = shown.get((requirement["id"], test["name"]))
-                child.text = _clean("\n".join(_lines(requirement, test, finding, entries)))
         suite.set("tests", str(len(requirement["tests"])))
         suite.set("failures", str(tally["failure"]))
         suite.set("errors", str(tally["error"]))
@@ -64,17 +61,20 @@ def write(
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _case(
-    suite: ElementTree.Element, requirement: Mapping[str, Any], test: Mapping[str, Any]
-) -> ElementTree.Element:
-    """The element of a test, in that of its requirement."""
-    return ElementTree.SubElement(
+def _add_case(suite: ElementTree.Element, test: Mapping[str, Any], element: str, text: str) -> None:
+    """A test; what did not pass has an ``element`` with the ``text``."""
+    case = ElementTree.SubElement(
         suite,
         "testcase",
-        classname=requirement["id"],
+        classname=suite.get("name", ""),
         name=_clean(test["name"]),
         time=f"{test['seconds']:.3f}",
     )
+    if element:
+        child = ElementTree.SubElement(
+            case, element, message=_clean(test["reason"]), type=test["outcome"]
+        )
+        child.text = _clean(text)
 
 
 def _entries(evidence: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
