@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
 from rolecall.ledger import Ledger
+from rolecall.whole_files import NotWrittenWhole
 from tests.support.command import start
 from tests.support.servers import serving
 
@@ -23,6 +27,32 @@ def lines(path: Path) -> list[dict[str, object]]:
 
 class TestLedger:
     """The file and what is read from it."""
+
+    def test_on_a_full_disk_nothing_is_made_and_what_was_made_is_known(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What cannot be written down must not be made; what was made is kept in mind, so that it
+        can be deleted.
+        """
+        ledger = Ledger(tmp_path / "ledger.jsonl")
+        made = ledger.intend("user", "rolecall-1")
+
+        def full() -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(ledger, "_file", SimpleNamespace(write=str, flush=full))
+            ledger.created(made, "599e1f")
+            with pytest.raises(
+                NotWrittenWhole, match=r"ledger\.jsonl could not be written: No space"
+            ):
+                ledger.intend("user", "rolecall-2")
+
+            assert [entry.id for entry in ledger.left] == ["599e1f"]
+            assert list(ledger.doubtful) == []
+            ledger.gone(made)
+            assert list(ledger.left) == []
+        ledger.close()
 
     def test_every_event_is_on_disk_at_once(self, tmp_path: Path) -> None:
         """An event can be read by others as soon as it is noted, while the ledger is still open."""

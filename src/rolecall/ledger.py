@@ -6,11 +6,14 @@ been left.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from rolecall.whole_files import NotWrittenWhole
 
 #: Resources of the ledger that are no things to delete: a change of a user that was there before
 #: the run, and of the target's clock. They are undone, or named; never deleted.
@@ -52,7 +55,11 @@ class Ledger:
         self._file = path.open("a", encoding="utf-8")
 
     def intend(self, resource: str, name: str) -> LedgerEntry:
-        """Note that a request which may create ``name``, or change it, is about to leave."""
+        """Note that a request which may create ``name``, or change it, is about to leave.
+
+        Raises:
+            NotWrittenWhole: it could not be written down, so the request must not leave.
+        """
         entry = LedgerEntry(len(self._entries) + 1, resource, name)
         self._entries.append(entry)
         self._write(event="intend", number=entry.number, resource=resource, name=name)
@@ -138,8 +145,23 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # what could not be written is tried once more
+            self._file.close()
 
     def _write(self, **event: Any) -> None:
-        self._file.write(json.dumps(event) + "\n")
-        self._file.flush()
+        """Write an event.
+
+        Only what has not been done yet may wait for room on the disk: of what was done the entries
+        here know, and the clean-up goes by them.
+
+        Raises:
+            NotWrittenWhole: the file system refused what is about to be done.
+        """
+        try:
+            self._file.write(json.dumps(event) + "\n")
+            self._file.flush()
+        except OSError as error:
+            if event["event"] == "intend":
+                self._entries[-1].gone = True  # it is not going to be made
+                why = error.strerror or type(error).__name__
+                raise NotWrittenWhole(str(self.path), why) from None

@@ -176,7 +176,7 @@ class Run:
             left: list[str] = self.context.scheduler.do(
                 tidy(self.context.world), self._time_to_tidy()
             )
-        except (Unreachable, Inconclusive, NotTested, TimeoutError) as reason:
+        except (Unreachable, Inconclusive, NotTested, NotWrittenWhole, TimeoutError) as reason:
             return self._untidied(str(reason) or "no time to delete it")
         finally:
             self.context.world.client.dead = self.context.world.client.dead or gone
