@@ -17,6 +17,7 @@ HELP = "run the suite against a server and give a verdict"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of a run."""
+    # Longer than 40 lines because each option is described where it is added.
     parser.add_argument(
         "target",
         nargs="?",
