@@ -37,6 +37,7 @@ def write(
         evidence: the run's evidence.har, for the request and the status at a failure.
         inconclusive: which of `INCONCLUSIVE` a test is whose evidence was not complete.
     """
+    # Longer than 40 lines because the elements stand in the order of the file.
     entries = _entries(evidence or {})
     shown = {
         (found["requirement"], found["test"]): found
