@@ -52,8 +52,8 @@ def opened(
     page.on("console", lambda message: said.append(f"console: {message.text}"))
     page.on("pageerror", lambda error: said.append(f"error: {error}"))
     page.on("dialog", lambda dialog: said.append(f"dialogue: {dialog.message}"))
-    page.on("request", lambda request: said.append(f"request: {request.url[:200]}"))
-    own = f"request: {file.as_uri()}{address}"
+    page.on("request", lambda request: said.append(f"request: {request.url.partition('#')[0]}"))
+    own = f"request: {file.as_uri()}"
     page.goto(file.as_uri() + address)
     page.wait_for_function(_READY)
     try:

@@ -49,8 +49,10 @@ class RunDocuments:
         token: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> int:
-        """Add an exchange that left ``at`` milliseconds after the start and took 5; its number."""
-        # Longer than 40 lines because it is the whole document, member by member.
+        """Add an exchange that left ``at`` milliseconds after the start and took 5; its number.
+
+        Longer than 40 lines because an entry of an archive has that many members.
+        """
         text = body if isinstance(body, str) else "" if body is None else json.dumps(body)
         when = (START + timedelta(milliseconds=at)).isoformat(timespec="milliseconds")
         fields = {"authorization": f"Bearer {token or caller}"}
@@ -94,8 +96,10 @@ class RunDocuments:
         reason: str = "",
         **subject: str,
     ) -> None:
-        """Add a cell, with the test that judged it."""
-        # Longer than 40 lines because it is the whole document, member by member.
+        """Add a cell, with the test that judged it.
+
+        Longer than 40 lines because both have that many members.
+        """
         name = f"test_{len(self.cells)}[{operation}-{role}-{credential}]"
         answer = (evidence or {}).get("answer")
         self.cells.append(
@@ -146,8 +150,10 @@ class RunDocuments:
         return {"log": {"version": "1.2", "entries": self.entries}}
 
     def results(self) -> dict[str, Any]:
-        """results.json, which is valid."""
-        # Longer than 40 lines because it is the whole document, member by member.
+        """results.json, which is valid.
+
+        Longer than 40 lines because the document has that many members.
+        """
         none = {outcome.value: 0 for outcome in Outcome}
         of_cells, digest = dict(none), f"sha256:{'0' * 64}"
         for cell in self.cells:
