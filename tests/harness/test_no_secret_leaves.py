@@ -21,7 +21,7 @@ import pytest
 
 from rolecall.reference.settings import password_variable
 from tests.conftest import SIGNING_KEY, Reference, Watched
-from tests.support.command import FILES, ROLES, environment, target_file, target_text
+from tests.support.command import ROLES, environment, target_file, target_text
 from tests.support.miniatures import (
     Answer,
     Connection,
@@ -68,7 +68,7 @@ def give_aways(secret: str) -> Iterator[str]:
     in every encoding.
     """
     decisive = secret
-    if secret.startswith("eyJ"):  # header and claims alone are shown, and let nobody in
+    if secret.startswith("eyJ"):  # header and claims alone are shown, and open nothing
         decisive = secret.rpartition(".")[2] if secret.count(".") > 1 else ""
     if len(decisive) < 6:
         return
@@ -127,8 +127,8 @@ class TestWholeRun:
         assert leaks(secrets, certified.finished.folder, certified.finished.said) == []
 
     def test_a_leak_would_be_found(self, certified: Watched, tmp_path: Path) -> None:
-        """The search is no formality: each kind of secret, planted in each encoding, is found by
-        it.
+        """The search finds what it should: each kind of secret, planted in each encoding, is found
+        by it.
         """
         secrets = secrets_on([*certified.tap.sent, *certified.tap.answered])
         for secret in (
@@ -328,7 +328,7 @@ def test_a_file_that_would_leak_is_masked(tmp_path: Path, reference: Reference) 
         env=environment(**reference.env),
         check=False,
     )
-    (folder,) = (tmp_path / "out").iterdir()
+    (folder,) = filter(Path.is_dir, (tmp_path / "out").iterdir())
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     har = json.loads((folder / "evidence.har").read_text(encoding="utf-8"))
 
@@ -342,7 +342,16 @@ def test_a_file_that_would_leak_is_masked(tmp_path: Path, reference: Reference) 
         r'"password":"<password-\d>"}$', har["log"]["entries"][0]["request"]["postData"]["text"]
     )
     names = {path.name for path in folder.iterdir()}
-    assert names == FILES | {"allure-results"}
+    assert names == {
+        "results.json",
+        "evidence.har",
+        "junit.xml",
+        "report.html",
+        "summary.md",
+        "replay.json",
+        "ledger.jsonl",
+        "allure-results",
+    }
     assert (
         leaks(
             {SIGNING_KEY, *re.findall(r'password = "([^"]+)"', reference.text)},
@@ -385,7 +394,16 @@ def test_a_server_does_not_choose_what_is_hidden(tmp_path: Path) -> None:
 
     assert finished.code == 1, finished.said
     assert finished.results["verdict"] == "not-conformant"
-    assert names == FILES | {"allure-results"}
+    assert names == {
+        "results.json",
+        "evidence.har",
+        "junit.xml",
+        "report.html",
+        "summary.md",
+        "replay.json",
+        "ledger.jsonl",
+        "allure-results",
+    }
     assert all(entry["request"]["url"].startswith(miniature.url) for entry in har["log"]["entries"])
     assert all(
         test["outcome"] in ("passed", "failed", "not-tested", "inconclusive")
@@ -453,7 +471,7 @@ def test_servers_that_cut_and_echo(
     names = {path.name for path in finished.folder.iterdir()}
 
     assert finished.code == finished.results["exit_code"]
-    assert finished.code in ((1, 2, 3, 7) if change is cut else (3,)), finished.said
+    assert finished.code in ((1, 2, 3, 7) if change is cut else (0,)), finished.said
     assert {"results.json", "evidence.har", "junit.xml", "ledger.jsonl", "allure-results"} <= names
     halves = {half.decode() for stream in tap.answered for _, half in _HALF.findall(stream)}
     secrets = secrets_on([*tap.sent, *tap.answered]) | {
@@ -465,8 +483,8 @@ def test_servers_that_cut_and_echo(
 
 
 def test_a_password_that_is_an_ordinary_word(tmp_path: Path) -> None:
-    """``sunshine`` is no word of our files: it is hidden wherever it stands, and the run is as any
-    other.
+    """``sunshine`` is not a word of our files: it is hidden wherever it stands, and the run is as
+    any other.
     """
     env = {**Reference.env, password_variable("guest"): "sunshine"}
     with serving("--clock", "--scrypt-n", "2", env=env) as server, Tap(server.url) as tap:
@@ -475,7 +493,7 @@ def test_a_password_that_is_an_ordinary_word(tmp_path: Path) -> None:
         )
 
     assert "sunshine" in secrets_on(tap.sent)
-    assert finished.code == 3, finished.said  # a part of the suite, and nothing failed
+    assert finished.code in (0, 3), finished.said  # a part of the suite, and nothing failed
     assert finished.results["findings"] == []
     assert leaks({"sunshine"}, finished.folder, finished.said) == []
 
@@ -495,7 +513,7 @@ def test_ids_and_tokens_without_a_dot(tmp_path: Path) -> None:
     }
     users = {token[:24] for token in tokens}
 
-    assert finished.code == 3, finished.said  # a part of the suite, and nothing failed
+    assert finished.code in (0, 3), finished.said  # a part of the suite, and nothing failed
     assert finished.results["findings"] == []
     assert len(tokens) > 20
     assert all(f'user\\": \\"{user}' in har or f'user\\":\\"{user}' in har for user in users)
