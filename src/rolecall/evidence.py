@@ -51,7 +51,7 @@ class Exchange:
     the kind of the ``error``, as the HTTP library calls it. ``test`` is the one that it was sent
     for, or first sent for; empty before and after all tests. Times are seconds; ``started`` and
     ``finished`` are on the monotonic clock, ``at`` is wall-clock time, all of the last time that it
-    was sent; ``turn`` is the event loop's turn in which it was over.
+    was sent; its test went on in the event loop's ``turn``, at ``resumed``.
     """
 
     number: int
@@ -75,6 +75,7 @@ class Exchange:
     failure: str = ""
     test: str = ""
     turn: int = 0
+    resumed: float = 0.0
     _length: int = field(default=0, repr=False)
     _json: Any = field(default=..., repr=False)
 

@@ -55,6 +55,7 @@ def _for_replay(exchange: Exchange, redact: Callable[[str], str]) -> dict[str, A
         "_started": round(exchange.started, 7),
         "_finished": round(exchange.finished, 7),
         "_turn": exchange.turn,
+        "_resumed": round(exchange.resumed, 7),
     }
     if exchange.failure:
         more |= {"_failure": exchange.failure, "_begun": exchange.begun}
