@@ -50,10 +50,10 @@ class Exchange:
     ``headers`` and ``body`` hold what came of it; otherwise ``begun`` is None. ``length`` is that
     of the body in bytes, of which ``body`` is the beginning where ``cut`` says so. ``failure`` is
     the kind of the ``error``, as the HTTP library calls it. ``test`` is the one that it was sent
-    for, or first sent for; empty before and after all tests. Times are seconds; ``queued`` (when it
-    was to be sent first), ``started`` and ``finished`` are on the monotonic clock, ``at`` is
-    wall-clock time, the last three of the last time that it was sent; ``turn`` is the event loop's
-    turn in which it was over.
+    for, or first sent for; empty before and after all tests; that test went on in the event loop's
+    ``turn``, at ``resumed``. Times are seconds; ``queued`` (when it was to be sent first),
+    ``started`` and ``finished`` are on the monotonic clock, ``at`` is wall-clock time, the last
+    three of the last time that it was sent.
     """
 
     number: int
@@ -78,6 +78,7 @@ class Exchange:
     failure: str = ""
     test: str = ""
     turn: int = 0
+    resumed: float = 0.0
     _length: int = field(default=0, repr=False)
     _json: Any = field(default=..., repr=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from rolecall.counting_loop import CountingLoop
+from rolecall.counting_loop import CountingLoop, next_turn
 from rolecall.evidence import memory
 
 _PAUSE = "paused until"
@@ -21,4 +21,4 @@ async def sleep(seconds: float) -> None:
         await loop.come_to(*until)
         return
     await asyncio.sleep(seconds)
-    kept.keep(_PAUSE, [loop.turn, round(time.monotonic(), 7)])
+    kept.keep(_PAUSE, [await next_turn(), round(time.monotonic(), 7)])

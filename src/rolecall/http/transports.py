@@ -14,6 +14,7 @@ from collections import deque
 from urllib.parse import urlsplit
 
 from rolecall.bounds import KEPT
+from rolecall.counting_loop import next_turn
 from rolecall.evidence import Exchange
 from rolecall.fields import elements, seconds_to_wait
 from rolecall.http._httpx import httpx
@@ -60,7 +61,8 @@ class Recording(httpx.AsyncBaseTransport):
             raise
         finally:
             exchange.finished = time.monotonic()
-            exchange.turn = getattr(asyncio.get_running_loop(), "turn", 0)
+            exchange.turn = await next_turn()
+            exchange.resumed = time.monotonic()
         exchange.status, exchange.begun = response.status_code, None
         exchange.http_version = _version(response)
         exchange.headers = _fields(response.headers.raw)

@@ -71,7 +71,7 @@ class _Replaying(httpx.AsyncBaseTransport):
         exchange.at, exchange.started = recorded.at, recorded.started
         loop = asyncio.get_running_loop()
         assert isinstance(loop, ReplayedLoop)
-        await loop.come_to(recorded.turn, recorded.finished)
+        await loop.come_to(recorded.turn, recorded.resumed)
         return self._answer(exchange, recorded)
 
     def _answer(self, exchange: Exchange, recorded: Recorded) -> httpx.Response:

@@ -66,8 +66,9 @@ class _Conductor(CountingSelector):
 
     def select(self, timeout: float | None = None) -> list[Any]:
         """What is ready; nothing but this process can make anything ready."""
+        is_idle = not self.waiting and (timeout is None or timeout > 0)
         ready = super().select(0)
-        is_idle = not ready and (timeout is None or timeout > 0)
+        is_idle = is_idle and not ready
         if is_idle and not self._is_before(timeout):
             if timeout is None:
                 return super().select(None)

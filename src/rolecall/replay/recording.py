@@ -31,7 +31,7 @@ class Recorded:
         self.test, self.caller = str(entry["_test"]), str(entry["_caller"])
         self.attack, self.error = str(entry["_attack"]), str(entry["_error"])
         self.started, self.finished = float(entry["_started"]), float(entry["_finished"])
-        self.turn = int(entry["_turn"])
+        self.turn, self.resumed = int(entry["_turn"]), float(entry["_resumed"])
         self.failure, self.cut = str(entry.get("_failure", "")), str(entry.get("_cut", ""))
         self.begun: int | None = entry.get("_begun")
 

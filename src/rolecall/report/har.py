@@ -86,6 +86,7 @@ def _for_replay(exchange: Exchange, redact: Redact, longest: int) -> dict[str, A
         "_started": round(exchange.started, 7),
         "_finished": round(exchange.finished, 7),
         "_turn": exchange.turn,
+        "_resumed": round(exchange.resumed, 7),
     }
     if exchange.failure:
         more |= {"_failure": exchange.failure, "_begun": exchange.begun}

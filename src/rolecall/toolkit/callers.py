@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from rolecall.evidence import Exchange, recalled
+from rolecall.evidence import Exchange
 from rolecall.http.client import Client
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.spec.claims import role_of_scope
@@ -302,10 +302,7 @@ class Callers:
 
     def new_name(self, purpose: str) -> str:
         """A name that says which run made a thing, and occurs nowhere else."""
-        name: str = recalled(
-            f"a name for {purpose}", lambda: f"{self.mark}{next(self._numbers)}-{purpose}"
-        )
-        return name
+        return f"{self.mark}{next(self._numbers)}-{purpose}"
 
     def role_of_scope(self, scope: object) -> str:
         """The role that a scope string stands for; the empty string for anything else."""
