@@ -217,14 +217,34 @@ def hostile(size: int = 0) -> RunDocuments:
     Longer than 40 lines because each member that a target can fill is filled.
     """
     text = HOSTILE + "x" * size
-    change = {"what": "cell", "before": text, "after": text, "whose": text}
+    change = {
+        "what": "cell",
+        "name": "fetch-contact-bot-token",
+        "before": text,
+        "after": text,
+        "whose": "server",
+        "worse": True,
+        "note": text,
+    }
+    waiver = dict.fromkeys(("requirement", "cell", "reason", "owner", "link"), text)
     run = RunDocuments(
         target={"name": HOSTILE, "base_url": "https://chat.example.org"},
         reasons=[text],
         left_behind=[text],
         observations=[{"requirement": "SEC-1", "test": "test_it", "note": text}],
-        waivers=[{"reason": text}],
-        since={"run": text, "changes": [change | {"name": "fetch-contact-bot-token"}]},
+        waivers=[
+            waiver
+            | {"line": 1, "until": "2027-01-01", "first_seen": None, "last_seen": None}
+            | {"state": "live", "failures": [text]}
+        ],
+        since={
+            "run": text,
+            "comparable": False,
+            "reasons": [text],
+            "notes": [text],
+            "verdict": {"before": text, "after": text},
+            "changes": [change],
+        },
     )
     answer = run.exchange(
         path=f"/v2/contacts/{text}",

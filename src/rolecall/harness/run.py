@@ -253,7 +253,7 @@ class Run:
         The other files would tell of another verdict, and without the evidence nothing is proven.
         """
         folder = self.context.folder
-        take_back(folder, (*artefacts.WRITERS, certificate.CERTIFICATE))
+        take_back(folder, (*artefacts.WRITERS, EVIDENCE, REPLAY, certificate.CERTIFICATE))
         status = "not-conformant" if verdict.status == "not-conformant" else "inconclusive"
         verdict = Verdict(status, ExitCode.HARNESS_ERROR, [str(error), *verdict.reasons])
         document = self._redacted_document(verdict)

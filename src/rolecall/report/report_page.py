@@ -114,8 +114,9 @@ def _changes(since: Mapping[str, Any] | None) -> str:
     if since is None:
         return ""
     changes = since.get("changes", ())
+    said = _list([*since.get("reasons", ()), *since.get("notes", ())])
     if not changes:
-        return f"<p>Nothing has changed since run {html(since.get('run', ''))}.</p>"
+        return f"<p>Nothing has changed since run {html(since.get('run', ''))}.</p>{said}"
     rows = "".join(
         f'<tr><td class="left"><code>{html(change["name"])}</code> '
         f'<span class="small">{html(change["what"])}</span></td>'
@@ -125,7 +126,7 @@ def _changes(since: Mapping[str, Any] | None) -> str:
     )
     head = "".join(f'<th class="left">{name}</th>' for name in ("what", "change", "whose doing"))
     return (
-        f'<p class="small">{len(changes)} changes since run {html(since["run"])}.</p>'
+        f'<p class="small">{len(changes)} changes since run {html(since["run"])}.</p>{said}'
         '<div class="wide" tabindex="0" role="group" aria-label="Changes"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         f"</div>{_more(len(changes) - _LINES)}"
