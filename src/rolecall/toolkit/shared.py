@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Hashable
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
+from rolecall.evidence import recalled
 from rolecall.outcomes import TransientFailure
 
 #: The name of tasks that are waited for when everything else is cancelled.
@@ -90,7 +91,8 @@ class SingleFlight(Generic[R]):
     async def after(self, moment: float) -> R:
         """The newest result, or a new one when that is older than ``moment``."""
         async with self._lock:
-            if self._started <= moment or self._result is None:
+            is_old = recalled("a new look", lambda: self._started <= moment)
+            if is_old or self._result is None:
                 started = time.monotonic()
                 self._result = await self._probe()
                 self._started = started
