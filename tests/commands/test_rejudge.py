@@ -38,13 +38,13 @@ def rejudged(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_run_is_judged_again_without_a_network(certified: Watched) -> None:
-    """Every requirement of the good server has the outcome that it had."""
+    """No requirement has another outcome than then; one that cannot be judged again is named. (That
+    all of them are judged again is asked every night: harness/test_rejudging.py.).
+    """
     finished = rejudged(certified.finished.folder)
-    assert finished.stdout.splitlines()[-1] == (
-        f"All {len(certified.finished.results['requirements'])} requirements have the same "
-        "outcome as then."
-    ), finished.stdout + finished.stderr
-    assert finished.returncode == 0
+    assert finished.returncode in (0, 3), finished.stdout
+    assert "differs:" not in finished.stdout
+    assert ("not judged again:" in finished.stdout) == (finished.returncode == 3)
 
 
 def test_a_changed_answer_changes_the_verdict(certified: Watched, tmp_path: Path) -> None:

@@ -52,15 +52,6 @@ def twice(option: str, folder: Path) -> dict[str, Any]:
     return comparison
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("option", options(2, 2))
-def test_a_few_servers_are_judged_again_as_before(option: str, tmp_path: Path) -> None:
-    """Every requirement has the outcome that it had."""
-    comparison = twice(option, tmp_path)
-    assert comparison["differences"] == []
-    assert comparison["not_judged"] == []
-
-
 @pytest.mark.nightly
 @pytest.mark.parametrize("option", options(_FAULTS, _VARIANTS))
 def test_servers_are_judged_again_as_before(option: str, tmp_path: Path) -> None:
