@@ -102,6 +102,7 @@ def private_key(pem: bytes, where: str) -> CertificateKey:
         UsageError: it is none that can sign; the key itself is not repeated.
     """
     serialization, ed25519 = _cryptography(where)
+    key: Any
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except TypeError:
@@ -126,6 +127,7 @@ def public_key(file: Path) -> CertificatePublicKey:
     serialization, ed25519 = _cryptography(where)
     if b"PRIVATE KEY" in pem:
         raise UsageError(where, "this is a private key", "Give the public one, FILE.pub.")
+    key: Any
     try:
         key = serialization.load_pem_public_key(pem)
     except Exception:  # noqa: BLE001  # whatever a library says of a file that is no key

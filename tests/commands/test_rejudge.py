@@ -39,7 +39,7 @@ def rejudged(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 def test_a_run_is_judged_again_without_a_network(certified: Watched) -> None:
     """No requirement has another outcome than then; one that cannot be judged again is named. (That
-    all of them are judged again is asked every night: harness/test_rejudging.py.).
+    all of them are judged again is asked every night: harness/test_rejudging.py).
     """
     finished = rejudged(certified.finished.folder)
     assert finished.returncode in (0, 3), finished.stdout

@@ -60,7 +60,7 @@ def test_what_a_test_made_up_is_found_beside_the_recorded_request() -> None:
     stand_ins = StandIns({})
     found = stand_ins.fits('{"password":"<password-7>"}', '{"password":"new"}')
     assert found == {"<password-7>": "new"}
-    stand_ins.bind(found)
+    stand_ins.bind(found or {})
     assert stand_ins.fill("you said <password-7>") == "you said new"
     assert stand_ins.fits("<password-7>", "another") is None
 

@@ -120,8 +120,8 @@ def collected(items: Iterable[pytest.Item]) -> dict[str, list[tuple[str, str]]]:
     """
     tests: dict[str, list[tuple[str, str]]] = {}
     for item in items:
-        given = item.callspec.params if hasattr(item, "callspec") else {}
-        cell = str(given.get("cell", ""))
+        given = getattr(item, "callspec", None)  # where the test has parameters
+        cell = str(given.params.get("cell", "")) if given else ""
         tests.setdefault(requirement_of(item), []).append((item.name, cell))
     return tests if tests.keys() >= load_specification().requirements.keys() else {}
 

@@ -15,14 +15,17 @@ class Way(Protocol):
     @property
     def outermost(self) -> httpx.AsyncBaseTransport:
         """What a request is given to."""
+        raise NotImplementedError
 
     @property
     def last_answer(self) -> float:
         """When the last answer came (monotonic seconds); 0 before the first."""
+        raise NotImplementedError
 
     @property
     def last_let_through(self) -> float:
         """The same of the last request that was not throttled."""
+        raise NotImplementedError
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -46,11 +49,13 @@ class Layers(Way):
     @property
     def last_answer(self) -> float:
         """When the last answer came (monotonic seconds); 0 before the first."""
+        raise NotImplementedError
         return self._network.last_answer
 
     @property
     def last_let_through(self) -> float:
         """The same of the last request that was not throttled."""
+        raise NotImplementedError
         return self._pace.last_answer
 
     async def aclose(self) -> None:

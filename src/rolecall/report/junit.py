@@ -46,7 +46,7 @@ def write(
     suites = ElementTree.Element("testsuites", name="rolecall")
     for requirement in filter(lambda requirement: requirement["tests"], results["requirements"]):
         suite = ElementTree.SubElement(suites, "testsuite", name=requirement["id"])
-        tally = dict.fromkeys(("failure", "error", "skipped"), 0)
+        tally: dict[str, int] = dict.fromkeys(("failure", "error", "skipped"), 0)
         for test in requirement["tests"]:
             element = _element(test["outcome"], requirement["level"], inconclusive)
             finding = shown.get((requirement["id"], test["name"]))
