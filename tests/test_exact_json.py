@@ -39,7 +39,7 @@ def test_what_means_one_thing_is_read(text: str, document: Any) -> None:
         (b"NaN", "NaN"),
         (b"-Infinity", "-Infinity"),
         (b"[" * 1_000_000, "nested too deeply"),
-        (b"[" * 100 + b"]" * 100, "nested too deeply"),
+        (b"[" * 101 + b"]" * 101, "nested too deeply"),
         (b'{"a":' * 100 + b"1" + b"}" * 100, "nested too deeply"),
         (b"\xff", "UTF-8"),
         (b"\xef\xbb\xbf{}", "not JSON"),

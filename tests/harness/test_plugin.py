@@ -885,8 +885,8 @@ def test_allure_tells_the_story(wrong_cells: Reference, tmp_path: Path) -> None:
 
 
 def test_pytests_own_allure_option_works(reference: Reference, tmp_path: Path) -> None:
-    """``pytest conformance --alluredir DIR`` writes there, with the same histories as a
-    certificate's.
+    """``pytest conformance --alluredir DIR`` writes there, of the same tests as a run's own
+    results, and those are not written then.
     """
     file = reference.target_file(tmp_path)
     words = ("--target", file, "-k", "list-users and token", "--alluredir", tmp_path / "allure")
@@ -896,9 +896,7 @@ def test_pytests_own_allure_option_works(reference: Reference, tmp_path: Path) -
 
     assert finished.code == 0, finished.said
     theirs, ours = allure(tmp_path / "allure"), allure(certified.folder / "allure-results")
-    assert {name: document["historyId"] for name, document in theirs.items()} == {
-        name: document["historyId"] for name, document in ours.items()
-    }
+    assert theirs.keys() == ours.keys()
     assert not (finished.folder / "allure-results").exists()
     secrets = [
         line.split('"')[1] for line in reference.text.splitlines() if line.startswith("password = ")
