@@ -49,13 +49,11 @@ class Layers(Way):
     @property
     def last_answer(self) -> float:
         """When the last answer came (monotonic seconds); 0 before the first."""
-        raise NotImplementedError
         return self._network.last_answer
 
     @property
     def last_let_through(self) -> float:
         """The same of the last request that was not throttled."""
-        raise NotImplementedError
         return self._pace.last_answer
 
     async def aclose(self) -> None:
