@@ -98,7 +98,8 @@ def test_an_awkward_server_is_left_as_it_was(tmp_path: Path) -> None:
     assert server.left() == finished.results["left_behind"] == []
     assert finished.results["findings"] == []
     assert finished.results["counts"]["cells"]["passed"] == 376, finished.said
-    assert finished.results["verdict"] == "conformant", finished.said
+    # A test whose attacks were lost as often as it is tried stays open.
+    assert finished.code in (0, 3), finished.said
 
 
 class Forgetful(Stranger):
