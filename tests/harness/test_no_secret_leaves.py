@@ -21,7 +21,7 @@ import pytest
 
 from rolecall.reference.settings import password_variable
 from tests.conftest import SIGNING_KEY, Reference, Watched
-from tests.support.command import ROLES, environment, target_file, target_text
+from tests.support.command import FILES, ROLES, environment, target_file, target_text
 from tests.support.miniatures import (
     Answer,
     Connection,
@@ -342,16 +342,7 @@ def test_a_file_that_would_leak_is_masked(tmp_path: Path, reference: Reference) 
         r'"password":"<password-\d>"}$', har["log"]["entries"][0]["request"]["postData"]["text"]
     )
     names = {path.name for path in folder.iterdir()}
-    assert names == {
-        "results.json",
-        "evidence.har",
-        "junit.xml",
-        "report.html",
-        "summary.md",
-        "replay.json",
-        "ledger.jsonl",
-        "allure-results",
-    }
+    assert names == FILES | {"allure-results"}
     assert (
         leaks(
             {SIGNING_KEY, *re.findall(r'password = "([^"]+)"', reference.text)},
@@ -394,16 +385,7 @@ def test_a_server_does_not_choose_what_is_hidden(tmp_path: Path) -> None:
 
     assert finished.code == 1, finished.said
     assert finished.results["verdict"] == "not-conformant"
-    assert names == {
-        "results.json",
-        "evidence.har",
-        "junit.xml",
-        "report.html",
-        "summary.md",
-        "replay.json",
-        "ledger.jsonl",
-        "allure-results",
-    }
+    assert names == FILES | {"allure-results"}
     assert all(entry["request"]["url"].startswith(miniature.url) for entry in har["log"]["entries"])
     assert all(
         test["outcome"] in ("passed", "failed", "not-tested", "inconclusive")

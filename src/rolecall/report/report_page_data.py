@@ -10,7 +10,6 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from rolecall.evidence import Exchange
 from rolecall.report import curl
 from rolecall.report.foreign_text import short
 
@@ -142,7 +141,7 @@ def _exchange(
         # The whole lengths of bodies of which only the beginning stands here.
         len(sent) if len(sent) > limit else 0,
         content["size"] if len(got) > limit or "comment" in content else 0,
-        _curl(entry) if entry["_number"] in pasted and len(sent) <= limit else "",
+        short(curl.of_entry(entry)) if entry["_number"] in pasted and len(sent) <= limit else "",
     ]
 
 
@@ -160,20 +159,6 @@ def _line(entry: Mapping[str, Any], texts: Texts) -> list[Any]:
 
 def _headers(headers: Sequence[Mapping[str, str]]) -> list[str]:
     return [short(f"{header['name']}: {header['value']}") for header in headers[:_HEADERS]]
-
-
-def _curl(entry: Mapping[str, Any]) -> str:
-    """The ``curl`` line of an exchange of the archive, in which no secret is any more."""
-    request = entry["request"]
-    sent = Exchange(
-        entry["_number"],
-        request["method"],
-        request["url"],
-        {header["name"]: header["value"] for header in request["headers"]},
-        request.get("postData", {}).get("text", "").encode("utf-8", "replace"),
-        entry["_caller"],
-    )
-    return short(curl.command(sent, str))
 
 
 def _milliseconds(when: str) -> int:
