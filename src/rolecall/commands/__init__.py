@@ -28,7 +28,7 @@ def say_result(
     return int(document["exit_code"])
 
 
-def say_document(document: Mapping[str, Any]) -> None:
+def say_document(document: object) -> None:
     """Print a document as JSON."""
     # DEL is the only character beyond ASCII's signs that JSON leaves.
     say(json.dumps(document, indent=1).replace("\x7f", "\\u007f"))

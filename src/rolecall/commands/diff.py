@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
+from rolecall.commands import say_document
 from rolecall.errors import ExitCode, UsageError
+from rolecall.harness.options import DEFAULT_OUT
 from rolecall.screen import say
 
 HELP = "compare two finished runs: what changed, and whose doing it was"
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        default=Path("reports/runs"),
+        default=DEFAULT_OUT,
         metavar="DIR",
         help="where runs are (default: reports/runs)",
     )
@@ -61,7 +62,10 @@ def _history(arguments: argparse.Namespace) -> int:
 
     lines, torn = history.read(arguments.out)
     trends = trend.trends(lines)
-    say(json.dumps(trends, indent=1) if arguments.json else trend.text(trends, torn))
+    if arguments.json:
+        say_document(trends)
+    else:
+        say(trend.text(trends, torn))
     return ExitCode.CONFORMANT
 
 
@@ -73,7 +77,7 @@ def _diff(arguments: argparse.Namespace) -> int:
     before, after = (read_results(find_run(name, arguments.out)) for name in arguments.runs)
     compared = comparison.compare(before, after)
     if arguments.json:
-        say(json.dumps(compared, indent=1))
+        say_document(compared)
     else:
         most = len(compared["changes"]) if arguments.all else comparison_text.MOST
         say(comparison_text.text(compared, most=most))

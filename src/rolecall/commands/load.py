@@ -9,6 +9,7 @@ from typing import Any
 
 from rolecall.commands import say_result
 from rolecall.errors import UsageError
+from rolecall.harness.options import DEFAULT_OUT
 from rolecall.screen import say
 
 HELP = "run a load scenario against a server"
@@ -68,7 +69,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        default=Path("reports/runs"),
+        default=DEFAULT_OUT,
         metavar="DIR",
         help="where the run's folder is made",
     )

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from rolecall.commands import say_document
 from rolecall.screen import say
 
 HELP = "judge a finished run again from its evidence, and print what differs"
@@ -33,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="rolecall-") as out:
         comparison = rejudge(arguments.folder, Path(out), sys.stderr, silent=arguments.json)
     if arguments.json:
-        say(rejudged.as_json(comparison))
+        say_document(comparison)
     else:
         say(rejudged.text(comparison, str(arguments.folder)))
     return rejudged.exit_code(comparison)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
 
-from rolecall.finished_run import FinishedRun
 from rolecall.harness.entry import run_suite
 from rolecall.harness.progress import Progress
 from rolecall.replay.layers import NOT_RECORDED
@@ -18,8 +18,8 @@ from rolecall.report import rejudged
 class _OnlyThose:
     """A pytest plugin that leaves out the tests that were not in a run."""
 
-    def __init__(self, folder: Path) -> None:
-        self._tests = RecordedRun.read(folder).tests
+    def __init__(self, tests: Container[str]) -> None:
+        self._tests = tests
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -34,9 +34,9 @@ def rejudge(folder: Path, out: Path, stream: TextIO, *, silent: bool) -> dict[st
         UsageError: the folder holds nothing that can be judged again.
         RolecallError: the suite could not be run.
     """
-    then = FinishedRun.read(folder)
+    then = RecordedRun.read(folder)
     words = ["--replay", str(folder), "--out", str(out), "--no-reports"]
-    run = run_suite(words, Progress(stream, silent=silent), [_OnlyThose(folder)])
+    run = run_suite(words, Progress(stream, silent=silent), [_OnlyThose(then.tests)])
     recording = run.context.recording
     assert recording
     missing = {
@@ -46,4 +46,4 @@ def rejudge(folder: Path, out: Path, stream: TextIO, *, silent: bool) -> dict[st
     for result in run.results:
         if NOT_RECORDED in result.reason:
             missing.setdefault(result.name, result.reason)
-    return rejudged.comparison(then.results, run.document, missing)
+    return rejudged.comparison(then.run.results, run.document, missing)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -72,11 +71,6 @@ def exit_code(comparison: Mapping[str, Any]) -> int:
     if comparison["differences"]:
         return _DIFFERS
     return _IN_PART if comparison["not_judged"] else _SAME
-
-
-def as_json(comparison: Mapping[str, Any]) -> str:
-    """The comparison as a JSON text."""
-    return json.dumps(comparison, indent=1)
 
 
 def text(comparison: Mapping[str, Any], folder: str) -> str:
