@@ -37,6 +37,7 @@ def rejudged(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
 
 
+@pytest.mark.nightly  # on a busy machine a replay may take other turns than the run did
 def test_a_run_is_judged_again_without_a_network(certified: Watched) -> None:
     """No requirement has another outcome than then; one that cannot be judged again is named. (That
     all of them are judged again is asked every night: harness/test_rejudging.py).
