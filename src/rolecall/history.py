@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rolecall.schema_validation import validation_errors
+from rolecall.whole_files import NotWrittenWhole, replace_file
 
 try:
     import fcntl
@@ -42,6 +43,8 @@ def append(out: Path, line: dict[str, Any]) -> str:
                 file.write(torn + data)
     except OSError as error:
         return f"{path}: this run is not in the history: {error.strerror}"
+    except NotWrittenWhole as error:
+        return f"{path}: this run is not in the history: {error.why}"
     return ""
 
 
@@ -68,9 +71,7 @@ def _line(text: bytes) -> dict[str, Any] | None:
 def _cut(path: Path, before: bytes) -> bytes:
     """Keep the newest lines: the old file or the new one is whole at every moment."""
     after = b"".join(before.splitlines(keepends=True)[-KEPT_LINES:])
-    beside = path.with_name(f"{path.name}.new")
-    beside.write_bytes(after)
-    beside.replace(path)
+    replace_file(path, after)
     return after
 
 

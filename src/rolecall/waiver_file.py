@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 
 from rolecall.errors import UsageError
 from rolecall.waivers import Waiver, located
+from rolecall.whole_files import NotWrittenWhole, replace_file
 
 _BLANK_OR_COMMENT = re.compile(r"[ \t]*(?:#.*)?\r?")
 
@@ -34,12 +34,11 @@ def note_seen(path: Path, text: str, seen: Iterable[Waiver], today: date) -> str
         if before.decode("utf-8-sig") != text:
             return f"{said}the file was changed during the run"
         after = filled_in(before.decode(), days)
-        beside = path.with_name(f"{path.name}.new")
-        beside.write_bytes(after.encode())
-        shutil.copymode(path, beside)
-        beside.replace(path)
+        replace_file(path, after.encode())
     except OSError as error:
         return f"{said}{error.strerror}"
+    except NotWrittenWhole as error:
+        return f"{said}{error.why}"
     except ValueError:
         return f"{said}write each setting on a line of its own"
     return ""

@@ -27,10 +27,21 @@ class NotWrittenWhole(RolecallError):
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write a text beside ``path`` and rename it, so that a reader finds the old or the new one.
+    """Write a text, as `replace_file` does. Half characters, which JSON of a target may hold, are
+    written as escapes.
+
+    Raises:
+        NotWrittenWhole: the file system refused.
+    """
+    replace_file(path, _encoded(text))
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write bytes beside ``path`` and rename that, so that a reader finds the old file or the new
+    one; the new one has the mode of the old.
 
     A file system that is full, or over its quota, may say so only when it is told to store the
-    text, hence the fsync.
+    bytes, hence the fsync.
 
     Raises:
         NotWrittenWhole: the file system refused.
@@ -38,7 +49,9 @@ def write_file(path: Path, text: str) -> None:
     new = path.with_name(f".{path.name}.new")
     try:
         try:
-            _store(new, text, at_once=True)
+            _store(new, data, at_once=True)
+            if path.exists():
+                shutil.copymode(path, new)
             new.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -60,7 +73,7 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
             shutil.rmtree(new, ignore_errors=True)  # of a process that was killed
             new.mkdir()
             for name, text in files.items():
-                _store(new / name, text, at_once=False)
+                _store(new / name, _encoded(text), at_once=False)
             if folder.exists():
                 folder.replace(old)
             new.replace(folder)
@@ -72,10 +85,13 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
         raise NotWrittenWhole(str(folder), error.strerror or type(error).__name__) from None
 
 
-def _store(path: Path, text: str, *, at_once: bool) -> None:
-    """Half characters, which JSON of a target may hold, are written as escapes."""
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        file.write(text)
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _store(path: Path, data: bytes, *, at_once: bool) -> None:
+    with path.open("wb") as file:
+        file.write(data)
         if at_once:
             file.flush()
             os.fsync(file.fileno())
