@@ -249,6 +249,35 @@ class TestBounds:
         assert list(jwts_in(f"{before}{TOKEN}, {TOKEN}.")) == [TOKEN, TOKEN]
 
 
+class TestCutAnswers:
+    """Answers end where they like, and what they began is half known from then on."""
+
+    @pytest.mark.parametrize(
+        "secret",
+        [TOKEN, "eyJ1c2VyIjoiNTk5ZTFmIn0" + "q7TKCUb2Tqbqqh7t" * 3],
+        ids=["JWT", "opaque"],
+    )
+    def test_an_altered_token_after_a_cut_one(self, secret: str) -> None:
+        """Wherever an answer was cut in a token, no more than a few characters of what is secret in
+        its altered copies are shown.
+        """
+        decisive = secret.rpartition(".")[2]
+        for cut in range(8, len(secret)):
+            secrets = Secrets()
+            secrets.learn(exchange(got=f'{{"token": "{secret[:cut]}'.encode()))
+            for back in (len(decisive), len(decisive) // 2, 1):
+                place = len(secret) - back
+                letter = "A" if secret[place] != "A" else "B"
+                altered = secret[:place] + letter + secret[place + 1 :]
+                secrets.learn(exchange(headers={"Authorization": f"Bearer {altered}"}))
+
+                shown = secrets.redact(f"Bearer {altered}.")
+
+                assert not any(decisive[at : at + 8] in shown for at in range(len(decisive) - 7)), (
+                    f"cut at {cut}, altered at {place}: {shown}"
+                )
+
+
 class TestThreads:
     """Secrets are learnt on the run's thread while pytest's thread redacts."""
 

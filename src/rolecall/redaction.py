@@ -259,9 +259,12 @@ class Secrets:
             or self._is_public(value)
         ):
             return
-        if BEGIN in value and self.found_in(
-            value
-        ):  # a JWT with something around it: what is secret of it is known, the rest is evidence
+        if BEGIN in value and self.found_in(value) and (tokens := list(jwts_in(value))):
+            # JWTs with something around them, which is evidence. Of each, what is secret is known
+            # unless an answer was cut in it, or it is one that was altered.
+            for token in tokens:
+                if self._shows_some_of(token.rpartition(".")[2]):
+                    self._remember(token, kind)
             return
         is_word = value.isalpha() and len(value) < _TOKEN_LENGTH
         self._remember(value, kind, is_plain=is_word, most_plain=MOST_PLAIN)
@@ -304,6 +307,11 @@ class Secrets:
         return value in self._ids or (
             len(value) < self._longest_id and any(value in id for id in self._ids)
         )
+
+    def _shows_some_of(self, signature: str) -> bool:
+        """Whether what is known hides a signature in part only, or not at all."""
+        hidden = self._places(_bytes(signature), known_only=True)
+        return len(signature) - sum(end - start for start, end, _ in hidden) >= SHORTEST
 
     def _publish(self, public: set[str], values: Iterable[str]) -> None:
         new = {value for value in values if value not in self._owners} - public
