@@ -18,20 +18,8 @@ from rolecall.urls import check_url, is_loopback
 DEFAULT_RATE = 20.0
 EMBEDDED_CONCURRENCY = 16
 #: Signatures that a server may check (RFC 7518 3.1); `none` is not one.
-ALGORITHMS = (
-    "HS256",
-    "HS384",
-    "HS512",
-    "RS256",
-    "RS384",
-    "RS512",
-    "ES256",
-    "ES384",
-    "ES512",
-    "PS256",
-    "PS384",
-    "PS512",
-    "EdDSA",
+ALGORITHMS = tuple(
+    "HS256 HS384 HS512 RS256 RS384 RS512 ES256 ES384 ES512 PS256 PS384 PS512 EdDSA".split()
 )
 
 
@@ -147,7 +135,7 @@ def parse_target(
         raise UsageError(source, f"this is not TOML: {error}") from None
     top = _Table(document, source, "", environ)
     about = top.table("target", required=True)
-    base_url = about.text("base_url", required=True).rstrip("/")
+    base_url = about.given("base_url").rstrip("/")
     check_url(base_url, about.at("base_url"))
     if "?" in base_url or "#" in base_url:
         raise UsageError(
@@ -242,7 +230,7 @@ def _accounts(table: _Table, roles: tuple[str, ...]) -> dict[str, Account]:
         if role not in roles:
             raise UsageError(table.at(name), f"unknown role {name!r}", suggest(role, roles))
         entry = table.table(name)
-        email, password = entry.text("email", required=True), entry.secret("password")
+        email, password = entry.given("email"), entry.secret("password")
         if not password:
             entry.finish()
             raise UsageError(
@@ -370,9 +358,13 @@ class _Table:
             )
         return self._environ.get(variable, "") if variable else ""
 
+    def given(self, key: str) -> str:
+        """A text that must be there, here or in the environment."""
+        return self.secret(key) or self.text(key, required=True)
+
     def secret(self, key: str) -> str:
-        """A secret that stands here (``password``) or in the environment variable named here
-        (``password_env``).
+        """A text, mostly a secret, that stands here (``password``) or in the environment variable
+        named here (``password_env``).
         """
         if key in self._values and f"{key}_env" in self._values:
             raise UsageError(self.at(key), f"{key}_env is given as well", "Keep one of them.")
