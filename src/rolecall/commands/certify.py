@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rolecall.commands import say_result
 from rolecall.endings import end_as_ctrl_c_does
+from rolecall.errors import RolecallError
 from rolecall.harness.options import OPTIONS, Options
 from rolecall.screen import harmless, has_colours, say, width_of
 from rolecall.whole_files import NotWrittenWhole
@@ -37,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for name, keywords in OPTIONS.items():
         parser.add_argument(name, **keywords)
+    parser.add_argument(
+        "--notify",
+        metavar="CMD|URL",
+        help="tell this command or webhook when there is news since it was told last",
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print results.json and nothing else")
     how.add_argument(
@@ -51,15 +57,23 @@ def run(arguments: argparse.Namespace) -> int:
         UsageError: an option or the target file is wrong.
         RolecallError: the run could not be brought to its end.
     """
+    from rolecall.commands.telling import check_receiver, tell, tell_of_no_run
     from rolecall.harness.entry import run_suite
     from rolecall.harness.progress import Progress
     from rolecall.report import artefacts, terminal
 
     words = Options.of(arguments).words()
+    if arguments.notify:
+        check_receiver(arguments.notify)
     if arguments.select:
         words += ["-k", arguments.select]
     end_as_ctrl_c_does()  # SIGTERM is how CI systems end a job
-    finished = run_suite(words, Progress(sys.stderr, silent=arguments.json or arguments.quiet))
+    progress = Progress(sys.stderr, silent=arguments.json or arguments.quiet)
+    try:
+        finished = run_suite(words, progress)
+    except RolecallError as error:
+        tell_of_no_run(arguments, error)
+        raise
     document, folder = finished.document, str(finished.context.folder)
     colour = has_colours(sys.stdout)
     code = say_result(
@@ -80,6 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if finished.unnoted:
         say(f"rolecall: {finished.unnoted}", stream=sys.stderr)
+    tell(arguments, finished)
     return code
 
 
