@@ -60,7 +60,6 @@ def run(arguments: argparse.Namespace) -> int:
     from rolecall.commands.telling import check_receiver, tell, tell_of_no_run
     from rolecall.harness.entry import run_suite
     from rolecall.harness.progress import Progress
-    from rolecall.report import artefacts, terminal
 
     words = Options.of(arguments).words()
     if arguments.notify:
@@ -74,6 +73,15 @@ def run(arguments: argparse.Namespace) -> int:
     except RolecallError as error:
         tell_of_no_run(arguments, error)
         raise
+    code = _print(arguments, finished)
+    tell(arguments, finished)
+    return code
+
+
+def _print(arguments: argparse.Namespace, finished: Run) -> int:
+    """Print what came of a run, and what else a reader should know; its exit code."""
+    from rolecall.report import artefacts, terminal
+
     document, folder = finished.document, str(finished.context.folder)
     colour = has_colours(sys.stdout)
     code = say_result(
@@ -94,7 +102,6 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if finished.unnoted:
         say(f"rolecall: {finished.unnoted}", stream=sys.stderr)
-    tell(arguments, finished)
     return code
 
 
