@@ -22,6 +22,7 @@ ENDED = {
 }
 #: Exit codes of runs that did not look at everything: of what fails nothing is known.
 _CUT_SHORT = frozenset({2, 4, 6, 130})
+_SAID_OTHERWISE = frozenset({5})
 _MOST = 10  # names in a sentence
 
 State = Mapping[str, Any]
@@ -47,10 +48,9 @@ def state_of(results: Mapping[str, Any], flaky: Collection[str] = ()) -> dict[st
     code, verdict = results["exit_code"], results["verdict"]
     if code in _CUT_SHORT:
         return state_without_run(code)
-    if code == 1 and not failing:
-        code, verdict = GOOD["exit_code"], GOOD["verdict"]
-    if verdict == "part-passed":
-        verdict = GOOD["verdict"]  # which parts are compared with each other is the caller's matter
+    # Which parts are compared with each other is the caller's matter.
+    if verdict == "part-passed" or (verdict == "not-conformant" and not failing):
+        verdict = GOOD["verdict"]
     return {
         "exit_code": code,
         "verdict": verdict,
@@ -97,7 +97,7 @@ def news(before: State | None, now: State) -> list[str]:
 
 
 def _news(before: State, now: State, was: str) -> Iterator[str]:
-    if (before["exit_code"], before["verdict"]) != (now["exit_code"], now["verdict"]):
+    if _standing(before) != _standing(now):
         yield f"{_standing(now)}{was}"
     if not now["verdict"]:  # of what fails nothing is known
         return
@@ -111,7 +111,9 @@ def _news(before: State, now: State, was: str) -> Iterator[str]:
 
 
 def _standing(state: State) -> str:
-    return ", ".join(filter(None, (state["verdict"], ended(state["exit_code"]))))
+    """Verdict and end in words, without what failing requirements and waivers say themselves."""
+    end = "" if state["exit_code"] in _SAID_OTHERWISE else ended(state["exit_code"])
+    return ", ".join(filter(None, (state["verdict"], end)))
 
 
 def _some(names: list[str]) -> str:
