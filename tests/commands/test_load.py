@@ -204,6 +204,8 @@ class TestRuns:
         assert run.entry("issue")["requests"] == 200
         assert {path.name for path in run.folder.iterdir()} >= FILES
         assert "plan          issuance: 100 arrivals/s (constant), 200 in 2 s" in run.stderr
+        assert "accounts      40 of 40 took part" in run.stdout
+        assert run.document["accounts"] == {"given": 40, "used": 40}
         assert "issuance on embedded reference server" in run.stdout
         rows = (run.folder / "locust_stats.csv").read_text(encoding="utf-8").splitlines()
         assert any(row.startswith("POST,issue,200,0,") for row in rows), rows

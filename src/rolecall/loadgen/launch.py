@@ -83,9 +83,11 @@ class LaunchedRun:
             )
         else:
             load = "a search for the capacity"
+        count = len(self.resolved.accounts)
+        held = plan.sessions_held(plan.parse(self.argv), self.scenario, count, max(self.workers, 1))
         who = (
-            f"{len(self.resolved.accounts)} accounts, {self.workers or 1} "
-            f"process{'es' if self.workers > 1 else ''}"
+            f"{count} accounts{'' if held is None else f', sessions of {held} of them'}, "
+            f"{self.workers or 1} process{'es' if self.workers > 1 else ''}"
         )
         return (
             f"plan          {self.scenario}: {load}; {who}; {self.resolved.name} at "

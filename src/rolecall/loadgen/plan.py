@@ -219,6 +219,24 @@ def shape(options: argparse.Namespace, scenario: str) -> dict[str, Any]:
     return chosen
 
 
+def sessions_held(
+    options: argparse.Namespace, scenario: str, accounts: int, workers: int = 1
+) -> int | None:
+    """How many of the accounts hold a session; None where the scenario holds none.
+
+    In a closed loop as many as there are clients, in an open schedule all, if so many steps may be
+    under way.
+    """
+    kinds = set(weights(options)) if scenario == MIXED else {scenario}
+    if scenario == GuardedScenario.name:
+        kinds = {options.guarding}
+    if not any(SCENARIOS[kind].holds_session for kind in kinds):
+        return None
+    is_open = options.rate or (options.capacity and not options.most_users)
+    most = options.in_flight * workers if is_open else options.most_users or options.num_users
+    return min(accounts, most or accounts)
+
+
 #: What a master's command line says for all its workers, each with its type. Host and accounts,
 #: each worker reads from its own.
 SHARED: Mapping[str, type] = {option.dest: option.kind for option in OPTIONS if option.shared}
@@ -255,6 +273,14 @@ def chosen_url(options: argparse.Namespace, target: Target | None = None) -> str
     if target is None and options.target:
         target = load_target(Path(options.target), load_specification().roles)
     return target.base_url if target else ""
+
+
+def accounts_given(options: argparse.Namespace) -> int:
+    """How many accounts there are; 0 where they cannot be read."""
+    try:
+        return len(ResolvedTarget.of(options).accounts)
+    except UsageError:
+        return 0
 
 
 def target_shown(options: argparse.Namespace) -> dict[str, str]:

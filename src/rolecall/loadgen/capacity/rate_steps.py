@@ -92,6 +92,7 @@ class CapacityRun(LoadRun):
             "exit_code": int(self.exit_code(word)),
             "reasons": [*invalid, *([found.because] if found and not invalid else []), *missed],
             "objectives": [objective.text for objective in self.objectives],
+            "accounts": result.accounts(self.options, self.coordinator.accounts_used),
             **findings,
             "violation_samples": result.samples(self.coordinator.violations.samples),
         }
