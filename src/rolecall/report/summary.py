@@ -7,11 +7,10 @@ a target stand in code spans or are escaped: none of them is a link, an image or
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rolecall.report.causes import Cause, advice, causes
+from rolecall.report.causes import Cause, advice, causes, deciding
 from rolecall.report.undecided import undecided
 from rolecall.screen import harmless
 
@@ -53,7 +52,7 @@ def _head(results: Mapping[str, Any]) -> str:
     verdict = results["verdict"]
     rows = [
         ("Target", f"{_code(results['target']['name'])} at {_code(results['target']['base_url'])}"),
-        ("Requirements", _counts(_deciding(results))),
+        ("Requirements", _counts(deciding(results))),
         ("Cells", _counts(results["counts"]["cells"])),
         ("Suite", f"rolecall {_text(results['suite']['version'])}"),
         ("Expiry evidence", results["expiry_evidence"] or "none"),
@@ -63,15 +62,6 @@ def _head(results: Mapping[str, Any]) -> str:
     lines = [f"| {name} | {value} |" for name, value in rows]
     heading = f"## {_SIGNS[verdict]} Rolecall: {verdict}"
     return "\n".join([heading, "", "| | |", "|---|---|", *lines])
-
-
-def _deciding(results: Mapping[str, Any]) -> dict[str, int]:
-    """How many requirements that decide the verdict there are of each outcome."""
-    return Counter(
-        requirement["outcome"]
-        for requirement in results["requirements"]
-        if requirement["level"] in ("must", "derived")
-    )
 
 
 def _counts(counts: Mapping[str, int]) -> str:
