@@ -29,6 +29,7 @@ COMMANDS = (
     "keygen",
     "verify",
     "rejudge",
+    "cleanup",
 )
 
 

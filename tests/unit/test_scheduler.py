@@ -245,7 +245,10 @@ def test_what_takes_too_long_is_given_up() -> None:
 def usual_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The signals that end a run, as a run minds them; none has come yet."""
     monkeypatch.setattr(endings, "_ending", endings._Ending())
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    usual: dict[signal.Signals, Any] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
     before = {number: signal.signal(number, handler) for number, handler in usual.items()}
     end_as_ctrl_c_does()
     yield
