@@ -19,6 +19,8 @@ LONGEST_MESSAGE = 4_000  # characters of an error: it may repeat a value of a fi
 #: Subcommands; each is a module of `rolecall.commands` with HELP, add_arguments(parser) and
 #: run(arguments) -> int.
 COMMANDS = (
+    "init",
+    "check",
     "certify",
     "load",
     "capacity",

@@ -20,18 +20,7 @@ EMBEDDED_CONCURRENCY = 16
 SHORTEST_KEY = 16  # characters of a bank's key: who finds the bank can try many of them
 #: Signatures that a server may check (RFC 7518 3.1); `none` is not one.
 ALGORITHMS = (
-    "HS256",
-    "HS384",
-    "HS512",
-    "RS256",
-    "RS384",
-    "RS512",
-    "ES256",
-    "ES384",
-    "ES512",
-    "PS256",
-    "PS384",
-    "PS512",
+    *(f"{kind}{size}" for kind in ("HS", "RS", "ES", "PS") for size in (256, 384, 512)),
     "EdDSA",
 )
 
@@ -156,7 +145,7 @@ def parse_target(
         raise UsageError(source, "this is not read: it is nested too deep") from None
     top = TomlTable(document, source, "", environ)
     about = top.table("target", required=True)
-    base_url = about.text("base_url", required=True).rstrip("/")
+    base_url = about.given("base_url").rstrip("/")
     check_url(base_url, about.at("base_url"))
     if "?" in base_url or "#" in base_url:
         raise UsageError(
@@ -265,7 +254,7 @@ def _accounts(table: TomlTable, roles: tuple[str, ...]) -> dict[str, Account]:
         if role not in roles:
             raise UsageError(table.at(name), f"unknown role {name!r}", suggest(role, roles))
         entry = table.table(name)
-        email, password = entry.text("email", required=True), entry.secret("password")
+        email, password = entry.given("email"), entry.secret("password")
         if not password:
             entry.finish()
             raise UsageError(

@@ -94,9 +94,13 @@ class TomlTable:
             )
         return self._environ.get(variable, "") if variable else ""
 
+    def given(self, key: str) -> str:
+        """A text that must be there, here or in the environment."""
+        return self.secret(key) or self.text(key, required=True)
+
     def secret(self, key: str) -> str:
-        """A secret that stands here (``password``) or in the environment variable named here
-        (``password_env``).
+        """A text, mostly a secret, that stands here (``password``) or in the environment variable
+        named here (``password_env``).
         """
         if key in self._values and f"{key}_env" in self._values:
             raise UsageError(self.at(key), f"{key}_env is given as well", "Keep one of them.")

@@ -173,7 +173,9 @@ class MovedClock:
         origin = Origin.of(f"{parts.scheme}://{parts.netloc}")
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         body = json.dumps({"advance": seconds}).encode()
-        self._ledger.intend(CLOCK, f"{seconds:+.12g} s")
+        self._ledger.intend(CLOCK, f"{seconds:+.12g} s", at_any_rate=bool(self._moved))
+        if not self._moved:
+            self._ledger.store()
         if not self._moved:
             self._moved = seconds
             self._say_left("it was not put back")
