@@ -31,6 +31,7 @@ COMMANDS = (
     "keygen",
     "verify",
     "rejudge",
+    "prune",
 )
 
 
