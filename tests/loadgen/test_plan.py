@@ -28,3 +28,13 @@ def test_how_many_sessions_are_held(scenario: str, argv: list[str], held: int | 
     rate, none where each step logs in.
     """
     assert plan.sessions_held(plan.parse(argv), scenario, 40, workers=2) == held
+
+
+def test_the_usual_objective_is_asked_beside_one_of_a_name() -> None:
+    """Errors of one name say nothing of the others, so that those of all are still looked at."""
+    options = plan.parse(["--slo", "issue:errors<5%"])
+
+    assert [objective.text for objective in plan.objectives(options)] == [
+        "issue:errors<5%",
+        "errors<1%",
+    ]

@@ -25,6 +25,7 @@ from rolecall.loadgen import compare, plan, result
 from rolecall.loadgen.accounts import COLUMNS, LoadAccount
 from rolecall.loadgen.checks.expired import Left
 from rolecall.loadgen.clock import MovedClock, is_needed
+from rolecall.loadgen.gates import BaselineGate, decided
 from rolecall.loadgen.options import OPTIONS
 from rolecall.loadgen.provisioning import make_users, sessions_coexist
 from rolecall.loadgen.scenarios import GuardedScenario
@@ -112,9 +113,17 @@ class LaunchedRun:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return document
 
-    def compared(self, document: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-        """The document with its comparison with an earlier run, written anew."""
+    def compared(
+        self,
+        document: dict[str, Any],
+        before: Mapping[str, Any],
+        gates: Sequence[BaselineGate] = (),
+    ) -> dict[str, Any]:
+        """The document with its comparison with an earlier run, and what the gates make of it,
+        written anew.
+        """
         document = {**document, "comparison": compare.compare(before, document).document()}
+        document = decided(document, gates)
         result.write_document(self.folder, document)
         return document
 

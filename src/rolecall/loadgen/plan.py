@@ -110,14 +110,7 @@ def check(options: argparse.Namespace) -> None:
     seconds(options.duration, "--duration")
     seconds(options.ramp, "--ramp")
     schedule(options)
-    for objective in objectives(options):
-        if options.capacity and objective.measure == "rate":
-            hint = "Leave it out; --first-rate and --most-rate say where it looks."
-            raise UsageError(
-                "--slo",
-                f"{objective.text!r} cannot be an objective: the search finds the rate",
-                hint,
-            )
+    objectives(options)
     weights(options)
     if options.guarding not in SCENARIOS:
         raise UsageError(
@@ -128,6 +121,8 @@ def check(options: argparse.Namespace) -> None:
     for name, least in (("in_flight", 1), ("racers", 2), ("first_rate", 0.1), ("search_time", 10)):
         if not least <= getattr(options, name) < math.inf:
             raise UsageError(f"--{name.replace('_', '-')}", f"must be at least {least}")
+    if not 0 < options.precision <= 100:
+        raise UsageError("--precision", "must be more than 0 and at most 100 (per cent)")
     if not 0 <= options.prometheus_port < 65536:
         raise UsageError("--prometheus-port", f"{options.prometheus_port} is not a port")
 
@@ -170,7 +165,7 @@ def objectives(options: argparse.Namespace) -> list[Objective]:
         UsageError: one cannot be read.
     """
     chosen = [Objective.parse(text) for text in options.slo]
-    measures = {objective.measure for objective in chosen}
+    measures = {objective.measure for objective in chosen if not objective.request}
     # A server that answers fast, and wrongly, keeps any objective of time.
     return chosen + [
         usual for usual in map(Objective.parse, USUAL_OBJECTIVES) if usual.measure not in measures
