@@ -33,6 +33,7 @@ COMMANDS = (
     "verify",
     "rejudge",
     "cleanup",
+    "prune",
 )
 
 
