@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from rolecall.__main__ import main
+from rolecall.loadgen import launch
 from tests.support.command import start, target_file, target_text
 from tests.support.load_runs import (
     LoadRun,
@@ -213,6 +214,12 @@ class TestWords:
             )
 
         assert (code, "cannot be reached" in capsys.readouterr().err) == (4, True)
+
+
+def test_a_generator_that_was_killed_says_so() -> None:
+    """A process that the kernel ended for want of memory printed nothing that could be seen."""
+    assert "memory is short" in launch._why_nothing_is_left(-signal.SIGKILL)
+    assert "(exit 3)" in launch._why_nothing_is_left(3)
 
 
 class TestRuns:
@@ -567,7 +574,7 @@ class TestThisMachine:
             )
 
         assert run.code == 3, run.said
-        assert run.document["own_failures"]["local"] > 0
+        assert run.document["own_failures"]["files"] > 0
         assert run.document["errors"] == {}
         assert run.document["conservation"]["holds"]
 

@@ -102,7 +102,7 @@ class LaunchedRun:
             MovedClock(self.clock, self.folder) if self.clock else None,
         )
         try:
-            why = f"Locust ended at once (exit {self._launch_at(clock)}); see what it printed above"
+            why = _why_nothing_is_left(self._launch_at(clock))
         except KeyboardInterrupt:
             exit_code, why = ExitCode.INTERRUPTED, "it was interrupted"
         path = self.folder / name
@@ -160,6 +160,16 @@ class LaunchedRun:
                     )
                 )
             return _wait(coordinator)
+
+
+def _why_nothing_is_left(exit_code: int) -> str:
+    """Why Locust left no document."""
+    if exit_code == -signal.SIGKILL:
+        return (
+            "the generator was killed (SIGKILL), as the kernel does where memory is short; let "
+            "fewer clients send, or use another machine"
+        )
+    return f"Locust ended at once (exit {exit_code}); see what it printed above"
 
 
 @contextlib.contextmanager
