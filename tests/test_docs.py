@@ -63,7 +63,7 @@ def test_the_target_file_page_names_every_reading_table_and_setting() -> None:
     page = (ROOT / "docs" / "target-file.md").read_text(encoding="utf-8")
     source = (ROOT / "src" / "rolecall" / "target.py").read_text(encoding="utf-8")
 
-    settings = set(re.findall(r'\.(?:text|number|value|environment)\("(\w+)"', source)) - {
+    settings = set(re.findall(r'\.(?:text|number|value|environment|given)\("(\w+)"', source)) - {
         "dialect",
         "operations",
     }

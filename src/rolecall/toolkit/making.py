@@ -24,6 +24,7 @@ from rolecall.toolkit.consistency import ConsistencyWait
 from rolecall.toolkit.members import Path, names_in, texts_at
 from rolecall.toolkit.shared import shared_setup, uncancelled
 from rolecall.toolkit.things import Fixture, items
+from rolecall.whole_files import NotWrittenWhole
 
 _NAME, _ADDRESS = "{name}", "{email}"
 _PLACEHOLDER = re.compile(r"\\\{\w+\\\}")
@@ -95,7 +96,7 @@ class Making(Callers):
             exchange = await self.send(
                 method, path, caller, about=Creation(entry, inside), **options
             )
-        except (NotTested, Withheld):
+        except (NotTested, Withheld, NotWrittenWhole):
             self.ledger.gone(entry)  # it did not leave
             raise
         if exchange.ok:
