@@ -242,6 +242,22 @@ class TestRuns:
         assert any(row.startswith("POST,issue,200,0,") for row in rows), rows
 
     @pytest.mark.long
+    def test_users_who_think(self, tmp_path: Path) -> None:
+        """Four users who think for half a second take eight steps a second at most, and not
+        thousands; the plan and the document say so.
+        """
+        words = ("session", "--users", "4", "--think", "500ms", "--duration", "3s")
+        with Miniature(sound) as server:
+            run = load(*words, target_file(tmp_path, target_text(server.url)), cwd=tmp_path)
+
+        assert run.came_to(0), run.said
+        assert 4 <= run.document["sent"] <= 4 * 6
+        assert run.document["options"]["think"] == "0.5 s"
+        assert run.document["accounts"] == {"given": 4, "used": 4}
+        assert "thinking for 0.5 s between steps" in run.stderr
+        assert "sessions of 4 of them" in run.stderr
+
+    @pytest.mark.long
     def test_a_closed_run_on_two_workers(self, tmp_path: Path) -> None:
         """Two workers share the users; every answer is counted, and none is called dead."""
         with Miniature(sound) as server:

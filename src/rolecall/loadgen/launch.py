@@ -84,6 +84,8 @@ class LaunchedRun:
             )
         else:
             load = "a search for the capacity"
+        if thinking := plan.think(plan.parse(self.argv)):
+            load += f", thinking for {thinking} between steps"
         count = len(self.resolved.accounts)
         held = plan.sessions_held(plan.parse(self.argv), self.scenario, count, max(self.workers, 1))
         who = (
@@ -198,7 +200,7 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
             )
             coexist = sessions_coexist(target)
             argv += where if coexist else [*where, "--lone-sessions"]
-            resolved = plan.ResolvedTarget.of(plan.parse(argv))
+            resolved = _resolved(arguments, plan.parse(argv))
         except KeyboardInterrupt:
             interrupted = int(ExitCode.INTERRUPTED), "it was interrupted"
             result.write_nothing(plan.parse(argv), arguments.scenario, *interrupted)
@@ -213,6 +215,18 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
         note = (_NOT_KNOWN if coexist is None else "") + (_MOVES if clock else "")
         port = arguments.master_port if master else 0
         yield LaunchedRun(arguments.scenario, run, argv, resolved, clock, workers, bind, port, note)
+
+
+def _resolved(arguments: argparse.Namespace, options: argparse.Namespace) -> plan.ResolvedTarget:
+    """The target and its accounts, which are enough for what is asked for.
+
+    Raises:
+        UsageError: something is wrong with them, or they are not.
+    """
+    resolved = plan.ResolvedTarget.of(options)
+    count, workers = len(resolved.accounts), max(arguments.workers, 1)
+    plan.see_that_sessions_suffice(options, arguments.scenario, count, workers)
+    return resolved
 
 
 def _passed(arguments: argparse.Namespace) -> Iterator[str]:
