@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from rolecall.http._httpx import httpx
-from rolecall.http.transports import Network, Pace, Pacing, Recording, Retrying
+from rolecall.http.in_flight import InFlight
+from rolecall.http.pacing import Pace, Pacing
+from rolecall.http.repeating import Retrying, Throttling
+from rolecall.http.transports import Network, Recording
 from rolecall.target import Target
 
 
@@ -37,8 +40,11 @@ class Layers(Way):
     def __init__(self, target: Target) -> None:
         self._network = Network(target)
         self._pace = Pace(target.rate_limit)
+        in_flight = InFlight(target.concurrency, target.base_url)
         self._recording = Recording(
-            Pacing(Retrying(self._network, self._pace), self._pace, target.concurrency)
+            Throttling(
+                Retrying(Pacing(self._network, self._pace), self._pace), self._pace, in_flight
+            )
         )
 
     @property
