@@ -25,7 +25,7 @@ from tests.support.miniatures import response
 _LENGTH = re.compile(rb"^content-length:\s*(\d+)", re.IGNORECASE | re.MULTILINE)
 _HEAD_END = b"\r\n\r\n"
 _LONGEST_JITTER = 0.003  # seconds, for every request
-_LARGEST = 2**20  # bytes of a request: some are attacks by their length
+_LARGEST = 2**24  # bytes of a request: some are attacks by their length
 _BURST = 8  # requests
 _AWAY = (502, 503, 504)
 

@@ -8,7 +8,8 @@ from rolecall.http._httpx import httpx
 from rolecall.http.in_flight import InFlight
 from rolecall.http.pacing import Pace, Pacing
 from rolecall.http.repeating import Retrying, Throttling
-from rolecall.http.transports import Network, Recording
+from rolecall.http.transports import Network, Recording, WrittenDown
+from rolecall.ledger import Ledger
 from rolecall.target import Target
 
 
@@ -37,15 +38,13 @@ class Way(Protocol):
 class Layers(Way):
     """All layers on the way to a target over the network."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, ledger: Ledger) -> None:
         self._network = Network(target)
         self._pace = Pace(target.rate_limit)
         in_flight = InFlight(target.concurrency, target.base_url)
-        self._recording = Recording(
-            Throttling(
-                Retrying(Pacing(self._network, self._pace), self._pace), self._pace, in_flight
-            )
-        )
+        retrying = Retrying(Pacing(self._network, self._pace), self._pace)
+        throttling = Throttling(retrying, self._pace, in_flight)
+        self._recording = Recording(WrittenDown(throttling, ledger))
 
     @property
     def outermost(self) -> httpx.AsyncBaseTransport:

@@ -1,4 +1,4 @@
-"""The outermost and the innermost layer of a request, httpx transports both: recording, network."""
+"""The layers of a request, httpx transports: recording, the ledger, and the network."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from rolecall.fields import elements
 from rolecall.http._httpx import httpx
 from rolecall.http.coding import Undecodable, decoded
 from rolecall.http.connection import VERBATIM, Connection, Fragment, Unreadable
+from rolecall.ledger import Ledger, LedgerEntry
 from rolecall.target import Target
 
 _ERRNO = re.compile(r"\[Errno (\d+)\]")  # one for each address, where a name has several
@@ -26,8 +27,9 @@ _ERRNO = re.compile(r"\[Errno (\d+)\]")  # one for each address, where a name ha
 _FINISHED = re.compile(rb'(?:[^"]+|"(?:[^"\\]|\\.)*")*', re.DOTALL)
 
 #: What a request carries through the layers: its exchange; whether it may be sent again when it is
-#: unknown if it was carried out; whether a 429 is waited for.
+#: unknown if it was carried out; whether a 429 is waited for; the ledger's entry of what it makes.
 EXCHANGE, REPEATABLE, PATIENT = "rolecall.exchange", "rolecall.repeatable", "rolecall.patient"
+ENTRY = "rolecall.entry"
 
 
 class Recording(httpx.AsyncBaseTransport):
@@ -59,6 +61,32 @@ class Recording(httpx.AsyncBaseTransport):
         exchange.headers = _fields(response.headers.raw)
         exchange.body = response.content
         return response
+
+
+class WrittenDown(httpx.AsyncBaseTransport):
+    """Lets a request that makes something leave once its entry in the ledger is on the disk.
+
+    The disk is waited for in a thread, and once for all who wait at the same time: a target far
+    away must not wait for a slow disk.
+    """
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, ledger: Ledger) -> None:
+        self._inner = inner
+        self._ledger = ledger
+        self._turn = asyncio.Lock()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Wait for the disk, and send.
+
+        Raises:
+            NotWrittenWhole: the disk did not take the entry.
+        """
+        entry: LedgerEntry | None = request.extensions.get(ENTRY)
+        if entry:
+            async with self._turn:
+                if not self._ledger.is_stored(entry):
+                    await asyncio.to_thread(self._ledger.store)
+        return await self._inner.handle_async_request(request)
 
 
 class Network(httpx.AsyncBaseTransport):
