@@ -18,6 +18,8 @@ from rolecall.screen import harmless, say
 #: Subcommands; each is a module of `rolecall.commands` with HELP, add_arguments(parser) and
 #: run(arguments) -> int.
 COMMANDS = (
+    "init",
+    "check",
     "certify",
     "load",
     "capacity",

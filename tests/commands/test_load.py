@@ -80,6 +80,8 @@ class TestWords:
             (["issuance", "--rate", "10", "--workers", "-1"], "--workers"),
             (["issuance", "--rate", "10", "--prometheus-port", "70000"], "70000 is not a port"),
             (["issuance", "--rate", "10", "--baseline", "nowhere"], "nowhere"),
+            (["issuance", "--rate", "10", "--fail-if", "slower"], "needs a baseline"),
+            (["issuance", "--rate", "10", "--fail-if", "sometimes"], "--fail-if"),
             (["issuance", "nowhere.toml", "--rate", "10"], "nowhere.toml"),
             (["issuance", "--worker", "--rate", "1"], "--master-host"),
             (
@@ -114,7 +116,8 @@ class TestWords:
             ["--first-rate", "0"],
             ["--search-time", "0"],
             ["--first-rate", "inf"],
-            ["--slo", "rate>100"],
+            ["--slo", "issue:late<1%"],
+            ["--precision", "0"],
         ],
     )
     def test_of_a_search_that_mean_nothing(
@@ -123,6 +126,27 @@ class TestWords:
         """So do those of a search for the capacity."""
         assert main(["capacity", *words, "--out", str(tmp_path)]) == 2
         assert words[0] in capsys.readouterr().err
+
+    @pytest.mark.parametrize("more", [[], ["staging.toml"]])
+    def test_a_scenario_is_not_the_target_of_a_search(
+        self, more: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """`capacity issuance` is not told that a file is missing, but how a scenario is chosen."""
+        with pytest.raises(SystemExit) as end:
+            main(["capacity", "issuance", *more])
+
+        assert end.value.code == 2
+        assert "--scenario issuance" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(("command", "file"), [("load", "load"), ("capacity", "capacity")])
+    def test_the_help_names_the_file_that_is_printed(
+        self, command: str, file: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Each command's ``--json`` prints its own document."""
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+
+        assert f"print {file}.json and nothing else" in " ".join(capsys.readouterr().out.split())
 
     def test_an_option_that_the_embedded_server_does_not_take(
         self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -204,6 +228,8 @@ class TestRuns:
         assert run.entry("issue")["requests"] == 200
         assert {path.name for path in run.folder.iterdir()} >= FILES
         assert "plan          issuance: 100 arrivals/s (constant), 200 in 2 s" in run.stderr
+        assert "accounts      40 of 40 took part" in run.stdout
+        assert run.document["accounts"] == {"given": 40, "used": 40}
         assert "issuance on embedded reference server" in run.stdout
         rows = (run.folder / "locust_stats.csv").read_text(encoding="utf-8").splitlines()
         assert any(row.startswith("POST,issue,200,0,") for row in rows), rows

@@ -134,6 +134,22 @@ class TestNothingLetIn:
         assert Measured().judged().verdict == "invalid"
 
 
+class TestOneName:
+    """Objectives of the requests of one name."""
+
+    def test_a_name_that_was_not_requested_blames_no_server(self) -> None:
+        """A misspelt name proves nothing, and the names that there were are said."""
+        judged = Measured().good(100).judged("isue:p99<250ms")
+
+        assert judged.verdict == "invalid"
+        assert judged.reasons == ["isue:p99<250ms: no request is called 'isue'; there were issue"]
+
+    @pytest.mark.parametrize(("text", "verdict"), [("20ms", "met"), ("5ms", "missed")])
+    def test_it_decides(self, text: str, verdict: str) -> None:
+        """An objective of one name is as good as one of all."""
+        assert Measured().good(100).judged(f"issue:p99<{text}").verdict == verdict
+
+
 class TestBeyondDoubt:
     """What was not sent can only have been no better: a run that is missed even so is missed, any
     other invalid.

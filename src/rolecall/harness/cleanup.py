@@ -50,6 +50,9 @@ class Tidying:
         if not world.ledger.resources:
             return
         admin = await self._admin()
+        await asyncio.gather(
+            *(self._find_parents(admin, path, resource) for path, resource in self._lists())
+        )
         # Some servers delete a conversation and keep its messages, which nothing lists any more.
         await asyncio.gather(
             *(
@@ -210,6 +213,17 @@ class Tidying:
                         fill_path(operation.path, {operation.resource.parent: parent}),
                         operation.resource.name,
                     )
+
+    async def _find_parents(self, admin: Caller, path: str, resource: str) -> None:
+        """Look for what may have been made, and have something in it that nothing else lists."""
+        world = self._world
+        if any(entry.resource == resource for entry in world.ledger.doubtful) and any(
+            inner.parent == resource for inner in world.spec.resources.values()
+        ):
+            with suppress(Inconclusive):  # the last look at it says so
+                for item in await self._carrying_our_name(admin, path, resource):
+                    if entry := await self._entry_of(path, resource, item):
+                        world.parents.add(entry.id)
 
     async def _look_at(self, admin: Caller, path: str, resource: str) -> None:
         """Read a list once; what it shows is noted by the world."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from rolecall.run_folder import make_folder, new_run_id
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect, Specification
 from rolecall.target import Target, load_target
-from rolecall.token_bank import TokenBank
+from rolecall.token_bank import SpoiledBank, TokenBank
 from rolecall.toolkit.attacker import Attacker
 from rolecall.toolkit.expiry import Expiry
 from rolecall.toolkit.judge import Judge
@@ -145,7 +145,8 @@ def _check_target(
     """Say what is wrong with the target's operations and token bank before anything is sent."""
     spec.for_target(target.operations, dialect, target.source)
     if target.expiry.bank and not is_replayed:
-        TokenBank(target.expiry.bank, target.base_url).deposits()
+        with suppress(SpoiledBank):  # the run goes on without it, and says so
+            TokenBank.of(target.expiry, target.base_url).deposits()
 
 
 def secrets_of(target: Target, spec: Specification) -> Secrets:

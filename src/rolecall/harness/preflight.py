@@ -6,7 +6,7 @@ What may be the target's own fault is left to the tests.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rolecall.errors import Unreachable, UsageError
 from rolecall.evidence import Exchange
@@ -29,6 +29,11 @@ class Preflight:
     def __init__(self, world: World) -> None:
         self._world = world
         self._grants: dict[str, Grant] = {}
+
+    @property
+    def grants(self) -> Mapping[str, Grant]:
+        """The answers with a token, by account."""
+        return self._grants
 
     async def run(self) -> None:
         """Log every account in, the highest role first; afterwards it is known who was there before

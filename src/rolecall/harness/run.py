@@ -308,6 +308,8 @@ class Run:
             yield left_by_others(others, self.options, self.context.started)
         if self.options.since and not self.before:
             yield f"no whole run of this target is in {self.options.out} to be compared with"
+        if self.context.expiry.unusable:
+            yield f"the run went on without its token bank: {self.context.expiry.unusable}"
         seen = [used.waiver for used in self.used_waivers if used.failures]
         if self.options.waivers and (
             said := note_seen(self.options.waivers, self.waivers.text, seen, self.waivers.today)

@@ -51,7 +51,7 @@ def is_needed(target: Target) -> bool:
     if not expiry.clock_url or expiry.signing_key:
         return False
     try:
-        deposits = TokenBank(expiry.bank, target.base_url).deposits() if expiry.bank else []
+        deposits = TokenBank.of(expiry, target.base_url).deposits() if expiry.bank else []
     except UsageError:
         return True
     return not any(deposit.expires < time.time() - MARGIN for deposit in deposits)

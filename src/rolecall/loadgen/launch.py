@@ -25,6 +25,7 @@ from rolecall.loadgen import compare, plan, result
 from rolecall.loadgen.accounts import COLUMNS, LoadAccount
 from rolecall.loadgen.checks.expired import Left
 from rolecall.loadgen.clock import MovedClock, is_needed
+from rolecall.loadgen.gates import BaselineGate, decided
 from rolecall.loadgen.options import OPTIONS
 from rolecall.loadgen.provisioning import make_users, sessions_coexist
 from rolecall.loadgen.scenarios import GuardedScenario
@@ -83,9 +84,11 @@ class LaunchedRun:
             )
         else:
             load = "a search for the capacity"
+        count = len(self.resolved.accounts)
+        held = plan.sessions_held(plan.parse(self.argv), self.scenario, count, max(self.workers, 1))
         who = (
-            f"{len(self.resolved.accounts)} accounts, {self.workers or 1} "
-            f"process{'es' if self.workers > 1 else ''}"
+            f"{count} accounts{'' if held is None else f', sessions of {held} of them'}, "
+            f"{self.workers or 1} process{'es' if self.workers > 1 else ''}"
         )
         return (
             f"plan          {self.scenario}: {load}; {who}; {self.resolved.name} at "
@@ -110,9 +113,17 @@ class LaunchedRun:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return document
 
-    def compared(self, document: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-        """The document with its comparison with an earlier run, written anew."""
+    def compared(
+        self,
+        document: dict[str, Any],
+        before: Mapping[str, Any],
+        gates: Sequence[BaselineGate] = (),
+    ) -> dict[str, Any]:
+        """The document with its comparison with an earlier run, and what the gates make of it,
+        written anew.
+        """
         document = {**document, "comparison": compare.compare(before, document).document()}
+        document = decided(document, gates)
         result.write_document(self.folder, document)
         return document
 

@@ -125,6 +125,14 @@ OPTIONS = (
     Option("most-rate", "never ask for more", float, 0.0, "R", passed=True),
     Option("most-users", _MOST_USERS, int, 0, "N", passed=True),
     Option("search-time", "seconds it may take (default: 165)", float, 165.0, "S", passed=True),
+    Option(
+        "precision",
+        "a capacity that is known less well, in per cent, is no result (default: 5)",
+        float,
+        5.0,
+        "PERCENT",
+        passed=True,
+    ),
 )
 _BY_NAME = {option.name: option for option in OPTIONS}
 

@@ -102,7 +102,7 @@ class Worker:
                     most=self._options.in_flight,
                     patience=math.inf if self._options.capacity else _PATIENCE,
                 )
-                self._open_loop.provide(job.clients)
+                self._open_loop.provide(job.clients, sessions=len(self.context.logins))
             self.context.beside += self.context.recorder.begun
         except RolecallError as reason:
             answer = Ready(str(reason), reason.exit_code)
@@ -299,6 +299,7 @@ class Worker:
             violations=violations,
             seen=context.invariants.take(),
             races=context.races.take(),
+            accounts=len(context.used),
         )
 
     def client(self, scenario: str) -> Scenario:

@@ -114,6 +114,8 @@ def _figures(document: Mapping[str, Any]) -> Iterator[str]:
             f" {document['late']:,} late, {document['dropped']:,} dropped; dispatch lag p99 "
             f"{lag:.1f} ms"
         )
+    if accounts := document.get("accounts"):
+        yield f"accounts      {accounts['used']:,} of {accounts['given']:,} took part"
     cpu = ", ".join(f"{worker['name']} {worker['cpu']:.0%}" for worker in document["workers"])
     pause = document["pauses"]["longest_ms"]
     yield f"generator     CPU {cpu or 'not known'}; longest pause {pause:,.0f} ms"

@@ -96,6 +96,19 @@ def time_of_target(grant: Grant) -> ClockReading:
     return issued or date or ClockReading(ours, ours)
 
 
+def shows_its_own_time(grant: Grant) -> bool:
+    """Whether a log-in tells the target's time twice, in the token's iat and in the Date header,
+    and both are the same: however far it is from ours, what depends on time can be judged by it.
+    """
+    issued, date = by_issue(grant), by_date(grant.exchange)
+    return (
+        issued is not None
+        and date is not None
+        and issued.low < date.high + _SLACK
+        and date.low < issued.high + _SLACK
+    )
+
+
 @dataclass(eq=False)
 class ClockMove:
     """One move that was sent; ``done`` is what its answer says, None when it does not say."""

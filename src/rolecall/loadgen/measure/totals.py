@@ -14,7 +14,8 @@ from rolecall.loadgen.measure.recorder import Second, Sums
 from rolecall.loadgen.measure.timeline import Timeline, pairs
 from rolecall.loadgen.untrusted import MOST, counts, number, sequence, whole
 
-_PERCENTS = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9, "p99.99": 99.99}
+#: The percentiles in each row of ``load.json``.
+PERCENTS = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9, "p99.99": 99.99}
 _ARRIVALS = ("scheduled", "sent", "completed", "late", "dropped")
 #: What a recorder counts, in the order of its report.
 COUNTERS = (*_ARRIVALS, "unanswered", "begun")
@@ -208,7 +209,7 @@ class Totals:
             "workers": self._workers(),
             "entries": self._entries(),
             "timeline": self.timeline.document(),
-            "batches": list(self.timeline.batches()),
+            "batches": list(self.timeline.batches(seconds)),
         }
 
     def _workers(self) -> list[dict[str, Any]]:
@@ -287,7 +288,7 @@ class Totals:
 
 
 def _times(histogram: Histogram) -> dict[str, float]:
-    values = histogram.percentiles(list(_PERCENTS.values()))
-    times = dict(zip(_PERCENTS, values, strict=True))
+    values = histogram.percentiles(list(PERCENTS.values()))
+    times = dict(zip(PERCENTS, values, strict=True))
     times.update(max=histogram.maximum, min=histogram.minimum, mean=histogram.mean)
     return {name: round(seconds * 1000, 4) for name, seconds in times.items()}
