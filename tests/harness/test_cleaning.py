@@ -162,7 +162,7 @@ def test_a_user_on_loan_is_put_back_and_not_deleted(target: Shelves) -> None:
 
 
 def test_a_user_without_an_address_of_the_run_is_told_by_its_whole_name(target: Shelves) -> None:
-    """One that was to be made, and not one that was on loan and is no account of the target file."""
+    """One that was to be made, and not one that was on loan and is no account of this file."""
     target.doubtful("user")
     target.later("user", "u1", f"{NAME}2-test", email="odd@example.org")
     target.put("user", "u2", f"{NAME}3-update-user-self", email="somebody@example.org")

@@ -58,7 +58,11 @@ class FormerWorld(World):
         """Whether it carries the whole name of something that the ledger has no id of: of a user
         that was to be made, that is told from one on loan, which has another name.
         """
-        names = (entry.name for entry in self.ledger.doubtful if entry.resource == resource)
+        names = (
+            entry.name
+            for entry in self.ledger.entries
+            if entry.resource == resource and not entry.id and not entry.gone
+        )
         return any(super(FormerWorld, self).bears(document, resource, name) for name in names)
 
     def runs_named_in(self, document: object, resource: str) -> Iterator[str]:
