@@ -135,9 +135,10 @@ TEXTS: Mapping[str, HelpText] = {
     "cleanup": HelpText(
         (
             "cleanup reports/runs/20261126-030000-128147",
-            "cleanup --target staging.toml --older-than 24h",
+            "cleanup 20261126-030000-128147 --target staging.toml",
+            "cleanup --target staging.toml --older-than 24h --dry-run",
         ),
-        _run({0: "nothing is left"}),
+        _run({0: "nothing is left", 7: "something is left; with --dry-run, something is there"}),
         "docs/safety.md",
     ),
     "prune": HelpText(
