@@ -66,7 +66,12 @@ class Relay:
             request.connection, http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)
         )
         # With the Host of the relay: links in the answers lead there.
-        line.request(request.method, request.path, request.body or None, request.headers)
+        try:
+            line.request(request.method, request.path, request.body or None, request.headers)
+        except ValueError:  # a malformed header, which any server may refuse
+            line.close()
+            connection.send(response(400))
+            return
         answer = line.getresponse()
         body, status = answer.read(), answer.status
         kept = {
