@@ -21,6 +21,7 @@ from rolecall.counting_loop import CountingLoop
 from rolecall.evidence import Evidence, TestEvidence
 from rolecall.memory import Memory
 from rolecall.outcomes import TransientFailure
+from rolecall.pausing import sleep
 from rolecall.spec.model import Cell
 from rolecall.toolkit.marks import ALONE
 from rolecall.toolkit.shared import UNCANCELLED
@@ -48,8 +49,14 @@ class ScheduledTest:
 class Scheduler:
     """An event loop in a thread, and the jobs it works through phase by phase."""
 
-    def __init__(self, in_flight: int, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    def __init__(
+        self,
+        in_flight: int,
+        loop: asyncio.AbstractEventLoop | None = None,
+        memory: Memory | None = None,
+    ) -> None:
         self.jobs: dict[str, ScheduledTest] = {}
+        self.memory = memory or Memory()  # in which turn of the loop the first test began
         self._in_flight = in_flight
         self._loop = loop or CountingLoop()
         self._thread = threading.Thread(
@@ -157,6 +164,8 @@ class Scheduler:
         await asyncio.gather(*rest, return_exceptions=True)
 
     async def _run(self) -> None:
+        with Evidence.collect(memory=self.memory):
+            await sleep(0)
         for number, phase in groupby(
             sorted(self.jobs.values(), key=lambda job: job.phase), key=lambda job: job.phase
         ):

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from rolecall.bounds import FIELD_SHOWN, URL_LIMIT
 from rolecall.errors import Unreachable
-from rolecall.evidence import Evidence, Exchange
+from rolecall.evidence import Evidence, Exchange, recalled
 from rolecall.http._httpx import httpx
 from rolecall.http.connection import VERBATIM
 from rolecall.http.gate import SAFE, TOKEN_PATH, About, Gate
@@ -247,7 +247,7 @@ class Client:
             Unreachable: it has answered nothing but 429 since ``asked``.
         """
         if exchange.status == 429 and patient:
-            if self._layers.last_let_through < asked:
+            if recalled("throttled throughout", lambda: self._layers.last_let_through < asked):
                 self.dead = Unreachable(
                     self.base_url,
                     "gives no usable answer: nothing but 429, whatever the rate_limit",
@@ -282,7 +282,7 @@ class Client:
         ):  # one question for all whose requests have failed at the same time
             if self.dead:
                 raise replace(self.dead)
-            if self._layers.last_answer > exchange.started:
+            if recalled("answered since", lambda: self._layers.last_answer > exchange.started):
                 return
             try:
                 await self._probe()

@@ -15,6 +15,7 @@ from rolecall.evidence import Exchange
 from rolecall.http.gate import Creation, Thing, Withheld
 from rolecall.ledger import LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
+from rolecall.pausing import this_moment
 from rolecall.spec.ids import id_of, own_id
 from rolecall.spec.model import API_KEY, Operation
 from rolecall.spec.templates import fill_path, in_address
@@ -81,7 +82,7 @@ class Making(Callers):
     ) -> Exchange:
         if self.client.dead:  # nothing leaves any more, so nothing can be made
             raise replace(self.client.dead)
-        entry, sent = self.ledger.intend(resource, name), time.monotonic()
+        entry, sent = self.ledger.intend(resource, name), this_moment()
         if caller and self.gate.owns(Thing("user", caller.user)):
             self.makers[entry.number] = caller
         if inside:
@@ -223,15 +224,17 @@ class Making(Callers):
         if not self.read_only:
             try:
                 if resource == API_KEY:
-                    for key in await self.keys() or ():
-                        self.gate.saw(API_KEY, own_id(key), time.monotonic())
+                    keys = await self.keys() or ()
+                    seen = this_moment()
+                    for key in keys:
+                        self.gate.saw(API_KEY, own_id(key), seen)
                 else:
                     await self.look_at_all(resource)
             except TransientFailure:  # it passes: the next who asks looks again
                 raise
             except Inconclusive:  # there is no list to look at
                 pass
-        return time.monotonic()
+        return this_moment()
 
     async def find(self, resource: str, name: str, after: float) -> dict[str, Any] | None:
         """The thing that carries ``name``, in a list read after the moment ``after``; else None."""
