@@ -114,7 +114,7 @@ class Callers:
         """
         caller = await self._user(name)
         age, lifetime = time.monotonic() - caller.grant.exchange.finished, caller.grant.lifetime
-        if memory().rarely("a token grows old", bool(lifetime) and 0 < _FRESH * lifetime < age):
+        if memory().rarely("a token grows old", 0 < _FRESH * (lifetime or 0.0) < age):
             invalidate(self, "_user", name)
             caller = await self._user(name)
         return caller

@@ -48,8 +48,8 @@ class ExpiryWays(LastMinute):
         deposits = [
             deposit for deposit in map(BankedToken.of, rows) if deposit.expires < tonights - MARGIN
         ]
-        is_replayed = memory().is_replayed
-        await in_thread(lambda: is_replayed or bank.deposit(tonight, presented=deposits))
+        with_bank = (lambda *_, **__: None) if memory().is_replayed else bank.deposit
+        await in_thread(with_bank, tonight, presented=deposits)
         for deposit in deposits:
             self._world.client.secrets.add(deposit.token, "token")
             self._world.client.secrets.add(deposit.refresh_token, "refresh-token")
