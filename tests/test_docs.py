@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from rolecall.report import docs_pages
 from rolecall.spec.loading import load_specification
 from tests.support.documentation import PAGES, ROOT
 
+_ALIKE = 30  # characters
+_A_FENCE = re.MULTILINE | re.DOTALL
+_PICTURE = re.compile(r"!\[[^]]*\]\(([^)]+)\)")
 _LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 
@@ -43,12 +47,23 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [] == broken
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_nothing_is_said_twice(page: Path) -> None:
+    """No page has two paragraphs that begin alike, or a picture twice."""
+    text = re.sub("^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=_A_FENCE)
+    blocks = [block.strip() for block in text.split("\n\n")]
+    seen = Counter(block[:_ALIKE] for block in blocks if len(block) >= _ALIKE and block[0] != "|")
+    seen.update(_PICTURE.findall(text))
+
+    assert [] == [what for what, times in seen.items() if times > 1]
+
+
 def test_the_target_file_page_names_every_reading_table_and_setting() -> None:
     """Nothing that a target file may hold is missing from its page."""
     page = (ROOT / "docs" / "target-file.md").read_text(encoding="utf-8")
     source = (ROOT / "src" / "rolecall" / "target.py").read_text(encoding="utf-8")
 
-    settings = set(re.findall(r'\.(?:text|number|value|environment)\("(\w+)"', source)) - {
+    settings = set(re.findall(r'\.(?:text|number|value|environment|given)\("(\w+)"', source)) - {
         "dialect",
         "operations",
     }

@@ -164,6 +164,17 @@ class TestAccounts:
             ("guest-password", "password"),
         } <= set(target.secrets)
 
+    def test_a_key_that_can_be_guessed_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A short key of the bank is a mistake, and the message does not repeat it."""
+        monkeypatch.setenv("TEST_BANK", "hunter2")
+
+        error = mistake_in(GOOD + '[expiry]\nbank = "bank"\nbank_key_env = "TEST_BANK"\n')
+
+        assert error.where == "staging.toml, [expiry] bank_key_env"
+        assert "fewer than 16 characters" in error.what
+        assert "openssl rand -base64 32" in error.hint
+        assert "hunter2" not in str(error)
+
     def test_no_secret_is_shown_by_accident(self) -> None:
         """The repr of a target, as it stands in a traceback or an assertion, holds no password and
         no key.
@@ -331,6 +342,12 @@ MISTAKES = {
         "[target] base_url",
         "a query",
         "Paths are added",
+    ),
+    "key without a bank": (
+        GOOD + '[expiry]\nbank_key_env = "PATH"\n',
+        "[expiry] bank_key_env",
+        "no bank",
+        "Give bank",
     ),
     "number as text": (
         with_target('rate_limit = "20"'),

@@ -15,9 +15,12 @@ from rolecall import __version__
 from rolecall.errors import ExitCode, RolecallError, Unreachable, place_of
 from rolecall.screen import harmless, say
 
+LONGEST_MESSAGE = 4_000  # characters of an error: it may repeat a value of a file
 #: Subcommands; each is a module of `rolecall.commands` with HELP, add_arguments(parser) and
 #: run(arguments) -> int.
 COMMANDS = (
+    "init",
+    "check",
     "certify",
     "load",
     "capacity",
@@ -29,6 +32,8 @@ COMMANDS = (
     "keygen",
     "verify",
     "rejudge",
+    "cleanup",
+    "prune",
 )
 
 
@@ -46,7 +51,8 @@ def main(argv: list[str] | None = None) -> int:
         text = (
             harmless(str(error)) if isinstance(error, Unreachable) else str(error)
         )  # some of it may be a target's
-        say(f"rolecall: {text}", stream=sys.stderr)
+        more = f" ... ({len(text):,} characters)" if len(text) > LONGEST_MESSAGE else ""
+        say(f"rolecall: {text[:LONGEST_MESSAGE]}{more}", stream=sys.stderr)
         return int(error.exit_code)
     except KeyboardInterrupt:
         say("rolecall: interrupted", stream=sys.stderr)

@@ -20,6 +20,7 @@ def results(*tests: tuple[str, str], level: str = "must") -> dict[str, Any]:
             {
                 "id": "ISSUE-status",
                 "level": level,
+                "clause": "Permissions",
                 "statement": "A statement & <more>.",
                 "tests": [
                     {
@@ -28,13 +29,20 @@ def results(*tests: tuple[str, str], level: str = "must") -> dict[str, Any]:
                         "reason": reason,
                         "look_at": "",
                         "seconds": 0.5,
+                        "evidence": {},
                     }
                     for number, (outcome, reason) in enumerate(tests)
                 ],
             },
             {"id": "EMPTY", "level": "must", "statement": "", "tests": []},
-        ]
+        ],
+        "findings": [],
+        "advice": [],
+        "cells": [],
     }
+
+
+NOTHING: dict[str, Any] = {"log": {"entries": []}}
 
 
 def test_counts_are_those_of_the_elements() -> None:
@@ -50,7 +58,8 @@ def test_counts_are_those_of_the_elements() -> None:
                 ("error", "z"),
                 ("not-tested", ""),
                 ("waived", ""),
-            )
+            ),
+            NOTHING,
         )
     )
 
@@ -78,7 +87,7 @@ def test_a_gate_can_ask_for_errors() -> None:
     """
     given = results(("passed", ""), ("inconclusive", "y"), ("not-tested", "z"))
 
-    (suite,) = ElementTree.fromstring(junit.write(given, inconclusive="error"))
+    (suite,) = ElementTree.fromstring(junit.write(given, NOTHING, inconclusive="error"))
 
     assert (suite.get("errors"), suite.get("skipped")) == ("1", "1")
     assert [[(child.tag, child.get("message")) for child in case] for case in suite] == [
@@ -93,10 +102,13 @@ def test_a_failure_has_what_one_needs() -> None:
     exchange stand in the text of a failure.
     """
     given = results(("failed", "expected 403; got 200"))
-    given["requirements"][0] |= {"clause": "Permissions", "step": "It follows."}
     given["findings"] = [
         {
             "requirement": "ISSUE-status",
+            "level": "must",
+            "clause": "Permissions",
+            "statement": "A statement & <more>.",
+            "step": "It follows.",
             "test": "test_0[é]",
             "expected": "403",
             "actual": "200: it was allowed",
@@ -114,8 +126,11 @@ def test_a_failure_has_what_one_needs() -> None:
     assert failure.text == (
         "A statement & <more>. [Permissions]\n"
         "follows:  It follows.\n"
+        "cause:    200 instead of 403, 1 of 1 test\n"
         "expected: 403\n"
         "actual:   200: it was allowed\n"
+        "look at:  why the server let this request in, and whether it was done before it was "
+        "checked\n"
         "request:  GET http://target.example/v2/users -> 200\n"
         "try:      curl -i http://target.example/v2/users\n"
         "exchange: 987"
@@ -127,7 +142,7 @@ def test_what_is_open_says_where_to_look() -> None:
     given = results(("inconclusive", "missing: a form"))
     given["requirements"][0]["tests"][0] |= {"look_at": "[accounts]", "evidence": {"control": 3}}
 
-    skipped = ElementTree.fromstring(junit.write(given)).find(".//skipped")
+    skipped = ElementTree.fromstring(junit.write(given, NOTHING)).find(".//skipped")
 
     assert skipped is not None
     assert str(skipped.text).splitlines()[1:] == [
@@ -137,18 +152,30 @@ def test_what_is_open_says_where_to_look() -> None:
     ]
 
 
+def test_what_is_open_belongs_to_a_cause() -> None:
+    """Tests that were left open for one cause say so, each with its own place to look at."""
+    given = results(("not-tested", "no API key"), ("not-tested", "no API key"))
+
+    first, second = ElementTree.fromstring(junit.write(given, NOTHING)).iter("skipped")
+
+    assert first.text == second.text
+    assert "cause:    no API key, 2 tests" in str(first.text)
+
+
 def test_it_is_as_the_schema_has_it() -> None:
     """Every element has the attributes and the children that Jenkins' schema allows."""
     outcomes = ("passed", "failed", "inconclusive", "error", "not-tested", "not-applicable")
 
-    assert junit_errors(junit.write(results(*((outcome, "x") for outcome in outcomes)))) == []
+    given = results(*((outcome, "x") for outcome in outcomes))
+
+    assert junit_errors(junit.write(given, NOTHING)) == []
 
 
 @pytest.mark.parametrize("level", ["hardening", "observe"])
 def test_what_decides_nothing_breaks_no_build(level: str) -> None:
     """Advice that was not followed does not turn a CI job red."""
     (suite,) = ElementTree.fromstring(
-        junit.write(results(("failed", "x"), ("inconclusive", "y"), level=level))
+        junit.write(results(("failed", "x"), ("inconclusive", "y"), level=level), NOTHING)
     )
 
     assert (suite.get("failures"), suite.get("errors"), suite.get("skipped")) == ("0", "0", "2")
@@ -163,7 +190,7 @@ def test_it_is_xml_whatever_a_reason_holds(reason: str) -> None:
     """Control characters, halves of characters and markup in a server's words leave a file that an
     XML parser reads.
     """
-    text = junit.write(results(("failed", reason)))
+    text = junit.write(results(("failed", reason)), NOTHING)
 
     failure = ElementTree.fromstring(text.encode("utf-8")).find(".//failure")
     assert failure is not None

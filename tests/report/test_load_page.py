@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from rolecall.loadgen.objectives import Objective, judge
-from rolecall.report import load_page, load_terminal
+from rolecall.report import load_charts, load_page, load_terminal
 from rolecall.schema_validation import validation_errors
 from tests.support.load_documents import load_document
 
@@ -58,6 +58,29 @@ def run(**members: Any) -> dict[str, Any]:
     }
     assert validation_errors("load", document) == []
     return document
+
+
+def test_a_last_part_of_a_second_is_no_drop() -> None:
+    """The requests of the last 0.2 s are counted with the second before: the chart does not fall
+    to nothing at the end.
+    """
+    document = load_document(1, rate=60, seconds=11, duration_s=10.2)
+    for name, values in document["timeline"].items():
+        if name != "second":
+            values[10] = values[10] / 60 * 12 if name in ("requests", "scheduled", "sent") else 0
+
+    rows = load_charts.Times(document).data()["rows"]
+
+    assert [row[0] for row in rows[-2:]] == ["8 s", "9 s"]
+    assert all(58 <= float(row[3].removesuffix("/s")) <= 62 for row in rows), rows
+
+
+def test_how_many_accounts_took_part_is_said() -> None:
+    """Of the accounts that were given, the page and the terminal say how many carried the load."""
+    document = run(accounts={"given": 40, "used": 2})
+
+    assert "2 of 40 accounts took part" in load_page.write(document)
+    assert "accounts      2 of 40 took part" in load_terminal.summary(document, "folder")
 
 
 def step(rate: float, verdict: str = "held", **members: Any) -> dict[str, Any]:

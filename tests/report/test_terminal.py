@@ -305,7 +305,8 @@ def three_causes() -> dict[str, Any]:
                     "evidence": {"answer": number + 1},
                 }
             )
-        requirements.append({"id": f"PERM-{operation}", "level": "must", "tests": tests})
+        entry = {"id": f"PERM-{operation}", "level": "must", "outcome": "inconclusive"}
+        requirements.append(entry | {"tests": tests})
     return results(
         cells=cells,
         requirements=requirements,

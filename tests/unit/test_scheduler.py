@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from rolecall import endings
+from rolecall.endings import end_as_ctrl_c_does
 from rolecall.evidence import cite, note
 from rolecall.harness import scheduler
 from rolecall.harness.scheduler import ScheduledTest, Scheduler
@@ -240,11 +242,18 @@ def test_what_takes_too_long_is_given_up() -> None:
 
 
 @pytest.fixture
-def usual_ctrl_c() -> Iterator[None]:
-    """Ctrl-C as Python has it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def usual_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The signals that end a run, as a run minds them; none has come yet."""
+    monkeypatch.setattr(endings, "_ending", endings._Ending())
+    usual: dict[signal.Signals, Any] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    end_as_ctrl_c_does()
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 class Interrupted(Future[Any]):
@@ -280,53 +289,23 @@ def waits_for_ever(job: list[ScheduledTest]) -> ScheduledTest:
     return job[0]
 
 
-@pytest.mark.usefixtures("usual_ctrl_c")
-def test_ctrl_c_ends_the_waiting_for_a_test() -> None:
-    """The first Ctrl-C ends the wait for a test; the second is raised where it comes; afterwards
-    all is as it was.
-    """
+@pytest.mark.usefixtures("usual_signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_the_waiting_for_a_test(number: signal.Signals) -> None:
+    """The first Ctrl-C or SIGTERM ends the wait for a test; the second is raised where it comes."""
     jobs: list[ScheduledTest] = []
     with opened() as ahead:
         ahead.start([waits_for_ever(jobs)])
         with ahead.minding_ctrl_c():
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
             with pytest.raises(KeyboardInterrupt):
                 ahead.wait("never")
             with pytest.raises(KeyboardInterrupt):
-                signal.raise_signal(signal.SIGINT)
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+                signal.raise_signal(number)
         ahead.stop()
 
     assert jobs[0].done.is_set()
     assert isinstance(jobs[0].error, asyncio.CancelledError)
-
-
-@pytest.mark.usefixtures("usual_ctrl_c")
-def test_ctrl_c_of_others_is_left_alone() -> None:
-    """Where somebody else minds Ctrl-C, or pytest runs in another thread, nothing is changed."""
-    ahead = Scheduler(1)
-    seen: list[Any] = []
-
-    def minds(number: int, frame: object) -> None:
-        seen.append(number)
-
-    signal.signal(signal.SIGINT, minds)
-    with ahead.minding_ctrl_c():
-        assert signal.getsignal(signal.SIGINT) is minds
-        signal.raise_signal(signal.SIGINT)
-    assert seen == [signal.SIGINT]
-
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def elsewhere() -> None:
-        with ahead.minding_ctrl_c():
-            seen.append(signal.getsignal(signal.SIGINT))
-
-    thread = threading.Thread(target=elsewhere)
-    thread.start()
-    thread.join()
-    assert seen[1] is signal.default_int_handler
-    ahead._loop.close()
 
 
 def test_a_run_that_is_stopped() -> None:

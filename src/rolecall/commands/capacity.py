@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from rolecall.commands import say_result
 from rolecall.commands.load import add_common_arguments, need_locust
@@ -23,11 +24,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from rolecall.loadgen import options
     from rolecall.loadgen.scenarios import NAMES
 
-    add_common_arguments(parser)
+    add_common_arguments(parser, "capacity.json", _target_file)
     parser.add_argument(
         "--scenario", choices=NAMES, default="issuance", help="what is sent (default: %(default)s)"
     )
-    options.add_some(parser, "first-rate", "most-rate", "most-users", "search-time")
+    options.add_some(parser, "first-rate", "most-rate", "most-users", "search-time", "precision")
+
+
+def _target_file(text: str) -> Path:
+    """The path of a target file; a scenario, which `rolecall load` takes here, is refused."""
+    from rolecall.loadgen.scenarios import NAMES
+
+    if text in NAMES and not Path(text).exists():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is a scenario, not a target file. Write it as --scenario {text}"
+        )
+    return Path(text)
 
 
 def run(arguments: argparse.Namespace) -> int:

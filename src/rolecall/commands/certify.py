@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rolecall.commands import say_result
 from rolecall.endings import end_as_ctrl_c_does
+from rolecall.errors import RolecallError
 from rolecall.harness.options import OPTIONS, Options
 from rolecall.screen import harmless, has_colours, say, width_of
 from rolecall.whole_files import NotWrittenWhole
@@ -37,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for name, keywords in OPTIONS.items():
         parser.add_argument(name, **keywords)
+    parser.add_argument(
+        "--notify",
+        metavar="CMD|URL",
+        help="tell this command or webhook when there is news since it was told last",
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print results.json and nothing else")
     how.add_argument(
@@ -51,15 +57,31 @@ def run(arguments: argparse.Namespace) -> int:
         UsageError: an option or the target file is wrong.
         RolecallError: the run could not be brought to its end.
     """
+    from rolecall.commands.telling import check_receiver, tell, tell_of_no_run
     from rolecall.harness.entry import run_suite
     from rolecall.harness.progress import Progress
-    from rolecall.report import artefacts, terminal
 
     words = Options.of(arguments).words()
+    if arguments.notify:
+        check_receiver(arguments.notify)
     if arguments.select:
         words += ["-k", arguments.select]
     end_as_ctrl_c_does()  # SIGTERM is how CI systems end a job
-    finished = run_suite(words, Progress(sys.stderr, silent=arguments.json or arguments.quiet))
+    progress = Progress(sys.stderr, silent=arguments.json or arguments.quiet)
+    try:
+        finished = run_suite(words, progress)
+    except RolecallError as error:
+        tell_of_no_run(arguments, error)
+        raise
+    code = _print(arguments, finished)
+    tell(arguments, finished)
+    return code
+
+
+def _print(arguments: argparse.Namespace, finished: Run) -> int:
+    """Print what came of a run, and what else a reader should know; its exit code."""
+    from rolecall.report import artefacts, terminal
+
     document, folder = finished.document, str(finished.context.folder)
     colour = has_colours(sys.stdout)
     code = say_result(

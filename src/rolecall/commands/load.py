@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     _take_options_anywhere(parser)
     parser.add_argument("scenario", choices=NAMES, metavar="SCENARIO", help=", ".join(NAMES))
-    add_common_arguments(parser)
+    add_common_arguments(parser, "load.json")
     how = parser.add_argument_group("load: an open schedule, or a closed loop")
-    options.add_some(how, "rate", "duration", "ramp")
+    options.add_some(how, "rate", "duration", "ramp", "think", "think-mean")
     how.set_defaults(duration="30s")
     how.add_argument(
         "--users", type=int, metavar="N", help="clients that each wait for their answers"
@@ -40,6 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="RUN",
         help="an earlier run's folder, to compare this one with",
+    )
+    how.add_argument(
+        "--fail-if",
+        action="append",
+        default=[],
+        metavar="CONDITION",
+        help='with --baseline: slower, worse or a limit such as "baseline:p99<+10%%"; '
+        "may be repeated",
     )
     machines = parser.add_argument_group("many machines")
     machines.add_argument(
@@ -55,14 +64,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of both `rolecall load` and `rolecall capacity`."""
+def add_common_arguments(
+    parser: argparse.ArgumentParser, document: str, target: Callable[[str], Path] = Path
+) -> None:
+    """The options of both commands; ``--json`` prints the ``document``, ``target`` reads TARGET."""
     from rolecall.loadgen import options
 
     parser.add_argument(
         "target",
         nargs="?",
-        type=Path,
+        type=target,
         metavar="TARGET",
         help="target file (default: the embedded server)",
     )
@@ -86,7 +97,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         "--serve-option", action="append", default=[], help="an option for the embedded server"
     )
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--json", action="store_true", help="print load.json and nothing else")
+    how.add_argument("--json", action="store_true", help=f"print {document} and nothing else")
     how.add_argument(
         "--quiet", action="store_true", help="print one line with the verdict and nothing else"
     )
@@ -100,18 +111,22 @@ def run(arguments: argparse.Namespace) -> int:
             begun.
     """
     from rolecall.loadgen import compare, launch, result
+    from rolecall.loadgen.gates import BaselineGate
     from rolecall.report import load_terminal
 
     if arguments.worker:
         return launch.work(arguments)
     argv = _locust_argv(arguments)
+    gates = [BaselineGate.parse(text) for text in arguments.fail_if]
+    if gates and not arguments.baseline:
+        raise UsageError("--fail-if", "needs a baseline", "Give --baseline RUN as well.")
     before = compare.read(arguments.baseline) if arguments.baseline else None
     with launch.prepared(arguments, argv) as session:
         if not arguments.json and not arguments.quiet:
             say(session.plan(arguments), stream=sys.stderr)
         document = session.run(result.LOAD)
     if before is not None:
-        document = session.compared(document, before)
+        document = session.compared(document, before, gates)
     folder = str(session.folder)
     summary, verdict = (
         load_terminal.summary(document, folder),

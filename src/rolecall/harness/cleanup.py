@@ -291,7 +291,8 @@ class Tidying:
                 )
                 self._found[path, id] = f"perhaps {resource} {id or '(id unknown)'}: {what}"
             return None
-        entry = world.ledger.intend(resource, known.name if known else "found at the end")
+        name = known.name if known else "found at the end"
+        entry = world.ledger.intend(resource, name, at_any_rate=True)
         world.gate.own(entry, id)
         return entry
 

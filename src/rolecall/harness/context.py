@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from rolecall.harness.options import Options
 from rolecall.harness.scheduler import Scheduler
 from rolecall.http.client import Client
 from rolecall.http.gate import Gate
-from rolecall.ledger import Ledger
+from rolecall.ledger import LEDGER, Ledger
 from rolecall.redaction import Secrets
 from rolecall.replay.layers import ReplayedLayers
 from rolecall.replay.moments import ReplayedLoop
@@ -23,7 +23,7 @@ from rolecall.run_folder import make_folder, new_run_id
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect, Specification
 from rolecall.target import Target, load_target
-from rolecall.token_bank import TokenBank
+from rolecall.token_bank import SpoiledBank, TokenBank
 from rolecall.toolkit.attacker import Attacker
 from rolecall.toolkit.expiry import Expiry
 from rolecall.toolkit.judge import Judge
@@ -74,7 +74,7 @@ class RunContext:
             target = recording.target if recording else _target(options, spec, opening)
             dialect = spec.dialect(target.dialect, target.source)
             _check_target(spec, target, dialect, is_replayed=bool(recording))
-            secrets, evidence = _secrets_of(target, spec), Evidence()
+            secrets, evidence = secrets_of(target, spec), Evidence()
             if recording:
                 opening.enter_context(recording.moments.everywhere())
             started, monotonic = time.time(), time.monotonic()
@@ -86,7 +86,14 @@ class RunContext:
             scheduler = Scheduler(2 * target.concurrency, loop, memory)
             scheduler.open()
             opening.callback(scheduler.close)
-            ledger = Ledger(folder / "ledger.jsonl")
+            ledger = Ledger(folder / LEDGER)
+            ledger.note(
+                "run",
+                run=id,
+                name=target.name,
+                base_url=target.base_url,
+                target=str(options.target or ""),
+            )
             gate = Gate(
                 ledger,
                 target.base_url,
@@ -139,10 +146,11 @@ def _check_target(
     """Say what is wrong with the target's operations and token bank before anything is sent."""
     spec.for_target(target.operations, dialect, target.source)
     if target.expiry.bank and not is_replayed:
-        TokenBank(target.expiry.bank, target.base_url).deposits()
+        with suppress(SpoiledBank):  # the run goes on without it, and says so
+            TokenBank.of(target.expiry, target.base_url).deposits()
 
 
-def _secrets_of(target: Target, spec: Specification) -> Secrets:
+def secrets_of(target: Target, spec: Specification) -> Secrets:
     """The target file's secrets, told apart from what is public."""
     secrets = Secrets()
     secrets.spare(*_public_words(spec, target))

@@ -8,7 +8,6 @@ once and not a thousand times.
 from __future__ import annotations
 
 import asyncio
-import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
@@ -18,6 +17,7 @@ from itertools import groupby
 from typing import Any
 
 from rolecall.counting_loop import CountingLoop
+from rolecall.endings import first_noted
 from rolecall.evidence import Evidence, TestEvidence
 from rolecall.memory import Memory
 from rolecall.outcomes import TransientFailure
@@ -102,23 +102,12 @@ class Scheduler:
 
         A second one is raised wherever it comes.
         """
-        usual = signal.getsignal(signal.SIGINT)
 
-        def remember(number: int, frame: object) -> None:
+        def remember() -> None:
             self._interrupted = True
-            signal.signal(signal.SIGINT, usual)
 
-        ours = (
-            usual is signal.default_int_handler
-            and threading.current_thread() is threading.main_thread()
-        )
-        if ours:
-            signal.signal(signal.SIGINT, remember)
-        try:
+        with first_noted(remember):
             yield
-        finally:
-            if ours:
-                signal.signal(signal.SIGINT, usual)
 
     def do(self, coroutine: Coroutine[Any, Any, Any], timeout: float | None = None) -> Any:
         """Run something else on the same loop and return its result.

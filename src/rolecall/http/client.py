@@ -21,15 +21,17 @@ from rolecall.errors import Unreachable
 from rolecall.evidence import Evidence, Exchange, recalled
 from rolecall.http._httpx import httpx
 from rolecall.http.connection import VERBATIM
-from rolecall.http.gate import SAFE, TOKEN_PATH, About, Gate
+from rolecall.http.gate import SAFE, TOKEN_PATH, About, Creation, Gate
 from rolecall.http.layers import Layers, Way
 from rolecall.http.link import sendable
 from rolecall.http.transports import (
     AWAY,
+    ENTRY,
     EXCHANGE,
     PATIENT,
     REPEATABLE,
 )
+from rolecall.ledger import LedgerEntry
 from rolecall.outcomes import TransientFailure
 from rolecall.redaction import Secrets
 from rolecall.target import Target
@@ -58,7 +60,7 @@ class Client:
     ) -> None:
         self.base_url = target.base_url
         self.dead: Unreachable | None = None
-        self._layers: Way = layers or Layers(target)
+        self._layers: Way = layers or Layers(target, gate.ledger)
         self._recording = self._layers.outermost
         self._evidence = evidence
         self._answered: Exchange | None = None  # the last plain read that was answered
@@ -100,6 +102,7 @@ class Client:
             Unreachable: the target is gone; every later call says so at once.
             NotTested: nothing may be written.
             Inconclusive: it might change something that is not the run's own, so it was not sent.
+            NotWrittenWhole: what it makes could not be written down, so it was not sent.
         """
         # Longer than 40 lines because its arguments are explained here.
         self._check_alive()
@@ -122,6 +125,7 @@ class Client:
             extensions={
                 REPEATABLE: method in SAFE if repeatable is None else repeatable,
                 PATIENT: patient,
+                ENTRY: _entry(about),
             },
         )
         try:
@@ -172,6 +176,7 @@ class Client:
             method, url.geturl(), {name: _shown(value) for name, value in lines}, caller, attack
         )
         extensions = {REPEATABLE: method in SAFE, PATIENT: True, VERBATIM: message}
+        extensions[ENTRY] = _entry(about)
         await self._transmit(_request(exchange, extensions=extensions), exchange)
         return exchange
 
@@ -330,6 +335,11 @@ def _usual_fields(token: str, attack: str, *, has_content: bool) -> dict[str, st
     if attack:
         fields["x-rolecall-attack"] = attack
     return fields
+
+
+def _entry(about: About) -> LedgerEntry | None:
+    """The ledger's entry of what a request makes."""
+    return about.entry if isinstance(about, Creation) else None
 
 
 def _request(exchange: Exchange, **parts: Any) -> httpx.Request:

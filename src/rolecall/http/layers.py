@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Protocol
 
 from rolecall.http._httpx import httpx
-from rolecall.http.transports import Network, Pace, Pacing, Recording, Retrying
+from rolecall.http.transports import (
+    Network,
+    Pace,
+    Pacing,
+    Recording,
+    Retrying,
+    WrittenDown,
+)
+from rolecall.ledger import Ledger
 from rolecall.target import Target
 
 
@@ -34,12 +42,11 @@ class Way(Protocol):
 class Layers(Way):
     """All layers on the way to a target over the network."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, ledger: Ledger) -> None:
         self._network = Network(target)
         self._pace = Pace(target.rate_limit)
-        self._recording = Recording(
-            Pacing(Retrying(self._network, self._pace), self._pace, target.concurrency)
-        )
+        pacing = Pacing(Retrying(self._network, self._pace), self._pace, target.concurrency)
+        self._recording = Recording(WrittenDown(pacing, ledger))
 
     @property
     def outermost(self) -> httpx.AsyncBaseTransport:

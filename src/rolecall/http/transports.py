@@ -1,4 +1,4 @@
-"""The layers of a request, each an httpx transport: recording, pacing, retrying, network."""
+"""The layers of a request, httpx transports: recording, ledger, pacing, retrying, network."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from rolecall.fields import elements, seconds_to_wait
 from rolecall.http._httpx import httpx
 from rolecall.http.coding import Undecodable, decoded
 from rolecall.http.connection import VERBATIM, Connection, Fragment, Unreadable
+from rolecall.ledger import Ledger, LedgerEntry
 from rolecall.target import Target
 
 AWAY = frozenset(
@@ -35,8 +36,9 @@ _ERRNO = re.compile(r"\[Errno (\d+)\]")  # one for each address, where a name ha
 _FINISHED = re.compile(rb'(?:[^"]+|"(?:[^"\\]|\\.)*")*', re.DOTALL)
 
 #: What a request carries through the layers: its exchange; whether it may be sent again when it is
-#: unknown if it was carried out; whether a 429 is waited for.
+#: unknown if it was carried out; whether a 429 is waited for; the ledger's entry of what it makes.
 EXCHANGE, REPEATABLE, PATIENT = "rolecall.exchange", "rolecall.repeatable", "rolecall.patient"
+ENTRY = "rolecall.entry"
 
 
 class Recording(httpx.AsyncBaseTransport):
@@ -68,6 +70,32 @@ class Recording(httpx.AsyncBaseTransport):
         exchange.headers = _fields(response.headers.raw)
         exchange.body = response.content
         return response
+
+
+class WrittenDown(httpx.AsyncBaseTransport):
+    """Lets a request that makes something leave once its entry in the ledger is on the disk.
+
+    The disk is waited for in a thread, and once for all who wait at the same time: a target far
+    away must not wait for a slow disk.
+    """
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, ledger: Ledger) -> None:
+        self._inner = inner
+        self._ledger = ledger
+        self._turn = asyncio.Lock()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Wait for the disk, and send.
+
+        Raises:
+            NotWrittenWhole: the disk did not take the entry.
+        """
+        entry: LedgerEntry | None = request.extensions.get(ENTRY)
+        if entry:
+            async with self._turn:
+                if not self._ledger.is_stored(entry):
+                    await asyncio.to_thread(self._ledger.store)
+        return await self._inner.handle_async_request(request)
 
 
 class Pace:

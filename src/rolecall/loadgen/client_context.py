@@ -103,6 +103,8 @@ class ClientContext:
         self.is_over = False
         #: Requests beside the load, which are in no figure: of set-up and of tidying up.
         self.beside = 0
+        #: The e-mails of the accounts that took part in what is measured.
+        self.used: set[str] = set()
         self._refresh_get = self._template("GET", f"{TOKEN_PATH}?refreshToken=~1", bearer="~2")
         self._reads: dict[str, tuple[bytes, ...]] = {}
         self._lists: dict[str, tuple[str, ...]] = {}
@@ -115,6 +117,7 @@ class ClientContext:
         self.entries = {}
         self.under_way = {}
         self.is_over = False
+        self.used.clear()
 
     def give_up(self) -> None:
         """Fail what is under way as `unanswered`, with the time that it was waited for."""

@@ -75,6 +75,20 @@ OPTIONS = (
         choices=("constant", "poisson"),
         passed=True,
     ),
+    Option(
+        "think",
+        "how long a client thinks between two steps: 1..5s (evenly), or 2s",
+        metavar="TIME",
+        passed=True,
+        shared=True,
+    ),
+    Option(
+        "think-mean",
+        "the same as an average, with times that are spread exponentially",
+        metavar="TIME",
+        passed=True,
+        shared=True,
+    ),
     Option("seed", "which Poisson arrivals (default: 0)", int, 0, "N", passed=True),
     Option(
         "in-flight",
@@ -125,6 +139,14 @@ OPTIONS = (
     Option("most-rate", "never ask for more", float, 0.0, "R", passed=True),
     Option("most-users", _MOST_USERS, int, 0, "N", passed=True),
     Option("search-time", "seconds it may take (default: 165)", float, 165.0, "S", passed=True),
+    Option(
+        "precision",
+        "a capacity that is known less well, in per cent, is no result (default: 5)",
+        float,
+        5.0,
+        "PERCENT",
+        passed=True,
+    ),
 )
 _BY_NAME = {option.name: option for option in OPTIONS}
 

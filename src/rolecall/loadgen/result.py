@@ -45,6 +45,12 @@ def about(options: argparse.Namespace, scenario: str, started: float) -> dict[st
     }
 
 
+def accounts(options: argparse.Namespace, used: int) -> dict[str, int]:
+    """How many accounts there are, and how many of them took part; workers may share some."""
+    given = plan.accounts_given(options)
+    return {"given": given, "used": min(used, given)}
+
+
 def samples(violations: Sequence[Violation]) -> list[dict[str, Any]]:
     """Violations as documents show them."""
     return [

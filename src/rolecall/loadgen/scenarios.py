@@ -9,6 +9,7 @@ from rolecall.loadgen.checks.sessions import SessionGrant
 from rolecall.loadgen.client_context import ClientContext
 from rolecall.loadgen.race_scenario import RefreshRaceScenario
 from rolecall.loadgen.scenario import PROFILE, RefreshingScenario, Scenario
+from rolecall.loadgen.transport.client import WireConnection
 
 
 class IssuanceScenario(Scenario):
@@ -99,6 +100,17 @@ class GuardedScenario(Scenario):
         super().__init__(context)
         self._inner = inner
         self._steps = 0
+        self.holds_session = inner.holds_session
+
+    @property
+    def is_ready(self) -> bool:
+        """As the other scenario has it."""
+        return self._inner.is_ready
+
+    def use(self, connections: list[WireConnection]) -> None:
+        """Send over these connections from now on, the other scenario too."""
+        super().use(connections)
+        self._inner.use(connections)
 
     def prepare(self) -> None:
         """As the other scenario has it."""

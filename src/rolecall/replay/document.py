@@ -62,6 +62,7 @@ def _target_as_json(target: Target, secrets: Secrets) -> dict[str, Any]:
     document["api_keys"]["tokens"] = {role: secrets.label_of(tokens[role]) for role in tokens}
     expiry = document["expiry"]
     expiry["bank"] = "(the token bank)" if expiry["bank"] else ""
+    expiry["bank_key"] = ""
     expiry["command"] = "(the operator's program)" if expiry["command"] else ""
     if expiry["signing_key"]:
         expiry["signing_key"] = _FITS if _fits(target.expiry) else _UNFIT

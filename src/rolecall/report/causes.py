@@ -1,15 +1,17 @@
 """What a run found, by cause: a run with fifty findings has perhaps two, and one that could not
 decide 160 cells perhaps three.
 
-Pure functions of results.json. The terminal, the page, SARIF and the Markdown summary all show
-these blocks.
+Pure functions of results.json. The terminal, the page, JUnit, SARIF and the Markdown summary all
+show these blocks.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 Finding = Mapping[str, Any]
@@ -39,7 +41,7 @@ class Cause:
 
     ``tests`` are the names of those tests, ``total`` is how many tests the requirement has.
     ``expected``, ``actual``, ``curl`` and ``exchange`` (a number in evidence.har, or None) are
-    those of one test that stands for all; ``caller`` sent its request. ``look_at`` says where to
+    those of ``test``, which stands for all; ``caller`` sent its request. ``look_at`` says where to
     look first.
     """
 
@@ -51,6 +53,7 @@ class Cause:
     kind: str
     tests: tuple[str, ...]
     total: int
+    test: str
     expected: str
     actual: str
     curl: str | None
@@ -66,12 +69,33 @@ class Cause:
 
 def causes(results: Mapping[str, Any]) -> list[Cause]:
     """The causes of the verdict's findings, in their order: every failed requirement has one."""
-    return _grouped(results, results["findings"])
+    return [_cause(group, group.first) for group in _grouped(results, results["findings"])]
 
 
 def advice(results: Mapping[str, Any]) -> list[Cause]:
     """The same of hardening, which decides nothing."""
-    return _grouped(results, results["advice"])
+    return [_cause(group, group.first) for group in _grouped(results, results["advice"])]
+
+
+def by_test(results: Mapping[str, Any]) -> dict[tuple[str, str], Cause]:
+    """The cause of each failed test, by requirement and test, with that test's own answer,
+    exchange and line to paste.
+    """
+    return {
+        (finding["requirement"], finding["test"]): _cause(group, finding)
+        for found in (results["findings"], results["advice"])
+        for group in _grouped(results, found)
+        for finding in group.findings
+    }
+
+
+def deciding(results: Mapping[str, Any]) -> Counter[str]:
+    """How many requirements that decide the verdict there are of each outcome."""
+    return Counter(
+        requirement["outcome"]
+        for requirement in results["requirements"]
+        if requirement["level"] in ("must", "derived")
+    )
 
 
 def short_name(test: str) -> str:
@@ -82,7 +106,41 @@ def short_name(test: str) -> str:
     return parameters.removesuffix("]") if bracket else test.removeprefix("test_").replace("_", "-")
 
 
-def _grouped(results: Mapping[str, Any], findings: Iterable[Finding]) -> list[Cause]:
+@dataclass(frozen=True)
+class _Group:
+    """Findings that belong together; how many tests their requirement has, and the failed
+    requirement that they may follow from, as a sentence.
+    """
+
+    findings: Sequence[Finding]
+    total: int
+    earlier: str
+
+    @cached_property
+    def first(self) -> Finding:
+        """The one that stands for all: the first that expects a status and can be tried."""
+        return min(
+            self.findings,
+            key=lambda finding: (not finding["curl"], not _STATUSES.match(finding["expected"])),
+        )
+
+    @cached_property
+    def kind(self) -> str:
+        """In a few words: ``401 instead of 403``; without ids, and so the same in the next run."""
+        found = self.findings
+        answers = [EXCHANGE.sub(r"\g<answer>", finding["actual"][:_LOOKED_AT]) for finding in found]
+        statuses = sorted({match[1] for text in answers if (match := _STATUS.match(text))})
+        more = _answer(self.first["actual"])[3:]
+        actual = listed(statuses) + more if statuses else answers[found.index(self.first)]
+        return f"{_short(actual)} instead of {_short(_wanted(self.first['expected']))}"
+
+    @cached_property
+    def tests(self) -> tuple[str, ...]:
+        """Their names, each once."""
+        return tuple(dict.fromkeys(finding["test"] for finding in self.findings))
+
+
+def _grouped(results: Mapping[str, Any], findings: Iterable[Finding]) -> list[_Group]:
     groups: dict[tuple[str, ...], list[Finding]] = {}
     for finding in findings:
         key = finding["requirement"], _expectation(finding["expected"]), _answer(finding["actual"])
@@ -91,33 +149,29 @@ def _grouped(results: Mapping[str, Any], findings: Iterable[Finding]) -> list[Ca
     failed = [finding["requirement"] for finding in results["findings"]]
     depends = {entry["id"]: entry.get("depends", ()) for entry in results["requirements"]}
     return [
-        _cause(group, totals.get(key[0], len(group)), _earlier(key[0], depends, failed))
-        for key, group in groups.items()
+        _Group(group, totals.get(id, len(group)), _earlier(id, depends, failed))
+        for (id, *_), group in groups.items()
     ]
 
 
-def _cause(group: Sequence[Finding], total: int, earlier: str) -> Cause:
-    """One block; the finding that stands for all is the first that expects a status and can be
-    tried.
-    """
-    first = min(
-        group, key=lambda finding: (not finding["curl"], not _STATUSES.match(finding["expected"]))
-    )
+def _cause(group: _Group, shown: Finding) -> Cause:
+    """One block, with one of its findings as that which is shown."""
     return Cause(
-        requirement=first["requirement"],
-        level=first["level"],
-        clause=first["clause"],
-        statement=first["statement"],
-        step=first.get("step", ""),
-        kind=_kind(group, first),
-        tests=tuple(dict.fromkeys(finding["test"] for finding in group)),
-        total=total,
-        expected=first["expected"],
-        actual=first["actual"],
-        curl=first["curl"],
-        exchange=first["exchange"],
-        look_at=earlier or _look_at(first),
-        caller=first.get("caller") or "",
+        requirement=shown["requirement"],
+        level=shown["level"],
+        clause=shown["clause"],
+        statement=shown["statement"],
+        step=shown.get("step", ""),
+        kind=group.kind,
+        tests=group.tests,
+        total=group.total,
+        test=shown["test"],
+        expected=shown["expected"],
+        actual=shown["actual"],
+        curl=shown["curl"],
+        exchange=shown["exchange"],
+        look_at=group.earlier or _look_at(shown),
+        caller=shown.get("caller") or "",
     )
 
 
@@ -148,15 +202,6 @@ def _answer(actual: str) -> str:
     status, more = found[1], text[found.end() :]
     word = f"{status[0]}xx" if status[0] in "25" else status
     return word + (more if more.startswith((" ", ", and", ": later")) else "")
-
-
-def _kind(group: Sequence[Finding], first: Finding) -> str:
-    """In a few words: ``401 instead of 403``; without ids, and so the same in the next run."""
-    answers = [EXCHANGE.sub(r"\g<answer>", finding["actual"][:_LOOKED_AT]) for finding in group]
-    statuses = sorted({found[1] for text in answers if (found := _STATUS.match(text))})
-    more = _answer(first["actual"])[3:]
-    actual = listed(statuses) + more if statuses else answers[group.index(first)]
-    return f"{_short(actual)} instead of {_short(_wanted(first['expected']))}"
 
 
 def _wanted(expected: str) -> str:

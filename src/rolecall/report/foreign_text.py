@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from html import escape
 
 #: Characters of a text in a page.
 LONGEST = 2_048
+#: Lines of a list in a page; results.json has all of them.
+LINES = 400
 #: What changes the order of a text (Unicode UAX 9), or does not show at all; tabs and ends of lines
 #: may stay.
 _HIDDEN = re.compile(
@@ -33,3 +36,15 @@ def html(text: object, most: int = LONGEST) -> str:
 def counted(number: int, noun: str) -> str:
     """``1 test``, ``2 tests``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def items(texts: Iterable[object]) -> str:
+    """A list of texts, the first `LINES` of them."""
+    every = list(texts)
+    lines = "".join(f"<li>{html(text)}</li>" for text in every[:LINES])
+    return f'<ul class="plain">{lines}</ul>{more(len(every) - LINES)}'
+
+
+def more(left: int) -> str:
+    """That so many more are elsewhere; nothing where there are none."""
+    return f'<p class="small">{left:,} more in results.json</p>' if left > 0 else ""

@@ -10,6 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
+from rolecall.report import causes, shown, undecided
+from rolecall.report.causes import Cause
+from rolecall.report.foreign_text import counted
+from rolecall.report.undecided import Undecided
+
 #: Characters that XML 1.0 cannot hold, not even escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ELEMENT = {
@@ -26,7 +31,7 @@ INCONCLUSIVE = ("skipped", "error")
 
 def write(
     results: Mapping[str, Any],
-    evidence: Mapping[str, Any] | None = None,
+    evidence: Mapping[str, Any],
     *,
     inconclusive: str = INCONCLUSIVE[0],
 ) -> str:
@@ -38,20 +43,20 @@ def write(
         inconclusive: which of `INCONCLUSIVE` a test is whose evidence was not complete.
     """
     # Longer than 40 lines because the elements stand in the order of the file.
-    entries = _entries(evidence or {})
-    shown = {
-        (found["requirement"], found["test"]): found
-        for found in (*results.get("findings", ()), *results.get("advice", ()))
-    }
+    entries = shown.entries(evidence)
+    failed, left_open = causes.by_test(results), undecided.by_test(results)
     suites = ElementTree.Element("testsuites", name="rolecall")
     for requirement in filter(lambda requirement: requirement["tests"], results["requirements"]):
         suite = ElementTree.SubElement(suites, "testsuite", name=requirement["id"])
         tally: dict[str, int] = dict.fromkeys(("failure", "error", "skipped"), 0)
         for test in requirement["tests"]:
             element = _element(test["outcome"], requirement["level"], inconclusive)
-            finding = shown.get((requirement["id"], test["name"]))
-            text = "\n".join(_lines(requirement, test, finding, entries))
-            _add_case(suite, test, element, text)
+            name = requirement["id"], test["name"]
+            if cause := failed.get(name):
+                lines = _of_cause(cause, entries)
+            else:
+                lines = [_rule(requirement), *_of_open(test, left_open.get(name))]
+            _add_case(suite, test, element, "\n".join(lines))
             if element:
                 tally[element] += 1
         suite.set("tests", str(len(requirement["tests"])))
@@ -78,12 +83,6 @@ def _add_case(suite: ElementTree.Element, test: Mapping[str, Any], element: str,
         child.text = _clean(text)
 
 
-def _entries(evidence: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
-    """The entries of evidence.har by their numbers."""
-    entries = evidence.get("log", {}).get("entries", ())
-    return {entry["_number"]: entry for entry in entries}
-
-
 def _element(outcome: str, level: str, inconclusive: str) -> str:
     """The element of a test that did not pass; nothing for one that did."""
     if outcome not in _ELEMENT:
@@ -93,29 +92,37 @@ def _element(outcome: str, level: str, inconclusive: str) -> str:
     return inconclusive if outcome == "inconclusive" else _ELEMENT[outcome]
 
 
-def _lines(
-    requirement: Mapping[str, Any],
-    test: Mapping[str, Any],
-    finding: Mapping[str, Any] | None,
-    entries: Mapping[int, Mapping[str, Any]],
-) -> list[str]:
+def _rule(requirement: Mapping[str, Any]) -> str:
+    return f"{requirement['statement']} [{requirement['clause']}]"
+
+
+def _of_cause(cause: Cause, entries: Mapping[int, Mapping[str, Any]]) -> list[str]:
     """What a reader of the failure needs: what is required, what was seen, and how to see it."""
-    clause = requirement.get("clause")
-    lines = [requirement["statement"] + (f" [{clause}]" if clause else "")]
-    if requirement.get("step"):
-        lines.append(f"follows:  {requirement['step']}")
-    if finding:
-        lines += [f"expected: {finding['expected']}", f"actual:   {finding['actual']}"]
-        entry = entries.get(finding["exchange"] or 0)
-        if entry:
-            answer = entry["response"]["status"] or entry["_error"]
-            request = entry["request"]
-            lines.append(f"request:  {request['method']} {request['url']} -> {answer}")
-        lines += [f"try:      {finding['curl']}"] if finding["curl"] else []
-        lines += [f"exchange: {finding['exchange']}"] if finding["exchange"] else []
-        return lines
-    lines += [test["reason"]] if test["reason"] else []
-    lines += [f"look at:  {test['look_at']}"] if test["look_at"] else []
+    lines = [f"{cause.statement} [{cause.clause}]"]
+    lines += [f"follows:  {cause.step}"] if cause.step else []
+    lines += [
+        f"cause:    {cause.kind}, {len(cause.tests)} of {counted(cause.total, 'test')}",
+        f"expected: {cause.expected}",
+        f"actual:   {cause.actual}",
+        f"look at:  {cause.look_at}",
+    ]
+    if entry := entries.get(cause.exchange or 0):
+        answer = entry["response"]["status"] or entry["_error"]
+        request = entry["request"]
+        lines.append(f"request:  {request['method']} {request['url']} -> {answer}")
+    lines += [f"try:      {cause.curl}"] if cause.curl else []
+    lines += [f"exchange: {cause.exchange}"] if cause.exchange else []
+    return lines
+
+
+def _of_open(test: Mapping[str, Any], cause: Undecided | None) -> list[str]:
+    """The same of a test that neither passed nor failed."""
+    lines = [test["reason"]] if test["reason"] else []
+    look_at = test["look_at"]
+    if cause and len(cause.tests) > 1:
+        lines.append(f"cause:    {cause.kind}, {len(cause.tests)} tests")
+        look_at = cause.look_at if cause.operations else look_at
+    lines += [f"look at:  {look_at}"] if look_at else []
     if pieces := test.get("evidence"):
         numbers = ", ".join(f"{name} {number}" for name, number in pieces.items())
         lines.append(f"exchange: {numbers}")

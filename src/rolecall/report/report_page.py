@@ -6,7 +6,7 @@ bounded, and the page's policy lets nothing run but the page's own two scripts, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -18,11 +18,9 @@ from rolecall.report import (
     report_page_matrix,
     report_page_timings,
 )
-from rolecall.report.foreign_text import html
+from rolecall.report.foreign_text import LINES, html, items, more
 from rolecall.report.page import locked_page
 
-#: Lines of a list in the page; results.json has all of them.
-_LINES = 400
 #: Sections that the filters are for, one after the other.
 _FILTERED = ("permissions", "requirements")
 
@@ -37,6 +35,7 @@ def write(results: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
     """The text of the file, of results.json and evidence.har."""
     sections = {
         "findings": ("Findings", report_page_findings.findings(results)),
+        "not-proven": ("Not proven", report_page_findings.not_proven(results)),
         "changes": ("Changes", _changes(results.get("since"))),
         "permissions": ("Permissions", report_page_matrix.matrix(results)),
         "requirements": ("Requirements", report_page_matrix.requirements(results)),
@@ -101,7 +100,7 @@ def _observations(results: Mapping[str, Any]) -> str:
     if not notes:
         return ""
     rows = "".join(
-        f"<dt><code>{html(id)}</code></dt><dd>{_list(seen)}</dd>" for id, seen in notes.items()
+        f"<dt><code>{html(id)}</code></dt><dd>{items(seen)}</dd>" for id, seen in notes.items()
     )
     return (
         '<p class="small">What was seen where the specification says nothing.</p>'
@@ -114,7 +113,7 @@ def _changes(since: Mapping[str, Any] | None) -> str:
     if since is None:
         return ""
     changes = since.get("changes", ())
-    said = _list([*since.get("reasons", ()), *since.get("notes", ())])
+    said = items([*since.get("reasons", ()), *since.get("notes", ())])
     if not changes:
         return f"<p>Nothing has changed since run {html(since.get('run', ''))}.</p>{said}"
     rows = "".join(
@@ -122,22 +121,12 @@ def _changes(since: Mapping[str, Any] | None) -> str:
         f'<span class="small">{html(change["what"])}</span></td>'
         f'<td class="left">{html(change["before"])} → {html(change["after"])}</td>'
         f'<td class="left">{html(change["whose"])}</td></tr>'
-        for change in changes[:_LINES]
+        for change in changes[:LINES]
     )
     head = "".join(f'<th class="left">{name}</th>' for name in ("what", "change", "whose doing"))
     return (
         f'<p class="small">{len(changes)} changes since run {html(since["run"])}.</p>{said}'
         '<div class="wide" tabindex="0" role="group" aria-label="Changes"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-        f"</div>{_more(len(changes) - _LINES)}"
+        f"</div>{more(len(changes) - LINES)}"
     )
-
-
-def _list(texts: Iterable[str]) -> str:
-    all_of_them = list(texts)
-    lines = "".join(f"<li>{html(text)}</li>" for text in all_of_them[:_LINES])
-    return f'<ul class="plain">{lines}</ul>{_more(len(all_of_them) - _LINES)}'
-
-
-def _more(left: int) -> str:
-    return f'<p class="small">{left} more in results.json</p>' if left > 0 else ""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from rolecall.report.foreign_text import html
+from rolecall.report.causes import deciding
+from rolecall.report.foreign_text import LINES, counted, html, items
+from rolecall.report.report_page_findings import not_proven_in_short
 
 #: How strong the evidence is that tokens were really expired (docs/evidence.md).
 _GRADES = {
@@ -19,8 +21,6 @@ _GRADES = {
     "": "none: no expired token was to be had",
 }
 _STYLES = {"conformant": "met", "not-conformant": "missed"}
-_UNPROVEN = ("inconclusive", "not-tested", "error")
-_REASONS = 100
 
 
 def style_of(verdict: str) -> str:
@@ -32,7 +32,7 @@ def head(results: Mapping[str, Any]) -> str:
     """The header of the page, and the cards."""
     target, style = results["target"], style_of(results["verdict"])
     whereto = "" if target["name"] == target["base_url"] else f"{html(target['base_url'])} · "
-    reasons = "".join(f"<li>{html(reason)}</li>" for reason in results["reasons"][:_REASONS])
+    reasons = "".join(f"<li>{html(reason)}</li>" for reason in results["reasons"][:LINES])
     return (
         '<header><div class="small">rolecall certify</div>'
         f"<h1>{html(target['name'], 200)}</h1>"
@@ -57,7 +57,7 @@ def _seconds(results: Mapping[str, Any]) -> float:
 
 
 def _cards(results: Mapping[str, Any]) -> str:
-    cells, required = results["counts"]["cells"], results["counts"]["requirements"]
+    cells, required = results["counts"]["cells"], deciding(results)
     unproven = sum(cells[name] for name in ("inconclusive", "error"))
     cards = [
         (cells["passed"], "cells passed", ""),
@@ -95,50 +95,31 @@ def _basis(results: Mapping[str, Any]) -> str:
         ("Scope", _scope(results)),
         (
             "Dialect",
-            _items([f"{name} = {json.dumps(value)}" for name, value in departures.items()])
+            items([f"{name} = {json.dumps(value)}" for name, value in departures.items()])
             if departures
             else "no departures: every gap of the specification is read as usual",
         ),
         ("Expiry evidence", html(_GRADES.get(results["expiry_evidence"], ""))),
-        ("Not proven", _unproven(results["requirements"])),
+        ("Not proven", not_proven_in_short(results)),
     ]
     if waivers := results.get("waivers"):
-        rows.append(("Waivers", _items([_waiver(waiver) for waiver in waivers])))
+        rows.append(("Waivers", items([_waiver(waiver) for waiver in waivers])))
     if left := results["left_behind"]:
-        rows.append(("Left behind", _items(left)))
+        rows.append(("Left behind", items(left)))
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)
     return f'<h2 id="basis">What it rests on</h2><dl class="facts basis">{listed}</dl>'
 
 
 def _scope(results: Mapping[str, Any]) -> str:
-    scope = "a part of the suite was selected" if results["selected"] else "the whole suite"
+    scope = "the whole suite"
+    if results["selected"]:
+        requirements = results["requirements"]
+        selected = sum(bool(required["tests"]) for required in requirements)
+        scope = f"a part of the suite: {selected} of {counted(len(requirements), 'requirement')}"
     return scope + (", without writes (--read-only)" if results["read_only"] else "")
-
-
-def _unproven(requirements: Sequence[Mapping[str, Any]]) -> str:
-    """What was not tested or not decided and why: the requirements by reason."""
-    by_reason: dict[tuple[str, str], list[str]] = {}
-    for required in requirements:
-        if required["outcome"] in _UNPROVEN:
-            reason = required["reason"] or "no reason was given"
-            by_reason.setdefault((required["outcome"], reason), []).append(required["id"])
-    if not by_reason:
-        return "nothing: every requirement was decided"
-    rows = "".join(
-        f"<li>{html(outcome)}: {html(reason, 600)} "
-        f'<span class="small">{html(", ".join(ids), 600)}</span></li>'
-        for (outcome, reason), ids in list(by_reason.items())[:_REASONS]
-    )
-    left = len(by_reason) - _REASONS
-    return f'<ul class="plain">{rows}</ul>' + (f"{left} more reasons" if left > 0 else "")
 
 
 def _waiver(waiver: Any) -> str:
     if not isinstance(waiver, Mapping):
         return f"{waiver}"
     return ", ".join(f"{name}: {value}" for name, value in waiver.items() if value)
-
-
-def _items(texts: Sequence[str]) -> str:
-    lines = "".join(f"<li>{html(text)}</li>" for text in texts[:_REASONS])
-    return f'<ul class="plain">{lines}</ul>'

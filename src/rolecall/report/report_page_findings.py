@@ -1,95 +1,150 @@
-"""Findings and advice of a run's page: a block for each requirement that was broken."""
+"""Findings, what is not proven, and advice on a run's page: a block for each cause."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rolecall.report.foreign_text import counted, html
+from rolecall.report import blocks, causes
+from rolecall.report.causes import Cause, short_name
+from rolecall.report.foreign_text import counted, html, more
+from rolecall.report.undecided import OUTCOMES, Undecided, undecided
 
 #: Blocks, and tests of a block, in the page; results.json has all of them.
 _BLOCKS, _TESTS = 250, 400
 #: Characters of a curl line.
 _CURL = 6_000
 
-Finding = Mapping[str, Any]
-
 
 def findings(results: Mapping[str, Any]) -> str:
     """What decides the verdict, causes before what may follow from them."""
-    if not results["findings"]:
+    found = causes.causes(results)
+    if not found:
         said = "No requirement that decides the verdict was broken."
         return f'<p class="small">{said}</p>'
-    blocks = _by_requirement(results["findings"])
+    requirements = len({cause.requirement for cause in found})
     return (
         f'<p class="small">{counted(len(results["findings"]), "failed test")} of '
-        f"{counted(len(blocks), 'requirement')}, causes before what may follow from them.</p>"
-        + _drawn(results, blocks)
+        f"{counted(requirements, 'requirement')}, {counted(len(found), 'cause')}; causes before "
+        f"what may follow from them.</p>{_drawn(found)}{_tokens(found, results['target'])}"
     )
 
 
 def advice(results: Mapping[str, Any]) -> str:
     """What hardening found; empty where there is none."""
-    if not results["advice"]:
+    found = causes.advice(results)
+    if not found:
         return ""
     return (
-        '<p class="small">Hardening: it does not decide the verdict.</p><div class="advice">'
-        f"{_drawn(results, _by_requirement(results['advice']))}</div>"
+        '<p class="small">Hardening: it does not decide the verdict.</p>'
+        f'<div class="advice">{_drawn(found)}</div>'
     )
 
 
-def _by_requirement(found: Sequence[Finding]) -> list[list[Finding]]:
-    blocks: dict[str, list[Finding]] = {}
-    for finding in found:
-        blocks.setdefault(finding["requirement"], []).append(finding)
-    return list(blocks.values())
+def not_proven(results: Mapping[str, Any]) -> str:
+    """What neither passed nor failed, by cause; empty where there is nothing."""
+    found = undecided(results)
+    return "".join(
+        f'<h3 class="open-kind">{title} <span class="small">{_tests_of(these)}</span></h3>'
+        f"{''.join(map(_open, these[:_BLOCKS]))}{more(len(these) - _BLOCKS)}"
+        for outcome, title in OUTCOMES.items()
+        if (these := [cause for cause in found if cause.outcome == outcome])
+    )
 
 
-def _drawn(results: Mapping[str, Any], blocks: Sequence[Sequence[Finding]]) -> str:
-    totals = {required["id"]: len(required["tests"]) for required in results["requirements"]}
-    left = len(blocks) - _BLOCKS
-    return "".join(_block(block, totals) for block in blocks[:_BLOCKS]) + _more(left)
+def not_proven_in_short(results: Mapping[str, Any]) -> str:
+    """The same in a line: how many tests of each outcome, and of how many causes."""
+    found = undecided(results)
+    if not found:
+        return "nothing: every test was decided"
+    by_outcome = {
+        title: [cause for cause in found if cause.outcome == outcome]
+        for outcome, title in OUTCOMES.items()
+    }
+    said = "; ".join(
+        f"{title.lower()}: {_tests_of(these)}" for title, these in by_outcome.items() if these
+    )
+    return f'<a href="#not-proven">{said}</a>'
 
 
-def _block(block: Sequence[Finding], totals: Mapping[str, int]) -> str:
-    first = block[0]
-    total = totals.get(first["requirement"], len(block))
-    step = f'<p class="small">It follows: {html(first["step"])}</p>' if first.get("step") else ""
+def _tests_of(found: Sequence[Undecided]) -> str:
+    tests = counted(sum(len(cause.tests) for cause in found), "test")
+    return f"{tests} for {counted(len(found), 'cause')}"
+
+
+def _drawn(found: Sequence[Cause]) -> str:
+    return "".join(map(_block, found[:_BLOCKS])) + more(len(found) - _BLOCKS)
+
+
+def _block(cause: Cause) -> str:
+    facts = [("follows", html(cause.step))] if cause.step else []
+    where = _button(cause.test, f"exchange {cause.exchange}") if cause.exchange else ""
+    facts += [
+        ("expected", html(cause.expected)),
+        ("actual", f'<b class="no">{html(cause.actual)}</b> {where}'),
+        ("look at", html(cause.look_at)),
+    ]
     curl = (
-        f'<div class="line"><pre class="curl">{html(first["curl"], _CURL)}</pre></div>'
-        if first["curl"]
-        else ""
-    )
-    where = (
-        f' <button type="button" class="link" data-test="{html(first["test"])}">exchange '
-        f"{first['exchange']}</button>"
-        if first["exchange"]
+        f'<div class="line"><pre class="curl">{html(cause.curl, _CURL)}</pre></div>'
+        if cause.curl
         else ""
     )
     return (
-        f'<article class="finding"><h3><code>{html(first["requirement"])}</code> '
-        f'<span class="small">{html(first["level"])} · {html(first["clause"])} · '
-        f"{len(block)} of {counted(total, 'test')}</span></h3>"
-        f"<p>{html(first['statement'])}</p>{step}"
-        f'<dl class="facts"><dt>expected</dt><dd>{html(first["expected"])}</dd>'
-        f'<dt>actual</dt><dd><b class="no">{html(first["actual"])}</b>{where}</dd></dl>{curl}'
-        f"{_tests(block)}</article>"
+        f'<article class="finding"><h3><code>{html(cause.requirement)}</code> {html(cause.kind)} '
+        f'<span class="small">{html(cause.level)} · {html(cause.clause)} · '
+        f"{len(cause.tests)} of {counted(cause.total, 'test')}</span></h3>"
+        f"<p>{html(cause.statement)}</p>{_facts(facts)}{curl}{_tests(cause.tests)}</article>"
     )
 
 
-def _tests(block: Sequence[Finding]) -> str:
+def _open(cause: Undecided) -> str:
+    """A cause that left tests open."""
+    facts = []
+    if cause.operations:
+        facts.append(("operations", html(", ".join(cause.operations))))
+    if cause.kind not in cause.reason or "(exchange " in cause.reason:
+        facts.append(("reason", html(cause.reason)))
+    if cause.look_at:
+        facts.append(("look at", html(cause.look_at)))
+    if cause.exchange:
+        _, first = cause.tests[0]
+        facts.append(("evidence", _button(first, f"exchange {cause.exchange}")))
+    facts.append(("of", f"<code>{html(', '.join(cause.requirements))}</code>"))
+    names = [name for _, name in cause.tests]
+    return (
+        f'<article class="finding open {html(cause.outcome)}"><h3>{html(cause.kind)} '
+        f'<span class="small">{counted(len(names), "test")}</span></h3>'
+        f"{_facts(facts)}{_tests(names)}</article>"
+    )
+
+
+def _facts(facts: Iterable[tuple[str, str]]) -> str:
+    rows = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts)
+    return f'<dl class="facts">{rows}</dl>'
+
+
+def _tests(names: Sequence[str]) -> str:
     """The tests of a block: buttons that open their evidence."""
-    buttons = "".join(
-        f'<li><button type="button" class="link" data-test="{html(finding["test"])}">'
-        f"{html(finding['cell'] or finding['test'], 200)}</button> "
-        f'<span class="small">{html(finding["actual"], 300)}</span></li>'
-        for finding in block[:_TESTS]
-    )
+    buttons = "".join(f"<li>{_button(name, short_name(name))}</li>" for name in names[:_TESTS])
     return (
-        f"<details><summary>{counted(len(block), 'test')}</summary><ul>{buttons}</ul>"
-        f"{_more(len(block) - _TESTS)}</details>"
+        f"<details><summary>{counted(len(names), 'test')}</summary><ul>{buttons}</ul>"
+        f"{more(len(names) - _TESTS)}</details>"
     )
 
 
-def _more(left: int) -> str:
-    return f'<p class="small">{left} more in results.json</p>' if left > 0 else ""
+def _button(test: str, words: str) -> str:
+    return (
+        f'<button type="button" class="link" data-test="{html(test)}">{html(words, 200)}</button>'
+    )
+
+
+def _tokens(found: Sequence[Cause], target: Mapping[str, Any]) -> str:
+    """How to get the $TOKEN of the lines to paste."""
+    lines = blocks.tokens(found[:_BLOCKS], target, None)
+    if not lines:
+        return ""
+    text = html("\n".join(lines), _CURL)
+    return (
+        '<details class="tokens"><summary>How to get the $TOKEN of these lines</summary>'
+        f'<pre tabindex="0">{text}</pre></details>'
+    )

@@ -7,11 +7,11 @@ a target stand in code spans or are escaped: none of them is a link, an image or
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rolecall.report.causes import Cause, advice, causes
+from rolecall.report.causes import Cause, advice, causes, deciding
+from rolecall.report.notice import ended
 from rolecall.report.undecided import undecided
 from rolecall.screen import harmless
 
@@ -42,7 +42,7 @@ _ADDRESS = re.compile(r"(?i)www(?=\.)|\w(?=://)|@")
 def write(results: Mapping[str, Any]) -> str:
     """The text of the file, below 1 MiB however much was found."""
     found, hints = causes(results), advice(results)
-    parts = [_head(results), _reasons(results)]
+    parts = [_head(results), _reasons(results), _since(results.get("since"))]
     if found:
         parts.append(_findings(found))
     parts += [_open(results), _advice(hints), _matrix(results["cells"])]
@@ -53,7 +53,7 @@ def _head(results: Mapping[str, Any]) -> str:
     verdict = results["verdict"]
     rows = [
         ("Target", f"{_code(results['target']['name'])} at {_code(results['target']['base_url'])}"),
-        ("Requirements", _counts(_deciding(results))),
+        ("Requirements", _counts(deciding(results))),
         ("Cells", _counts(results["counts"]["cells"])),
         ("Suite", f"rolecall {_text(results['suite']['version'])}"),
         ("Expiry evidence", results["expiry_evidence"] or "none"),
@@ -61,17 +61,9 @@ def _head(results: Mapping[str, Any]) -> str:
         ("Run", f"{_code(results['run'])}, {results['requests']:,} requests"),
     ]
     lines = [f"| {name} | {value} |" for name, value in rows]
-    heading = f"## {_SIGNS[verdict]} Rolecall: {verdict}"
+    end = ended(results["exit_code"])
+    heading = f"## {_SIGNS[verdict]} Rolecall: {verdict}{f' ({end})' if end else ''}"
     return "\n".join([heading, "", "| | |", "|---|---|", *lines])
-
-
-def _deciding(results: Mapping[str, Any]) -> dict[str, int]:
-    """How many requirements that decide the verdict there are of each outcome."""
-    return Counter(
-        requirement["outcome"]
-        for requirement in results["requirements"]
-        if requirement["level"] in ("must", "derived")
-    )
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -84,6 +76,24 @@ def _departures(departures: Mapping[str, Any]) -> str:
 
 def _reasons(results: Mapping[str, Any]) -> str:
     return "\n".join(f"- {_text(reason)}" for reason in results["reasons"])
+
+
+def _since(compared: Mapping[str, Any] | None) -> str:
+    """What changed since the run that this one was compared with."""
+    if not compared:
+        return ""
+    requirements = [change for change in compared["changes"] if change["what"] == "requirement"]
+    lines = [f"### Since {_code(compared['run'])}", ""]
+    lines += [f"- not comparable: {_text(reason)}" for reason in compared["reasons"]]
+    lines += [
+        f"- {_code(change['name'])}: {change['before']}, then {change['after']} ({change['whose']})"
+        for change in requirements[:_MOST_OPEN]
+    ]
+    if len(requirements) > _MOST_OPEN:
+        lines.append(f"- {len(requirements) - _MOST_OPEN} more are in `results.json`")
+    cells = len(compared["changes"]) - len(requirements)
+    lines.append(f"- {cells} cells changed" if cells else "- no cell changed")
+    return "\n".join(lines)
 
 
 def _findings(found: Sequence[Cause]) -> str:

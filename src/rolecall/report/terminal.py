@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
 from rolecall.report import blocks, comparison_text, waiver_text
-from rolecall.report.causes import advice, causes
-from rolecall.report.undecided import Undecided, undecided
+from rolecall.report.causes import advice, causes, deciding
+from rolecall.report.undecided import OUTCOMES, Undecided, undecided
 from rolecall.screen import harmless, harmless_document
 
 _PASSED = {"allow": "+", "deny": "-"}
@@ -29,12 +29,6 @@ _COLOURS = {
     "waived": "35",
     "error": "1;31",
 }
-#: The outcomes whose causes are shown, with their headings.
-_OPEN = (
-    ("error", "The harness broke"),
-    ("inconclusive", "Not decided"),
-    ("not-tested", "Not tested"),
-)
 _VERDICTS = {
     "conformant": "1;32",
     "part-passed": "32",
@@ -116,15 +110,15 @@ def _titled(block: list[str], colour: bool) -> list[str]:
 
 def _open(found: list[Undecided], colour: bool, width: int | None) -> Iterable[list[str]]:
     """What was not proven, by cause; what says nothing against the target is counted."""
-    for outcome, title in _OPEN:
+    for outcome, title in OUTCOMES.items():
         these = [cause for cause in found if cause.outcome == outcome]
-        if these:
+        if these and outcome == "not-applicable":
+            yield blocks.counted(title, these, width)
+        elif these:
             tests = sum(len(cause.tests) for cause in these)
             heading = f"{title} ({tests} test{'s' if tests > 1 else ''}):"
             lines = [line for cause in these for line in blocks.undecided(cause, width)]
             yield [_paint(heading, _COLOURS[outcome], colour), *lines]
-    if inapplicable := [cause for cause in found if cause.outcome == "not-applicable"]:
-        yield blocks.counted("Not applicable to this target", inapplicable, width)
 
 
 #: What the last lines tell of: the other members are by far the largest.
@@ -144,10 +138,10 @@ def verdict(
     results: dict[str, Any], folder: str, *, colour: bool = False, width: int | None = None
 ) -> str:
     """The last lines: counts, what else to know, and the verdict itself; ``width`` in columns."""
+    requirements = deciding(results)
     results = harmless_document({name: results[name] for name in _OF_THE_VERDICT})
-    cells, requirements = results["counts"]["cells"], results["counts"]["requirements"]
     lines = [
-        f"cells         {_counted(cells)}",
+        f"cells         {_counted(results['counts']['cells'])}",
         f"requirements  {_counted(requirements)}",
     ]
     for name, value in results["dialect"]["departures"].items():
@@ -169,7 +163,7 @@ def verdict(
     )
 
 
-def _counted(tally: dict[str, int]) -> str:
+def _counted(tally: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {outcome}" for outcome, number in tally.items() if number)
 
 

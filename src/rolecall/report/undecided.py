@@ -14,8 +14,13 @@ from typing import Any
 
 from rolecall.report.causes import EXCHANGE, listed, plain, short_name
 
-#: In the order in which they are shown.
-OUTCOMES = ("error", "inconclusive", "not-tested", "not-applicable")
+#: In the order in which they are shown, with the words for them.
+OUTCOMES = {
+    "error": "The harness broke",
+    "inconclusive": "Not decided",
+    "not-tested": "Not tested",
+    "not-applicable": "Not applicable to this target",
+}
 #: What a server answers at a path, or to a method, that it does not have (RFC 9110 15.5.5, 15.5.6,
 #: 15.6.2).
 _ABSENT = (404, 405, 501)
@@ -56,16 +61,24 @@ def undecided(results: Mapping[str, Any]) -> list[Undecided]:
     """The causes of everything that neither passed nor failed, the harness's own errors first."""
     silent = _silent(results["cells"])
     groups: dict[tuple[str, ...], _Group] = {}
+    said: dict[tuple[str, ...], tuple[str, ...]] = {}
     for requirement, test in _open(results):
         absent = next((name for name in _named(test) if name in silent), "")
         key = ("absent",) if absent and _status(test) in _ABSENT else _key(test)
         if test["outcome"] == "not-tested" and not test.get("capability"):
             key = _followed(requirement, groups) or key
+        if key != ("absent",):  # what reads alike is one cause, whatever capability it needs
+            key = said.setdefault((test["outcome"], test["reason"], test["look_at"]), key)
         group = groups.setdefault(key, _Group(test["outcome"]))
         group.tests.append((requirement, test))
         if key == ("absent",) and absent:
             group.operations.setdefault(absent, _status(test))
     return [_cause(group) for group in groups.values()]
+
+
+def by_test(results: Mapping[str, Any]) -> dict[tuple[str, str], Undecided]:
+    """The cause of each open test, by requirement and test."""
+    return {test: cause for cause in undecided(results) for test in cause.tests}
 
 
 def _open(results: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -102,7 +115,9 @@ def _status(test: Mapping[str, Any]) -> int:
 def _key(test: Mapping[str, Any]) -> tuple[str, ...]:
     if test["outcome"] == "inconclusive" and (found := EXCHANGE.search(test["reason"])):
         return ("inconclusive", "answer", plain(found["answer"]))
-    reason = test["reason"].replace(short_name(test["name"]), "...")
+    name, reason = short_name(test["name"]), test["reason"]
+    if name not in test["look_at"]:
+        reason = reason.replace(name, "...")
     return (test["outcome"], test.get("capability") or plain(reason), test["look_at"])
 
 

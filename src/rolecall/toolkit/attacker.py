@@ -16,7 +16,7 @@ from rolecall.pausing import this_moment
 from rolecall.spec.ids import identifiers
 from rolecall.spec.model import SIGNING_KEY, Operation
 from rolecall.tokens import Caller
-from rolecall.toolkit.clock import TOO_FAR_APART, date_of, time_of_target
+from rolecall.toolkit.clock import TOO_FAR_APART, date_of, shows_its_own_time, time_of_target
 from rolecall.toolkit.expectations import any_of
 from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.things import Request
@@ -316,11 +316,15 @@ class Attacker:
         """The target's time at least, by the clock that it writes into tokens.
 
         Raises:
-            Inconclusive: its clock and ours are too far apart.
+            NotTested: as for `target_key`: whoever asks wants to sign for that time.
+            Inconclusive: its clock and ours are too far apart, and its Date header and its tokens
+                do not show the same time.
         """
+        await self.target_key()
         caller = await self._world.user(self._world.highest)
         low, high = skew(caller.grant.exchange)
-        if low > TOO_FAR_APART or high < -TOO_FAR_APART:
+        far = low > TOO_FAR_APART or high < -TOO_FAR_APART
+        if far and not shows_its_own_time(caller.grant):
             raise Inconclusive(
                 f"clocks that agree: the target's is {(low + high) / 2:+.0f} s from ours", "SEC-T11"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -63,6 +64,8 @@ class Callers:
         self.written: set[tuple[str, str, Path]] = set()
         #: The resources of which a list was seen to show a thing of the run's own by its name.
         self.listed: set[str] = set()
+        #: By the id of another run: how many of its things were there before this one made any.
+        self.others: Counter[str] = Counter()
         self._given: dict[str, object] = {}
         self._numbers = itertools.count(1)
 

@@ -9,6 +9,7 @@ of its own, and a target may give out a token that it has issued before.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -93,6 +94,19 @@ def time_of_target(grant: Grant) -> ClockReading:
         return date
     ours = grant.exchange.at - grant.exchange.started
     return issued or date or ClockReading(ours, ours)
+
+
+def shows_its_own_time(grant: Grant) -> bool:
+    """Whether a log-in tells the target's time twice, in the token's iat and in the Date header,
+    and both are the same: however far it is from ours, what depends on time can be judged by it.
+    """
+    issued, date = by_issue(grant), by_date(grant.exchange)
+    return (
+        issued is not None
+        and date is not None
+        and issued.low < date.high + _SLACK
+        and date.low < issued.high + _SLACK
+    )
 
 
 @dataclass(eq=False)
@@ -182,10 +196,16 @@ class TargetClock:
                     "a clock that can be put back: neither a Date header nor a token's iat shows "
                     "the target's time"
                 )
-        await uncancelled(self._send(int(seconds) if seconds == int(seconds) else seconds))
+        await uncancelled(self._send(seconds))
 
-    async def _send(self, seconds: float) -> None:
-        move = ClockMove(seconds, self._world.ledger.intend(CLOCK, f"{seconds:+.12g} s"))
+    async def _send(self, seconds: float, *, is_undoing: bool = False) -> None:
+        seconds = int(seconds) if seconds == int(seconds) else seconds
+        ours = time.time() - time.monotonic()
+        ahead = {where: [at.low - ours, at.high - ours] for where, at in self._before.items()}
+        entry = self._world.ledger.intend(
+            CLOCK, f"{seconds:+.12g} s", undo={"ahead": ahead}, at_any_rate=is_undoing
+        )
+        move = ClockMove(seconds, entry)
         self._moves.append(move)
         self._measured = self._where = None
         url, body = self._world.target.expiry.clock_url, {"advance": seconds}
@@ -208,6 +228,22 @@ class TargetClock:
             raise TransientFailure(f"a clock that moves: {exchange}", "[expiry] clock_url")
         if not exchange.ok:
             raise Inconclusive(f"a clock that moves: {exchange}", "[expiry] clock_url")
+
+    def take_over(self, entries: Iterable[LedgerEntry]) -> None:
+        """Take over the moves of a run that did not take them back, by its ledger, oldest first.
+
+        Where its clock was before them stands there, as seconds by which it was ahead of ours; an
+        account of the target file sees the time, since nothing is made for it.
+        """
+        ours = time.time() - time.monotonic()
+        for entry in entries:
+            done = False if entry.refused else None
+            self._moves.append(ClockMove(float(entry.name.removesuffix(" s")), entry, done))
+            self._before = self._before or {
+                where: ClockReading(low + ours, high + ours)
+                for where, (low, high) in entry.undo.get("ahead", {}).items()
+            }
+        self._account = self._world.account(self._world.highest)
 
     async def look(self) -> Look:
         """Log in, and read the target's time from what comes; a refusal has a Date, too."""
@@ -272,7 +308,7 @@ class TargetClock:
                 elif shift is None:
                     blind += 1
                 elif answered < _ROUNDS:
-                    await self.move(-shift)
+                    await uncancelled(self._send(-shift, is_undoing=True))
                     answered += 1
                     if self.shift(await self.look()) == 0:  # mostly it is back at once
                         self._settle()
@@ -296,7 +332,7 @@ class TargetClock:
         said = sum(move.seconds for move in self._moves if move.done)
         if said and self._measured is None:
             with contextlib.suppress(Inconclusive, Unreachable):
-                await self.move(-said)
+                await uncancelled(self._send(-said, is_undoing=True))
 
     def _settle(self) -> None:
         """The clock is where it was: there is nothing to undo any more."""

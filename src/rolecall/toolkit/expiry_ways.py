@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Any
 
 import jwt
 
+from rolecall.errors import UsageError
 from rolecall.evidence import Exchange, memory, recalled
 from rolecall.jwt_forging import compact, signed_by
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
@@ -25,6 +29,7 @@ from rolecall.toolkit.last_minute import LastMinute, issued_at
 #: lawful, and seconds are rounded on both sides.
 MARGIN = 62
 _RECENT = 7 * 86400  # seconds since its end in which an access token's refresh token is presented
+_FEW = 3  # other targets of a bank that are named
 _MINUTE = 60  # seconds that a token has left when it is tried for the last time
 _HOOK_PAUSES = (0.0, 0.3, 1.0)  # seconds before each look: a hook may take effect a moment later
 # seconds to put the clock back when the way failed; at the end of the run there is more time
@@ -35,39 +40,71 @@ class ExpiryWays(LastMinute):
     """The five ways; each gives expired tokens, or says why it does not."""
 
     async def _from_bank(self, last: bool) -> list[ExpiredToken]:
-        """Present what earlier runs put in, and put in tonight's."""
-        assert self._options.bank is not None
-        bank = TokenBank(self._options.bank, self._world.target.base_url)
+        """Put tonight's tokens into the bank, and present what earlier runs put in."""
         tonight = await asyncio.gather(
             *(self._world.fresh_caller(role) for role in self._world.roles)
         )
-        tonights = time_of_target(tonight[-1].grant).earliest(this_moment())
-        rows = recalled(
-            "deposits of the bank", lambda: [asdict(deposit) for deposit in bank.deposits()]
-        )
-        deposits = [
-            deposit for deposit in map(BankedToken.of, rows) if deposit.expires < tonights - MARGIN
-        ]
-        with_bank = (lambda *_, **__: None) if memory().is_replayed else bank.deposit
-        await in_thread(with_bank, tonight, presented=deposits)
+        moment = time_of_target(tonight[-1].grant).earliest(this_moment())
+        visit = await in_thread(self._recalled_visit, tonight, moment)
+        if "trouble" in visit:
+            raise UsageError(*visit["trouble"])
+        deposits = [BankedToken.of(row) for row in visit.get("expired", ())]
         for deposit in deposits:
             self._world.client.secrets.add(deposit.token, "token")
             self._world.client.secrets.add(deposit.refresh_token, "refresh-token")
         if not deposits:
-            raise NotTested(
-                f"the bank {self._options.bank} holds no expired token yet; it has tonight's, so "
-                "run again tomorrow"
-            )
+            raise NotTested(self._no_token_yet(visit))
         # How long a refresh token lives after that is unspecified; one of last night must, one of
         # last month need not.
         return [
             ExpiredToken(
                 Caller(d.role, "expired token", d.token, d.user, d.email),
                 "bank",
-                d.refresh_token if tonights - d.expires < _RECENT else "",
+                d.refresh_token if moment - d.expires < _RECENT else "",
             )
             for d in deposits
         ]
+
+    def _recalled_visit(self, tonight: Sequence[Caller], now: float) -> dict[str, Any]:
+        """The same in a replay, where no bank is visited."""
+        visit: dict[str, Any] = recalled(
+            "what the bank gave",
+            lambda: {} if memory().is_replayed else self._visit_bank(tonight, now),
+        )
+        return visit
+
+    def _visit_bank(self, tonight: Sequence[Caller], now: float) -> dict[str, Any]:
+        """What is learnt at the bank, as JSON: the deposits that have expired, when each role's
+        next one will have, and the other targets there; or what is wrong with it.
+        """
+        bank = TokenBank.of(self._options, self._world.target.base_url)
+        try:
+            bank.deposit(tonight, now)
+            expired = bank.take_expired(now - MARGIN, now)
+            kept, others = bank.deposits(), bank.others()
+        except UsageError as error:
+            return {"trouble": [error.where, error.what, error.hint]}
+        first: dict[str, float] = {}
+        for deposit in kept:
+            first[deposit.role] = min(deposit.expires, first.get(deposit.role, math.inf))
+        return {
+            "expired": [asdict(deposit) for deposit in expired],
+            "complete": max(first.values(), default=None),
+            "others": others,
+        }
+
+    def _no_token_yet(self, visit: Mapping[str, Any]) -> str:
+        """Why the bank proves nothing tonight, and when it will."""
+        why = f"the bank {self._options.bank} holds no expired token yet"
+        if visit.get("others"):
+            why += f" of this target (it has some of {', '.join(visit['others'][:_FEW])})"
+        if not visit.get("complete"):
+            return f"{why}, and none that it could keep: tokens here say no exp"
+        end = datetime.fromtimestamp(visit["complete"] + MARGIN, UTC)
+        return (
+            f"{why}; it has tonight's, which will have expired by {end:%Y-%m-%d %H:%M} UTC (the "
+            "target's clock), so run again tomorrow"
+        )
 
     async def _forged(self, last: bool) -> list[ExpiredToken]:
         """Make tokens like the issued ones, with the target's key: one that has a minute left, and

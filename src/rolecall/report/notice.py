@@ -1,0 +1,121 @@
+"""What a person should be told of a run: its state, and what of it is news."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from rolecall.report.comparison import same_target
+from rolecall.report.trend import trends
+from rolecall.screen import harmless
+
+#: How a run ended where its verdict is not all that must be said, by exit code: nobody should be
+#: called because of the server when it was something else.
+ENDED = {
+    2: "not run: the target file is wrong, or a log-in was refused",
+    4: "not run: the target was not reached",
+    5: "a waiver is stale or has expired",
+    6: "Rolecall itself broke",
+    7: "things were left on the target",
+    8: "a secret was masked in a report",
+    130: "interrupted",
+}
+#: Exit codes of runs that did not look at everything: of what fails nothing is known.
+_CUT_SHORT = frozenset({2, 4, 6, 130})
+_SAID_OTHERWISE = frozenset({5})
+_MOST = 10  # names in a sentence
+
+State = Mapping[str, Any]
+
+#: A run that nobody has to be told of.
+GOOD: State = {"exit_code": 0, "verdict": "conformant", "failing": [], "waivers": []}
+
+
+def ended(exit_code: int) -> str:
+    """How a run ended, in words; empty where its verdict says it."""
+    return ENDED.get(exit_code, "")
+
+
+def state_of(results: Mapping[str, Any], flaky: Collection[str] = ()) -> dict[str, Any]:
+    """The state that a run found: ``exit_code``, ``verdict``, the ids of ``failing`` requirements
+    that decide, and sentences on ``waivers`` that have to go.
+
+    A requirement that is known to be ``flaky`` is no news, neither when it fails nor when it does
+    not: where only such ones failed, the state is that of a good run.
+    """
+    failed = dict.fromkeys(finding["requirement"] for finding in results["findings"])
+    failing = sorted(set(failed) - set(flaky))
+    code, verdict = results["exit_code"], results["verdict"]
+    if code in _CUT_SHORT:
+        return state_without_run(code)
+    # Which parts are compared with each other is the caller's matter.
+    if verdict == "part-passed" or (verdict == "not-conformant" and not failing):
+        verdict = GOOD["verdict"]
+    return {
+        "exit_code": code,
+        "verdict": verdict,
+        "failing": failing,
+        "waivers": sorted(_faulty(results.get("waivers") or ())),
+    }
+
+
+def _faulty(waivers: Collection[Mapping[str, Any]]) -> Iterator[str]:
+    for waiver in waivers:
+        if waiver["state"] in ("expired", "stale"):
+            what = waiver["cell"] or waiver["requirement"]
+            yield f"the waiver of {what} ({waiver['owner']}) {_gone(waiver)}"
+
+
+def _gone(waiver: Mapping[str, Any]) -> str:
+    if waiver["state"] == "stale":
+        return "is not needed any more"
+    return f"ended on {waiver['until']}"
+
+
+def state_without_run(exit_code: int) -> dict[str, Any]:
+    """The state where a run did not begin, or did not come to its end."""
+    return {**GOOD, "exit_code": exit_code, "verdict": ""}
+
+
+def flaky_of(history: Collection[Mapping[str, Any]], target: Mapping[str, Any]) -> set[str]:
+    """The requirements of a target that its history calls flaky."""
+    return {
+        failure["name"]
+        for trend in trends(list(history))
+        if same_target(trend["target"], target)
+        for failure in trend["failures"]
+        if failure["what"] == "requirement" and failure["kind"] == "flaky"
+    }
+
+
+def news(before: State | None, now: State) -> list[str]:
+    """What has changed since the state that was told last, a sentence each; empty where nothing
+    has. Without one, whatever is not good is news.
+    """
+    was = f"; it was {_standing(before)}" if before else ""
+    return [harmless(sentence) for sentence in _news(before or GOOD, now, was)]
+
+
+def _news(before: State, now: State, was: str) -> Iterator[str]:
+    if _standing(before) != _standing(now):
+        yield f"{_standing(now)}{was}"
+    if not now["verdict"]:  # of what fails nothing is known
+        return
+    came = [id for id in now["failing"] if id not in before["failing"]]
+    went = [id for id in before["failing"] if id not in now["failing"]]
+    if came:
+        yield f"fails now: {_some(came)}"
+    if went:
+        yield f"fails no more: {_some(went)}"
+    yield from (sentence for sentence in now["waivers"] if sentence not in before["waivers"])
+
+
+def _standing(state: State) -> str:
+    """Verdict and end in words, without what failing requirements and waivers say themselves."""
+    end = "" if state["exit_code"] in _SAID_OTHERWISE else ended(state["exit_code"])
+    return ", ".join(filter(None, (state["verdict"], end)))
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _MOST
+    return ", ".join(names[:_MOST]) + (f" and {more} more" if more > 0 else "")
