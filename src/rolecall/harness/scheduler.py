@@ -56,7 +56,7 @@ class Scheduler:
         memory: Memory | None = None,
     ) -> None:
         self.jobs: dict[str, ScheduledTest] = {}
-        self.memory = memory or Memory()  # in which turn of the loop the first test began
+        self.memory = memory or Memory()  # of what is done before and after all tests
         self._in_flight = in_flight
         self._loop = loop or CountingLoop()
         self._thread = threading.Thread(
@@ -79,6 +79,7 @@ class Scheduler:
         return ((job.cell, job.evidence) for job in list(self.jobs.values()) if job.cell)
 
     async def _start(self) -> None:
+        await sleep(0)  # pytest may say so in any turn of the loop; in a replay it is that of then
         self._running = asyncio.create_task(self._run())
 
     def wait(self, name: str) -> ScheduledTest:
@@ -115,7 +116,8 @@ class Scheduler:
         Raises:
             TimeoutError: it was not done after ``timeout`` seconds.
         """
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        with Evidence.collect(memory=self.memory):  # the coroutine takes it along
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result(timeout)
         except (TimeoutError, KeyboardInterrupt):
@@ -153,8 +155,6 @@ class Scheduler:
         await asyncio.gather(*rest, return_exceptions=True)
 
     async def _run(self) -> None:
-        with Evidence.collect(memory=self.memory):
-            await sleep(0)
         for number, phase in groupby(
             sorted(self.jobs.values(), key=lambda job: job.phase), key=lambda job: job.phase
         ):
