@@ -19,7 +19,7 @@ from rolecall.jwt_forging import signed_by
 from rolecall.redaction import Secrets
 from rolecall.target import Account, ApiKeyOptions, ExpiryOptions, Target
 
-FORMAT = 1
+FORMAT = 2
 #: In place of a key: one that the algorithm takes, or one that it does not.
 _FITS, _UNFIT = "<private key>", "<no key for this algorithm>"
 _CURVES: dict[str, type[ec.EllipticCurve]] = {
