@@ -99,6 +99,7 @@ def test_tests_that_share_things_meet_each_other_as_they_did(seed: int) -> None:
     """Whatever order chance gave to the steps of many tests, a replay gives them the same one: they
     take locks, wait for each other with alarms, and look at the clock.
     """
+    # Longer than 40 lines because the steps of a test stand beside what is expected of them.
     chance = random.Random(seed)  # it opens nothing
     memories: Mapping[int, Memory] = {number: Memory() for number in range(20)}
 

@@ -17,7 +17,7 @@ from rolecall.evidence import Exchange
 from rolecall.fields import elements
 from rolecall.http._httpx import httpx
 from rolecall.http.coding import Undecodable, decoded
-from rolecall.http.connection import VERBATIM, Connection, Fragment, Unreadable
+from rolecall.http.connection import VERBATIM, Connection, TornAnswer, Unreadable
 from rolecall.ledger import Ledger, LedgerEntry
 from rolecall.target import Target
 
@@ -134,7 +134,7 @@ class Network(httpx.AsyncBaseTransport):
         except Undecodable as error:
             read = error.decoded[:KEPT]
             version, fields = _version(response), response.headers.raw
-            _note(Fragment(response.status_code, version, fields, read), exchange)
+            _note(TornAnswer(response.status_code, version, fields, read), exchange)
             raise Unreadable(str(error)) from None
         finally:
             await self._done_with(connection, exchange, verbatim=verbatim)
@@ -181,7 +181,7 @@ async def _read(response: httpx.Response) -> None:
     response._content = decoded(body, codings)  # noqa: SLF001  # what aread() does
 
 
-def _note(fragment: Fragment, exchange: Exchange) -> None:
+def _note(fragment: TornAnswer, exchange: Exchange) -> None:
     """Keep what came of an answer that did not come whole; half a string may be half a secret, and
     is left out.
     """
