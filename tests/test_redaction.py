@@ -1,6 +1,6 @@
 """Redaction over a whole run: drawn tokens and ids, floods of them, and two threads at once.
 
-Longer than 400 lines because every way in which a server may show a secret stands beside the others.
+Longer than 400 lines because the ways in which servers may show a secret stand side by side.
 """
 
 from __future__ import annotations
