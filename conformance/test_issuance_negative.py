@@ -173,8 +173,8 @@ async def test_members_that_come_twice_open_no_other_account(case: str, world: W
 
 # --- Bodies that are no JSON object ------------------------------------------------------------
 
-#: The media type, and how the right credentials are written: bodies that nobody can take for the
-#: JSON object.
+#: The media type, and how the right credentials are written: bodies that are not the JSON object
+#: under any reading.
 NO_JSON = {
     "form": ("application/x-www-form-urlencoded", "form"),
     "multipart": ("multipart/form-data; boundary=rolecall", "multipart"),
@@ -305,7 +305,7 @@ _MEGABYTE = 1024 * 1024
 #: Seconds in which a body that is too large should have been refused.
 _PROMPT = 5.0
 #: How many megabytes, and of what: of a password, or of a member that means nothing. The password
-#: is spelled with an escape, so that nobody on our side takes a megabyte for a secret.
+#: is spelled with an escape, so that our own redaction does not take a megabyte for a secret.
 LARGE = {"password-of-1-mb": (1, "pass\\u0077ord"), "body-of-2-mb": (2, "padding")}
 
 

@@ -100,7 +100,7 @@ def _new_key(algorithm: str) -> str:
     was, since the answers are those of then.
     """
     if algorithm.startswith("HS"):
-        return "a key that signs what nobody checks, and is long enough for every HMAC: 0123456789"
+        return "a key of a replay, whose signatures no server checks: long enough for every HMAC"
     key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
     if algorithm in _CURVES:
         key = ec.generate_private_key(_CURVES[algorithm]())
