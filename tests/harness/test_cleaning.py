@@ -161,6 +161,18 @@ def test_a_user_on_loan_is_put_back_and_not_deleted(target: Shelves) -> None:
     assert entry.gone
 
 
+def test_a_user_without_an_address_of_the_run_is_told_by_its_whole_name(target: Shelves) -> None:
+    """One that was to be made, and not one that was on loan and is no account of this file."""
+    target.doubtful("user")
+    target.later("user", "u1", f"{NAME}2-test", email="odd@example.org")
+    target.put("user", "u2", f"{NAME}3-update-user-self", email="somebody@example.org")
+
+    finished(target)
+
+    assert deleted(target) == ["/v2/users/u1"]
+    assert target.shelves["/v2/users"].keys() == {"u2"}
+
+
 def test_a_user_that_somebody_changed_since_is_left_alone(target: Shelves) -> None:
     """What another person has written is not written over: the change is named."""
     target.put("user", "user-of-guest", givenName="Augusta")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rolecall.embedded import embedded_target
 from rolecall.evidence import Evidence
+from rolecall.harness.clock_turn import clock_turn
 from rolecall.harness.options import Options
 from rolecall.harness.scheduler import Scheduler
 from rolecall.http.client import Client
@@ -74,6 +75,8 @@ class RunContext:
             target = recording.target if recording else _target(options, spec, opening)
             dialect = spec.dialect(target.dialect, target.source)
             _check_target(spec, target, dialect, is_replayed=bool(recording))
+            if options.target and not recording:
+                opening.enter_context(clock_turn(target.expiry.clock_url))
             secrets, evidence = secrets_of(target, spec), Evidence()
             if recording:
                 opening.enter_context(recording.moments.everywhere())
@@ -82,7 +85,8 @@ class RunContext:
             secrets.spare(id)
             folder = make_folder(options.out / id)
             loop = ReplayedLoop(recording.moments) if recording else None
-            scheduler = Scheduler(2 * target.concurrency, loop)
+            memory = recording.memory("") if recording else None
+            scheduler = Scheduler(2 * target.concurrency, loop, memory)
             scheduler.open()
             opening.callback(scheduler.close)
             ledger = Ledger(folder / LEDGER)

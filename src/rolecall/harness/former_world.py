@@ -2,8 +2,9 @@
 
 What it deletes is theirs by their ledger, or carries their name: a name that begins with
 ``rolecall-``, the time at which the run began and six hexadecimal digits of chance, in a member
-that a run writes its name into. A user has to carry it in its e-mail address: a run that was killed
-may have left its name in a user that it had on loan, and that user is never deleted.
+that a run writes its name into. A user has to carry it in its e-mail address, or the whole name of
+one that the run was about to make: a run that was killed may have left its name in a user that it
+had on loan, and that user is never deleted.
 """
 
 from __future__ import annotations
@@ -49,7 +50,20 @@ class FormerWorld(World):
         """
         if name != self.mark:
             return super().bears(document, resource, name)
-        return bool(self.runs.intersection(self.runs_named_in(document, resource)))
+        return bool(
+            self.runs.intersection(self.runs_named_in(document, resource))
+        ) or self._was_intended(document, resource)
+
+    def _was_intended(self, document: object, resource: str) -> bool:
+        """Whether it carries the whole name of something that the ledger has no id of: of a user
+        that was to be made, that is told from one on loan, which has another name.
+        """
+        names = (
+            entry.name
+            for entry in self.ledger.entries
+            if entry.resource == resource and not entry.id and not entry.gone
+        )
+        return any(super(FormerWorld, self).bears(document, resource, name) for name in names)
 
     def runs_named_in(self, document: object, resource: str) -> Iterator[str]:
         """The runs that a thing is named after where a run writes its name."""
