@@ -16,7 +16,7 @@ from contextlib import suppress
 from rolecall.http.gate import Thing
 from rolecall.ledger import LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
-from rolecall.pausing import sleep
+from rolecall.pausing import sleep, this_moment
 from rolecall.spec.ids import in_path, own_id
 from rolecall.spec.model import API_KEY
 from rolecall.spec.templates import fill_path
@@ -267,9 +267,9 @@ class Tidying:
         denial.
         """
         await self._world.patience.settle(time.monotonic())
-        until = time.monotonic() + self._world.patience.seconds
+        until = this_moment() + self._world.patience.seconds
         looks = 0
-        while looks < _LOOKS or time.monotonic() < until:
+        while looks < _LOOKS or this_moment() < until:
             await sleep(_PAUSE if looks else 0.0)
             looks += 1
             try:

@@ -85,7 +85,8 @@ class RunContext:
             secrets.spare(id)
             folder = make_folder(options.out / id)
             loop = ReplayedLoop(recording.moments) if recording else None
-            scheduler = Scheduler(2 * target.concurrency, loop)
+            memory = recording.memory("") if recording else None
+            scheduler = Scheduler(2 * target.concurrency, loop, memory)
             scheduler.open()
             opening.callback(scheduler.close)
             ledger = Ledger(folder / LEDGER)
