@@ -141,6 +141,8 @@ def parse_target(
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(source, f"this is not TOML: {error}") from None
+    except RecursionError:
+        raise UsageError(source, "this is not read: it is nested too deep") from None
     top = TomlTable(document, source, "", environ)
     about = top.table("target", required=True)
     base_url = about.given("base_url").rstrip("/")
@@ -234,12 +236,11 @@ def _verify_tls(table: TomlTable, folder: Path) -> bool | str:
     bundle = folder / verify
     try:
         ssl.create_default_context(cafile=bundle)
-    except (OSError, ssl.SSLError) as error:
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        is_of_system = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
         reason = (
-            error.strerror
-            if error.errno and not isinstance(error, ssl.SSLError)
-            else "there is no certificate in it"
-        )
+            getattr(error, "strerror", None) if is_of_system else ""
+        ) or "there is no certificate in it"
         raise UsageError(
             table.at("verify_tls"), f"the CA bundle {bundle} cannot be read: {reason}"
         ) from None
