@@ -343,6 +343,18 @@ MISTAKES = {
         "a query",
         "Paths are added",
     ),
+    "fixture that says nothing": (
+        GOOD + "[fixtures.contact]\n",
+        "[fixtures] contact",
+        "says nothing",
+        "create = false",
+    ),
+    "typo under fixtures": (
+        GOOD + '[fixtures.contact]\nid = "1"\ncreat = false\n',
+        "[fixtures.contact] creat",
+        "unknown setting",
+        "'create'",
+    ),
     "key without a bank": (
         GOOD + '[expiry]\nbank_key_env = "PATH"\n',
         "[expiry] bank_key_env",

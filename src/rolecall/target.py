@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rolecall.errors import UsageError, suggest
+from rolecall.ready_made import ReadyMade, ready_made
 from rolecall.toml_table import TomlTable
 from rolecall.urls import check_url, is_loopback
 
@@ -89,7 +90,12 @@ class Target:
     expiry: ExpiryOptions = ExpiryOptions()
     dialect: Mapping[str, Any] = field(default_factory=dict)
     operations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    fixtures: Mapping[str, ReadyMade] = field(default_factory=dict)
     source: str = ""
+
+    def may_make(self, resource: str) -> bool:
+        """Whether a run may make things of this kind."""
+        return resource not in self.fixtures or self.fixtures[resource].create
 
     @property
     def secrets(self) -> Iterable[tuple[str, str]]:
@@ -169,6 +175,7 @@ def parse_target(
         expiry=_expiry(expiry, folder),
         dialect=top.value("dialect", (dict,), {}),
         operations=top.value("operations", (dict,), {}),
+        fixtures=ready_made(top.table("fixtures")),
         source=source,
     )
     for table in (top, about, keys, expiry):

@@ -42,6 +42,10 @@ WHOLE: dict[str, Any] = {
         "wait": 120,
     },
     "dialect": {"expired": [403], "created": [200, 201]},
+    "fixtures": {
+        "contact": {"id": "599e1fcd9da1c72645c95886", "create": False},
+        "fetch-message": {"id": "1", "conversation": "2"},
+    },
     "operations": {
         "list-knowledge-items": {"path": "/v2/kbitems"},
         "create-contact": {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import perf_counter
 from urllib.parse import quote
@@ -62,6 +62,7 @@ class ClientContext:
         racers: int = 5,
         email_domain: str = "example.org",
         expired: ExpiredTokens | None = None,
+        may_make: Callable[[str], bool] = lambda resource: True,
     ) -> None:
         # Longer than 40 lines because it lists all that clients share, with what each thing is for.
         self.origin = origin
@@ -82,6 +83,7 @@ class ClientContext:
         self.recorder = Recorder(0.0)
         self._email_domain = email_domain
         self._expired = expired
+        self._may_make = may_make
         self._sampling: Sampling | None = None
         self._sampling_begins = RLock()
         self._timeout = timeout
@@ -160,6 +162,7 @@ class ClientContext:
                     partial(self.ask, connection),
                     email_domain=self._email_domain,
                     expired=self._expired,
+                    may_make=self._may_make,
                 )
                 self._sampling.prepare()
         return self._sampling
