@@ -20,6 +20,7 @@ WHOLE: dict[str, Any] = {
         "concurrency": 8,
         "timeout": 1.5,
         "verify_tls": True,
+        "proxy": "http://me:password-of-the-proxy@127.0.0.1:9",
         "load_allowed": True,
         "email_domain": "example.org",
     },

@@ -14,8 +14,8 @@ from cryptography.x509.oid import NameOID
 
 
 class Certificates:
-    """``ca`` is the path of the authority's certificate, ``server_context`` makes a server that has
-    one from it.
+    """``ca`` is the path of the authority's certificate, ``server`` that of one from it with its
+    key, ``server_context`` makes a server that has it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -23,7 +23,7 @@ class Certificates:
         authority, authority_key = _certificate("Rolecall's test CA", None)
         certificate, key = _certificate("127.0.0.1", (authority, authority_key))
         self.ca.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
-        both = folder / "server.pem"
+        self.server = both = folder / "server.pem"
         both.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM,

@@ -28,6 +28,7 @@ from rolecall.spec.ids import in_path
 from rolecall.spec.model import Dialect, Specification
 from rolecall.spec.templates import fill_path
 from rolecall.tokens import TOKEN_PATH
+from rolecall.transit import Transit
 
 #: What is told of the cells in the end: those sampled, those with expired tokens, those not sampled
 #: and what is not tested with the reason, and what is left behind.
@@ -54,7 +55,7 @@ class ClientContext:
         accounts: Sequence[LoadAccount],
         *,
         timeout: float,
-        verify: bool | str = True,
+        verify: bool | str | Transit = True,
         sessions_coexist: bool = True,
         shared_accounts: bool = False,
         tells: bool = False,

@@ -68,6 +68,8 @@ def _target_as_json(target: Target, secrets: Secrets) -> dict[str, Any]:
     if expiry["signing_key"]:
         expiry["signing_key"] = _FITS if _fits(target.expiry) else _UNFIT
     document["verify_tls"] = True
+    document["client_cert"] = document["client_key"] = ""
+    document["proxy"] = None
     return document
 
 
