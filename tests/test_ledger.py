@@ -218,7 +218,7 @@ def test_a_run_that_is_killed(tmp_path: Path) -> None:
             cwd=tmp_path,
             env=reference.env,
         )
-        ledger = wait_for_ledger(tmp_path / "runs", entries=60)
+        ledger = wait_for_ledger(tmp_path / "runs", entries=100)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=10)
 

@@ -19,6 +19,8 @@ from rolecall.whole_files import NotWrittenWhole
 #: Resources of the ledger that are no things to delete: a change of a user that was there before
 #: the run, and of the target's clock. They are undone, or named; never deleted.
 CHANGE, CLOCK = "change of user", "change of the clock"
+#: The file in a run's folder.
+LEDGER = "ledger.jsonl"
 
 _TO_END_AN_ENTRY = 256  # bytes in which it is told what became of an entry
 
@@ -112,6 +114,11 @@ class Ledger:
             entry.refused = entry.refused or event == "refused"
             if entry.id:
                 self._by_id[entry.resource, entry.id] = entry
+
+    @property
+    def entries(self) -> Iterator[LedgerEntry]:
+        """All of them, oldest first."""
+        return iter(self._entries)
 
     @property
     def is_held(self) -> bool:
@@ -281,3 +288,15 @@ class Ledger:
         if event == "intend":
             self._file.reserve(len(line) + 1 + self._open * _TO_END_AN_ENTRY)
         self._file.append(line)
+
+
+def is_at_work(folder: Path) -> bool:
+    """Whether the run of this folder goes on: a process holds its ledger."""
+    if not (folder / LEDGER).is_file():
+        return False
+    try:
+        file = LedgerFile(folder / LEDGER)
+    except OSError:
+        return False
+    file.close()
+    return not file.is_held

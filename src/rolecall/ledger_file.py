@@ -106,7 +106,7 @@ class LedgerFile:
     def close(self) -> None:
         """Give back what was reserved and not used, and close the file."""
         with contextlib.suppress(OSError):
-            if self._is_regular:
+            if self._is_regular and self.is_held:
                 os.ftruncate(self._descriptor, self._size)
             os.close(self._descriptor)
 

@@ -357,7 +357,7 @@ def test_a_race_in_which_the_session_was_ended_is_not_judged() -> None:
         client.step(perf_counter())
         client.close()
 
-    assert dict(context.violations.counts) == {"race-nobody": 1}
+    assert dict(context.violations.counts) == {"race-without-winner": 1}
 
 
 def test_weights_are_kept_evenly() -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from rolecall.embedded import embedded_target
 from rolecall.evidence import Evidence
+from rolecall.harness.clock_turn import clock_turn
 from rolecall.harness.options import Options
 from rolecall.harness.scheduler import Scheduler
 from rolecall.http.client import Client
 from rolecall.http.gate import Gate
-from rolecall.ledger import Ledger
+from rolecall.ledger import LEDGER, Ledger
 from rolecall.ready_made import check_names
 from rolecall.redaction import Secrets
 from rolecall.replay.layers import ReplayedLayers
@@ -75,7 +76,9 @@ class RunContext:
             target = recording.target if recording else _target(options, spec, opening)
             dialect = spec.dialect(target.dialect, target.source)
             _check_target(spec, target, dialect, is_replayed=bool(recording))
-            secrets, evidence = _secrets_of(target, spec), Evidence()
+            if options.target and not recording:
+                opening.enter_context(clock_turn(target.expiry.clock_url))
+            secrets, evidence = secrets_of(target, spec), Evidence()
             if recording:
                 opening.enter_context(recording.moments.everywhere())
             started, monotonic = time.time(), time.monotonic()
@@ -83,10 +86,18 @@ class RunContext:
             secrets.spare(id)
             folder = make_folder(options.out / id)
             loop = ReplayedLoop(recording.moments) if recording else None
-            scheduler = Scheduler(2 * target.concurrency, loop)
+            memory = recording.memory("") if recording else None
+            scheduler = Scheduler(2 * target.concurrency, loop, memory)
             scheduler.open()
             opening.callback(scheduler.close)
-            ledger = Ledger(folder / "ledger.jsonl")
+            ledger = Ledger(folder / LEDGER)
+            ledger.note(
+                "run",
+                run=id,
+                name=target.name,
+                base_url=target.base_url,
+                target=str(options.target or ""),
+            )
             gate = Gate(
                 ledger,
                 target.base_url,
@@ -146,7 +157,7 @@ def _check_target(
             TokenBank.of(target.expiry, target.base_url).deposits()
 
 
-def _secrets_of(target: Target, spec: Specification) -> Secrets:
+def secrets_of(target: Target, spec: Specification) -> Secrets:
     """The target file's secrets, told apart from what is public."""
     secrets = Secrets()
     secrets.spare(*_public_words(spec, target))

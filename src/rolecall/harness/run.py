@@ -19,6 +19,7 @@ from rolecall.harness.cleanup import tidy
 from rolecall.harness.context import RunContext
 from rolecall.harness.document import RunFacts, results_document
 from rolecall.harness.earlier import LAST, last_run, named_run, note_run
+from rolecall.harness.leftovers import left_by_others
 from rolecall.harness.options import Options
 from rolecall.harness.preflight import Preflight
 from rolecall.harness.results import TestResult, Verdict, judge
@@ -300,7 +301,12 @@ class Run:
             return {**self._checked(own | made), **of_allure()}
 
     def _remarks(self) -> Iterator[str]:
-        """Fill in the waivers' file; what could not be done of what the options ask for."""
+        """Fill in the waivers' file; what earlier runs left, and what could not be done of what the
+        options ask for.
+        """
+        others = self.context.world.others
+        if others:
+            yield left_by_others(others, self.options, self.context.started)
         if self.options.since and not self.before:
             yield f"no whole run of this target is in {self.options.out} to be compared with"
         if self.context.expiry.unusable:
@@ -344,7 +350,9 @@ class Run:
             "read_only": self.options.read_only,
             "intrusive": self.options.intrusive,
         }
-        tests = {job.name: job.memory.kept for job in context.scheduler.jobs.values()}
+        scheduler = context.scheduler
+        tests = {job.name: job.memory.kept for job in scheduler.jobs.values()}
+        tests[""] = scheduler.memory.kept
         return replay_document(facts, context.target, tests, context.secrets)
 
     def _redacted_document(self, verdict: Verdict) -> dict[str, Any]:

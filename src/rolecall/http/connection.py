@@ -48,7 +48,7 @@ _AT_ONCE = 1.0
 
 
 @dataclass(frozen=True)
-class Fragment:
+class TornAnswer:
     """What came of an answer that broke off; ``status`` is 0 where it broke off in its head."""
 
     status: int
@@ -69,7 +69,7 @@ class Connection(httpx.AsyncBaseTransport):
     def __init__(self, tls: ssl.SSLContext | None, proxy: Proxy | None = None) -> None:
         self._tls = tls
         self._proxy = proxy
-        self.fragment: Fragment | None = None
+        self.fragment: TornAnswer | None = None
         self._wire: _Wire | None = None
         self._leads_to: object = None
         self.is_connecting = False
@@ -395,14 +395,14 @@ class _Wire(asyncio.Protocol):
         self._idle_since = time.monotonic()
         return answer
 
-    def fragment(self) -> Fragment | None:
+    def fragment(self) -> TornAnswer | None:
         """What has come of the expected answer; None when not a byte of it has. The rest is not
         awaited.
         """
         answer = self._answer
         if answer is None or not answer.received:
             return None
-        return Fragment(answer.status, answer.version, answer.headers, answer.release()[:KEPT])
+        return TornAnswer(answer.status, answer.version, answer.headers, answer.release()[:KEPT])
 
     def close(self) -> None:
         """Close it, without waiting for what is still to come."""

@@ -75,6 +75,20 @@ OPTIONS = (
         choices=("constant", "poisson"),
         passed=True,
     ),
+    Option(
+        "think",
+        "how long a client thinks between two steps: 1..5s (evenly), or 2s",
+        metavar="TIME",
+        passed=True,
+        shared=True,
+    ),
+    Option(
+        "think-mean",
+        "the same as an average, with times that are spread exponentially",
+        metavar="TIME",
+        passed=True,
+        shared=True,
+    ),
     Option("seed", "which Poisson arrivals (default: 0)", int, 0, "N", passed=True),
     Option(
         "in-flight",

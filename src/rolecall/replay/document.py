@@ -20,7 +20,7 @@ from rolecall.ready_made import ReadyMade
 from rolecall.redaction import Secrets
 from rolecall.target import Account, ApiKeyOptions, ExpiryOptions, Target
 
-FORMAT = 1
+FORMAT = 2
 #: In place of a key: one that the algorithm takes, or one that it does not.
 _FITS, _UNFIT = "<private key>", "<no key for this algorithm>"
 _CURVES: dict[str, type[ec.EllipticCurve]] = {
@@ -104,7 +104,7 @@ def _new_key(algorithm: str) -> str:
     was, since the answers are those of then.
     """
     if algorithm.startswith("HS"):
-        return "a key that signs what nobody checks, and is long enough for every HMAC: 0123456789"
+        return "a key of a replay, whose signatures no server checks: long enough for every HMAC"
     key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
     if algorithm in _CURVES:
         key = ec.generate_private_key(_CURVES[algorithm]())

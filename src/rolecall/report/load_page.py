@@ -244,6 +244,15 @@ def _state_of(worker: Mapping[str, Any]) -> str:
     return f'<td class="{style}">{escape(worker["state"])}</td>'
 
 
+#: What the kernel says of a worker's machine: member and column.
+_MACHINE = {"waited": "waited for a core", "machine_busy": "machine busy", "stolen": "steal"}
+
+
+def _of_the_machine(worker: Mapping[str, Any], name: str) -> str:
+    """A share of its machine's time; runs of earlier versions have none."""
+    return f"{worker[name]:.0%}" if name in worker else "-"
+
+
 def _workers(workers: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         [
@@ -252,11 +261,15 @@ def _workers(workers: Sequence[Mapping[str, Any]]) -> str:
             f"<td>{worker['requests']:,}</td>",
             f"<td>{worker['cpu']:.0%}</td>",
             f"<td>{worker.get('cpu_most', worker['cpu']):.0%}</td>",
+            *(f"<td>{_of_the_machine(worker, name)}</td>" for name in _MACHINE),
         ]
         for worker in workers
     ]
     return (
-        _section("Workers", _table(["", "state", "requests", "of a core", "at most"], rows))
+        _section(
+            "Workers",
+            _table(["", "state", "requests", "of a core", "at most", *_MACHINE.values()], rows),
+        )
         if rows
         else ""
     )

@@ -118,7 +118,9 @@ def _figures(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"accounts      {accounts['used']:,} of {accounts['given']:,} took part"
     cpu = ", ".join(f"{worker['name']} {worker['cpu']:.0%}" for worker in document["workers"])
     pause = document["pauses"]["longest_ms"]
-    yield f"generator     CPU {cpu or 'not known'}; longest pause {pause:,.0f} ms"
+    busy = max((worker.get("machine_busy", 0.0) for worker in document["workers"]), default=0.0)
+    machine = f"; machine {busy:.0%} busy" if busy else ""
+    yield f"generator     CPU {cpu or 'not known'}{machine}; longest pause {pause:,.0f} ms"
 
 
 def _wrong(document: Mapping[str, Any]) -> Iterator[str]:

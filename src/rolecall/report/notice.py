@@ -9,8 +9,8 @@ from rolecall.report.comparison import same_target
 from rolecall.report.trend import trends
 from rolecall.screen import harmless
 
-#: How a run ended where its verdict is not all that must be said, by exit code: nobody should be
-#: called because of the server when it was something else.
+#: How a run ended where its verdict is not all that must be said, by exit code: whoever keeps
+#: the server is not called when it was something else.
 ENDED = {
     2: "not run: the target file is wrong, or a log-in was refused",
     4: "not run: the target was not reached",
@@ -27,7 +27,7 @@ _MOST = 10  # names in a sentence
 
 State = Mapping[str, Any]
 
-#: A run that nobody has to be told of.
+#: A run that no one has to be told of.
 GOOD: State = {"exit_code": 0, "verdict": "conformant", "failing": [], "waivers": []}
 
 

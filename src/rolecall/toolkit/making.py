@@ -15,6 +15,8 @@ from rolecall.evidence import Exchange
 from rolecall.http.gate import Creation, Thing, Withheld
 from rolecall.ledger import LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
+from rolecall.pausing import this_moment
+from rolecall.run_folder import run_named
 from rolecall.spec.ids import id_of, own_id
 from rolecall.spec.model import API_KEY, Operation
 from rolecall.spec.templates import fill_path, in_address
@@ -86,16 +88,12 @@ class Making(Callers):
     ) -> Exchange:
         if self.client.dead:  # nothing leaves any more, so nothing can be made
             raise replace(self.client.dead)
-        entry, sent = self.ledger.intend(resource, name), time.monotonic()
+        entry, sent = self.ledger.intend(resource, name), this_moment()
         if caller and self.gate.owns(Thing("user", caller.user)):
             self.makers[entry.number] = caller
         if inside:
             self.parents.add(inside.id)
-        self.written |= {
-            (resource, *place)
-            for written in _spellings(name)
-            for place in names_in(options.get("json"), written)
-        }
+        self._note_written(resource, name, options.get("json"))
         try:
             exchange = await self.send(
                 method, path, caller, about=Creation(entry, inside), **options
@@ -108,6 +106,15 @@ class Making(Callers):
         elif 400 <= exchange.status < 500:
             self.ledger.refused(entry)
         return exchange
+
+    def _note_written(self, resource: str, name: str, body: Any) -> None:
+        """Remember where a thing is given its name; the ledger has it for who finishes the run."""
+        for written in _spellings(name):
+            for front, path in names_in(body, written):
+                place = (resource, front, path)
+                if place not in self.written:
+                    self.written.add(place)
+                    self.ledger.note("written", resource=resource, front=front, path=list(path))
 
     async def _settle(self, entry: LedgerEntry, exchange: Exchange, sent: float) -> None:
         """Note the id that an answer gives, if it is certain that it is the new thing's."""
@@ -186,6 +193,7 @@ class Making(Callers):
             self.bears(item, resource, self.mark) for item in listed
         ):
             self.listed.add(resource)
+            self.ledger.note("listed", resource=resource)
 
     def bears(self, document: object, resource: str, name: str) -> bool:
         """Whether a thing has a name beginning with ``name``, in a member with the run's names.
@@ -215,6 +223,7 @@ class Making(Callers):
     def _in_bodies(self) -> defaultdict[str, set[tuple[str, Path]]]:
         """Those of the operations' bodies, by resource: asked for with every item of every list."""
         found: defaultdict[str, set[tuple[str, Path]]] = defaultdict(set)
+        found[API_KEY].add(("", ("name",)))  # as `ask_for_key` has it
         for operation in self.spec.operations.values():
             for place in (_NAME, _ADDRESS):
                 found[operation.resource.name].update(names_in(operation.body, place))
@@ -228,23 +237,35 @@ class Making(Callers):
         if not self.read_only:
             try:
                 if resource == API_KEY:
-                    for key in await self.keys() or ():
-                        self.gate.saw(API_KEY, own_id(key), time.monotonic())
+                    there = await self.keys() or []
+                    seen = this_moment()
+                    for key in there:
+                        self.gate.saw(API_KEY, own_id(key), seen)
                 else:
-                    await self.look_at_all(resource)
+                    there = await self.look_at_all(resource)
+                self.others.update(run for item in there for run in self._runs_in(item, resource))
             except TransientFailure:  # it passes: the next who asks looks again
                 raise
             except Inconclusive:  # there is no list to look at
                 pass
-        return time.monotonic()
+        return this_moment()
 
     async def find(self, resource: str, name: str, after: float) -> dict[str, Any] | None:
         """The thing that carries ``name``, in a list read after the moment ``after``; else None."""
         raise NotImplementedError
 
-    async def look_at_all(self, resource: str) -> None:
-        """Read the list of a resource, where it has one that shows all of them."""
+    async def look_at_all(self, resource: str) -> list[dict[str, Any]]:
+        """Read the list of a resource, where it has one that shows all of them; what is in it."""
         raise NotImplementedError
+
+    def _runs_in(self, item: dict[str, Any], resource: str) -> set[str]:
+        """The other runs that a thing is named after."""
+        runs = {
+            run_named(text.removeprefix(front))
+            for front, path in self._names(resource)
+            for text in texts_at(item, path)
+        }
+        return runs - {"", self.run_id}
 
     async def was_there_before(self, resource: str, id: str) -> bool:
         """Whether the target showed this id before the run made its first thing of this kind."""

@@ -103,11 +103,12 @@ class WireConnection:
                     if answer.__class__ is Failure
                     else InvalidSwitchError(f"{type(answer)} is not an answer")
                 )
-        except (
-            BaseException
-        ):  # a greenlet that is killed, too: the answer will come, and must not be the next one's
+        except BaseException as error:
+            # a greenlet that is killed, too: the answer will come, and must not be the next one's
             self.received = perf_counter()
             self.close()
+            if isinstance(error, MemoryError):
+                raise Failure("memory", "this machine has no memory left") from None
             raise
         if answer.keep_alive and not self._unsent and (self._tls is None or not self._tls.is_over):
             self._is_fresh = False
