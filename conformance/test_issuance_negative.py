@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import re
@@ -10,6 +9,7 @@ from typing import Any
 
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding
+from rolecall.pausing import in_thread
 from rolecall.target import Account
 from rolecall.tokens import TOKEN_PATH, Caller
 from rolecall.toolkit.expectations import expect_no_crash, expect_no_grant, expect_no_more_than
@@ -353,7 +353,7 @@ async def test_a_compressed_body_does_not_burst(world: World, judge: Judge) -> N
 
     if answer.ok:
         megabytes = 100 if world.intrusive else 16
-        spaces = await asyncio.to_thread(
+        spaces = await in_thread(
             gzip.compress, b" " * (megabytes * _MEGABYTE) + written("object", account)
         )
         answer = await world.client.send(

@@ -12,7 +12,8 @@ from importlib import import_module
 from typing import NoReturn
 
 from rolecall import __version__
-from rolecall.errors import ExitCode, RolecallError, Unreachable, place_of
+from rolecall.commands.help_texts import epilog
+from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError, place_of
 from rolecall.screen import harmless, say
 
 LONGEST_MESSAGE = 4_000  # characters of an error: it may repeat a value of a file
@@ -34,6 +35,7 @@ COMMANDS = (
     "rejudge",
     "cleanup",
     "prune",
+    "completion",
 )
 
 
@@ -74,7 +76,8 @@ def main(argv: list[str] | None = None) -> int:
         return int(ExitCode.HARNESS_ERROR)
 
 
-def _parser(words: list[str]) -> argparse.ArgumentParser:
+def _parser(words: list[str] | None = None) -> argparse.ArgumentParser:
+    """The parser of these words; without any, the one with the options of every command."""
     parser = argparse.ArgumentParser(
         prog="rolecall",
         description="Proves whether a server implements the Web1on1 REST API's authentication "
@@ -84,10 +87,19 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     for name in COMMANDS:
         command = import_module(f"rolecall.commands.{name}")
-        subparser = subparsers.add_parser(name, help=command.HELP, description=command.__doc__)
-        if name in words:  # only the command at hand pays for what its options need to import
+        subparser = subparsers.add_parser(
+            name,
+            help=command.HELP,
+            description=command.__doc__,
+            epilog=epilog(name),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if words is None:
+            with contextlib.suppress(UsageError):  # load without Locust has no options
+                command.add_arguments(subparser)
+        elif name in words:  # only the command at hand pays for what its options need to import
             command.add_arguments(subparser)
-        subparser.set_defaults(run=command.run)
+        subparser.set_defaults(run=command.run, whole=_parser)
     return parser
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rolecall.__main__ import main
+from rolecall.ledger import LEDGER, Ledger
 from tests.support.results import results
 
 OTHER = {"name": "other", "base_url": "https://other.example.org"}
@@ -104,18 +105,26 @@ def test_what_somebody_needs_stays(
     assert words in capsys.readouterr().out
 
 
-def test_a_run_that_is_going_on_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder without results is of a run that is being written, or was broken off."""
-    going_on = tmp_path / run_id(1)
-    going_on.mkdir()
-    (going_on / "ledger.jsonl").write_text("", encoding="utf-8")
+@pytest.mark.parametrize(
+    ("is_open", "words"), [(True, "it is still at work"), (False, "it has no results")]
+)
+def test_a_run_without_an_end_stays(
+    is_open: bool, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that a run holds, or that has no results, is kept, and it is said why."""
+    unfinished = tmp_path / run_id(1)
+    unfinished.mkdir()
+    ledger = Ledger(unfinished / LEDGER)
+    if not is_open:
+        ledger.close()
     made(tmp_path, 2)
     made(tmp_path, 3)
 
     assert 0 == prune(tmp_path, "--keep", "1")
 
     assert [run_id(1), run_id(3)] == left(tmp_path)
-    assert "its ledger.jsonl names what it may have left" in capsys.readouterr().out
+    assert words in capsys.readouterr().out
+    ledger.close()
 
 
 def test_the_run_to_compare_with_stays(tmp_path: Path) -> None:

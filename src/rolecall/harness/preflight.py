@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from rolecall.errors import Unreachable, UsageError
 from rolecall.evidence import Exchange
-from rolecall.http.transports import AWAY
+from rolecall.http.repeating import AWAY
 from rolecall.outcomes import Inconclusive, NotTested
 from rolecall.tokens import TOKEN_PATH, Grant
 from rolecall.toolkit.attacker import skew

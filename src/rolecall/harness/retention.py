@@ -11,6 +11,7 @@ from typing import Any
 
 from rolecall.errors import ExitCode, UsageError
 from rolecall.finished_run import RESULTS, read_document
+from rolecall.ledger import is_at_work
 from rolecall.report.comparison import is_broken_off, same_target
 
 #: What a run leaves last, by kind of run; where none of it is there, the run may still be going on.
@@ -70,13 +71,14 @@ def _runs(out: Path) -> Iterator[PastRun]:
 
 
 def _run(folder: Path) -> PastRun:
+    if is_at_work(folder):
+        return PastRun(folder, None, "it is still at work")
     found = [name for name in _DOCUMENTS if (folder / name).is_file()]
     if not found:
         return PastRun(
             folder,
             None,
-            "it has no results: it is going on, or was broken off, and its ledger.jsonl names what "
-            "it may have left on the target",
+            "it has no results: `rolecall cleanup` deletes what it may have left on the target",
         )
     try:
         document = read_document(folder / found[0])

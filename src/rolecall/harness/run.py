@@ -350,7 +350,9 @@ class Run:
             "read_only": self.options.read_only,
             "intrusive": self.options.intrusive,
         }
-        tests = {job.name: job.memory.kept for job in context.scheduler.jobs.values()}
+        scheduler = context.scheduler
+        tests = {job.name: job.memory.kept for job in scheduler.jobs.values()}
+        tests[""] = scheduler.memory.kept
         return replay_document(facts, context.target, tests, context.secrets)
 
     def _redacted_document(self, verdict: Verdict) -> dict[str, Any]:
