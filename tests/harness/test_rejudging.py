@@ -74,3 +74,4 @@ def test_servers_are_judged_again_as_before(option: str, tmp_path: Path) -> None
     assert comparison["differences"] == []
     assert comparison["not_judged"] == []
     assert comparison["departure"] is None
+    assert comparison["then"]["verdict"] == comparison["now"]["verdict"]
