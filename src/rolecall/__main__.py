@@ -21,6 +21,7 @@ COMMANDS = (
     "init",
     "check",
     "certify",
+    "plan",
     "load",
     "capacity",
     "selftest",

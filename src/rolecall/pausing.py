@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
+from typing import Any
 
 from rolecall.counting_loop import CountingLoop, next_turn
 from rolecall.evidence import memory
@@ -22,3 +24,8 @@ async def sleep(seconds: float) -> None:
         return
     await asyncio.sleep(seconds)
     kept.keep(_PAUSE, [await next_turn(), round(time.monotonic(), 7)])
+
+
+def ends_of_pauses(kept: Iterable[tuple[str, Any]]) -> list[float]:
+    """When the pauses ended that stand in a test's memory, in monotonic seconds."""
+    return [until[1] for what, until in kept if what == _PAUSE]
