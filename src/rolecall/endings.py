@@ -1,7 +1,8 @@
 """Makes SIGTERM and SIGHUP end a run as Ctrl-C does, so that it is tidied up all the same.
 
 The first signal ends the run, a second one the waiting for its clean-up. A SIGHUP is never the
-second: shells and systemd send one after another signal, and it tells of nobody who is impatient.
+second: shells and systemd send one after another signal, and it does not say that a user is
+impatient.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 The same secret gets the same label within a run, so that a reader still sees which token went
 where; a JWT keeps its header and claims and loses its signature. An id, a claim, a path or a word
 of our own reports is public: where a server calls it a secret, it is masked there and nowhere else.
+A secret that was turned round, or a part of one, is masked by a label that says so.
 
 Longer than 400 lines because what is learnt and what is masked must agree on the same forms.
 """
@@ -18,17 +19,20 @@ import secrets as random
 import string
 import sys
 import threading
+from bisect import bisect_right
 from collections import Counter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from rolecall.bounds import WITHHELD
-from rolecall.escapes import levels
+from rolecall.escapes import Level, levels
+from rolecall.fragments import SEGMENT, SHORTEST_HALF, Fragment, fragments
 from rolecall.jwts import BEGIN, is_jwt, jwts_in
 from rolecall.needles import SHORTEST, Needles, TooMuch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rolecall.evidence import Exchange
 
@@ -117,6 +121,12 @@ http:// https:// example.org OPTIONS DELETE PATCH authentication
 _KINDS_OF_LABELS = ("password", "token", "refresh-token", "key", "signing-key", "cookie")
 
 _UNLEARNT = -1  # the owner of what is hidden for its place only
+#: What a label says besides of a secret that is not there as it was.
+_REVERSED, _PART = "reversed ", "part of "
+#: Where something to be masked stands in a text: its begin and end, whose it is, and its form.
+_Place = tuple[int, int, int, str]
+#: A segment of a secret that was found: where, on which level of the text (none: as it is).
+_Found = tuple[int, Fragment, Level | None]
 
 
 class Secrets:
@@ -129,6 +139,8 @@ class Secrets:
         self._nonce = ""
         self._needles = Needles()
         self._owner_of: dict[bytes, int] = {}
+        self._reversed_of: dict[bytes, int] = {}
+        self._fragments: dict[bytes, Fragment] = {}
         self._pieced: set[int] = set()
         self._plain: dict[str, int] = {}
         self._plain_places: list[re.Pattern[bytes]] = []
@@ -163,7 +175,7 @@ class Secrets:
         non-strings are ignored.
         """
         if isinstance(value, str) and value and value not in self._owners:
-            self._remember(value, kind)
+            self._remember(value, kind, shortest_part=SHORTEST_HALF)
 
     def is_plain(self, value: str) -> bool:
         """Whether a secret cannot be told from ordinary text, and so is hidden only where it stands
@@ -259,7 +271,7 @@ class Secrets:
             or self._is_public(value)
         ):
             return
-        if BEGIN in value and self.found_in(value) and (tokens := list(jwts_in(value))):
+        if BEGIN in value and self._is_known_in(value) and (tokens := list(jwts_in(value))):
             # JWTs with something around them, which is evidence. Of each, what is secret is known
             # unless an answer was cut in it, or it is one that was altered.
             for token in tokens:
@@ -294,7 +306,9 @@ class Secrets:
         self._quota -= 1
         self._room -= len(value)
         is_word = len(value) < _SHORTEST_RECEIVED or any(map(str.isspace, value))
-        if not self._remember(value, kind, is_plain=is_word, most_plain=MOST_PLAIN):
+        if not self._remember(
+            value, kind, is_plain=is_word, most_plain=MOST_PLAIN, shortest_part=SEGMENT
+        ):
             self._is_flooded = True
 
     def _is_known_in_disguise(self, value: str) -> bool:
@@ -310,8 +324,8 @@ class Secrets:
 
     def _shows_some_of(self, signature: str) -> bool:
         """Whether what is known hides a signature in part only, or not at all."""
-        hidden = self._places(_bytes(signature), known_only=True)
-        return len(signature) - sum(end - start for start, end, _ in hidden) >= SHORTEST
+        hidden = self._places(_bytes(signature), whole_only=True)
+        return len(signature) - sum(end - start for start, end, *_ in hidden) >= SHORTEST
 
     def _publish(self, public: set[str], values: Iterable[str]) -> None:
         new = {value for value in values if value not in self._owners} - public
@@ -325,20 +339,33 @@ class Secrets:
         """Whether a made-up value begins or is part of something public, or is that with next to
         nothing added.
         """
-        if self._public_text is None:
-            self._public_text = "\n".join((*self._ids, *self._said))
-        if value in self._public_text:
+        if value in self._all_public():
             return True
         ends = range(1, _NOTHING + 1)
         cut = {value[:-number] for number in ends} | {value[number:] for number in ends}
         return not cut.isdisjoint(self._ids) or not cut.isdisjoint(self._said)
 
+    def _all_public(self) -> str:
+        if self._public_text is None:
+            self._public_text = "\n".join((*self._ids, *self._said))
+        return self._public_text
+
     # --- How it is remembered -------------------------------------------------------------------
 
     def _remember(
-        self, value: str, kind: str, *, is_plain: bool = False, most_plain: int = sys.maxsize
+        self,
+        value: str,
+        kind: str,
+        *,
+        is_plain: bool = False,
+        most_plain: int = sys.maxsize,
+        shortest_part: int = 0,
     ) -> bool:
-        """Whether it is remembered; a limit holds for those that look like ordinary text."""
+        """Whether it is remembered; a limit holds for those that look like ordinary text.
+
+        Halves of it are secret as well from ``shortest_part`` bytes on; with 0, as for a value that
+        we made up or altered, no part is.
+        """
         secret = value
         if is_jwt(value):
             front, _, secret = value.rpartition(".")
@@ -360,6 +387,7 @@ class Secrets:
                     self._add_plain(secret, owner)
                 else:
                     self._add_needles(secret, owner)
+                    self._add_disguises(secret, owner, shortest_part)
                 self._owners[secret] = owner
             self._owners[value] = owner
         return True
@@ -416,6 +444,25 @@ class Secrets:
                     self._owner_of[needle] = owner
                     self._needles.add(needle)
 
+    def _add_disguises(self, secret: str, owner: int, shortest_part: int) -> None:
+        """The secret turned round, and parts of it, but for what is ordinary text."""
+        data = _bytes(secret)
+        turned = secret[::-1]
+        if len(data) <= _PIECE and turned.lower() not in self._ordinary:
+            needle = _bytes(turned)
+            if len(needle) >= SHORTEST and needle not in self._owner_of:
+                self._reversed_of[needle] = owner
+                self._needles.add(needle)
+        front = _FRONT.match(secret)
+        if not shortest_part or BEGIN in secret:  # claims stand in each token of their user
+            return
+        data = data[front.end() :] if front else data
+        for fragment in fragments(data, owner, shortest_part):
+            needle = fragment.segment
+            if needle not in self._owner_of and needle not in self._fragments:
+                self._fragments[needle] = fragment
+                self._needles.add(needle)
+
     def _add_plain(self, secret: str, owner: int) -> None:
         self._plain = {**self._plain, secret: owner}
         passwords = [
@@ -453,10 +500,10 @@ class Secrets:
             return text
         parts: list[bytes] = []
         done, last = 0, None
-        for start, end, owner in places:
+        for start, end, owner, form in places:
             parts.append(data[done:start])
             if not (owner == last and start == done and owner in self._pieced):
-                parts.append(self._label(owner))
+                parts.append(self._label(owner, form))
             done, last = end, owner
         return b"".join((*parts, data[done:])).decode("utf-8", "surrogatepass")
 
@@ -474,9 +521,16 @@ class Secrets:
         return self.redact(document) if isinstance(document, str) and members is None else document
 
     def found_in(self, text: str) -> bool:
-        """Whether any known secret stands in ``text``, however it is written."""
+        """Whether any known secret, or a part of one, stands in ``text``, however it is written."""
         try:
             return bool(self._places(_bytes(text), known_only=True))
+        except TooMuch:
+            return True
+
+    def _is_known_in(self, text: str) -> bool:
+        """The same of whole secrets that stand there as they are."""
+        try:
+            return bool(self._places(_bytes(text), whole_only=True))
         except TooMuch:
             return True
 
@@ -489,38 +543,47 @@ class Secrets:
         except TooMuch:
             return True
 
-    def _label(self, owner: int) -> bytes:
+    def _label(self, owner: int, form: str = "") -> bytes:
         if owner == _UNLEARNT:
             return b"<token>"
         kind, number = self._labels[owner]
-        return f"<{kind}-{self._nonce}{number}{self._nonce}>".encode()
+        return f"<{form}{kind}-{self._nonce}{number}{self._nonce}>".encode()
 
-    def _places(self, data: bytes, *, known_only: bool = False) -> list[tuple[int, int, int]]:
-        """Where secrets stand in a text, in order: begin, end, and whose it is; the leftmost, and
-        of those the longest.
+    def _places(
+        self, data: bytes, *, known_only: bool = False, whole_only: bool = False
+    ) -> list[_Place]:
+        """Where secrets stand in a text, in order: the leftmost, and of those the longest.
+
+        Args:
+            known_only: without what only its place tells to be a secret.
+            whole_only: the same, and without what was turned round, and parts.
 
         Raises:
             TooMuch: it would take too long to find out.
         """
-        found = list(self._search(data, known_only=known_only))
-        for level in levels(data):
-            found += [
-                (*level.span(start, end), owner)
-                for start, end, owner in self._search(level.text, known_only=known_only)
-            ]
-        places: list[tuple[int, int, int]] = []
-        done = 0
-        for start, end, owner in sorted(found, key=lambda place: (place[0], -place[1], -place[2])):
-            if start >= done:
-                done = end
-                places.append((start, end, owner))
-        return places
+        segments: list[_Found] = []
+        found: list[_Place] = []
+        for level in (None, *levels(data)):
+            text = level.text if level else data
+            for start, needle in self._needles.find(text):
+                if (owner := self._owner_of.get(needle)) is not None:
+                    found.append((*_span(level, start, start + len(needle)), owner, ""))
+                elif whole_only:
+                    continue
+                elif (owner := self._reversed_of.get(needle)) is not None:
+                    found.append((*_span(level, start, start + len(needle)), owner, _REVERSED))
+                else:
+                    segments.append((start, self._fragments[needle], level))
+            if not (known_only or whole_only):
+                found += [
+                    (*_span(level, start, end), owner, "")
+                    for start, end, owner in self._told_by_place(text)
+                ]
+        places = _leftmost(found)
+        return sorted([*places, *self._parts(data, segments, places)]) if segments else places
 
-    def _search(self, text: bytes, *, known_only: bool) -> Iterator[tuple[int, int, int]]:
-        for start, needle in self._needles.find(text):
-            yield start, start + len(needle), self._owner_of[needle]
-        if known_only:
-            return
+    def _told_by_place(self, text: bytes) -> Iterator[tuple[int, int, int]]:
+        """What only its place tells to be a secret."""
         for pattern in self._plain_places:
             for match in pattern.finditer(text):
                 yield *match.span(1), self._plain[match[1].decode("utf-8", "surrogatepass")]
@@ -528,6 +591,54 @@ class Secrets:
             for match in _MEMBER.finditer(text):
                 if len(match[2]) >= _SHORTEST_RECEIVED and b" " not in match[2]:
                     yield *match.span(2), _UNLEARNT
+
+    def _parts(
+        self, data: bytes, segments: Iterable[_Found], places: Sequence[_Place]
+    ) -> Iterator[_Place]:
+        """Parts of secrets outside of the places of whole ones, of which none overlaps another."""
+        begins = [begin for begin, *_ in places]
+        found = []
+        for start, fragment, level in segments:
+            begin, end = _span(level, start, start + fragment.end - fragment.begin)
+            after = bisect_right(begins, begin)
+            before = places[after - 1][1] if after else 0
+            until = begins[after] if after < len(begins) else len(data)
+            if before <= begin and end <= until:  # mostly it is a piece of a whole one
+                found.append((begin, end, before, until, start, fragment, level))
+        told: dict[bytes, bool] = {}
+        done = 0
+        for _, end, before, until, start, fragment, level in sorted(found, key=itemgetter(0, 1)):
+            if end <= done:
+                continue
+            segment = fragment.segment
+            if segment not in told:
+                told[segment] = self._is_told(segment)
+            if told[segment]:
+                continue
+            first, last = _span(level, *fragment.around(level.text if level else data, start))
+            first, done = max(first, before, done), min(last, until)
+            yield first, done, fragment.owner, _PART
+
+    def _is_told(self, segment: bytes) -> bool:
+        """Whether a segment of a secret stands in something public or ordinary."""
+        text = segment.decode("utf-8", "replace")
+        return text in self._all_public() or text.lower() in self._ordinary
+
+
+def _span(level: Level | None, start: int, end: int) -> tuple[int, int]:
+    """Where in a text something stands that was found in what one of its levels says."""
+    return level.span(start, end) if level else (start, end)
+
+
+def _leftmost(found: Iterable[_Place]) -> list[_Place]:
+    """Places of which none overlaps another: the leftmost, and of those the longest."""
+    places: list[_Place] = []
+    done = 0
+    for place in sorted(found, key=lambda place: (place[0], -place[1], place[3], -place[2])):
+        if place[0] >= done:
+            done = place[1]
+            places.append(place)
+    return places
 
 
 def _in_text(text: str) -> list[tuple[str, str]]:

@@ -149,3 +149,12 @@ def test_a_broken_file_is_one_message(text: str, check: Check) -> None:
     assert 2 == done.code
     assert done.stderr.startswith("rolecall: ")
     assert "Traceback" not in done.said
+
+
+def test_an_empty_bank_is_told(reference: Reference, check: Check) -> None:
+    """With a bank alone the first night proves no expiry, and it is said what will."""
+    text = without(reference.text, "expiry") + '\n[expiry]\nbank = "bank"\n'
+    done = check(text)
+
+    assert "that tokens expire, tonight" in done.stdout
+    assert "the first run fills it, and one a day later proves expiry" in done.stdout

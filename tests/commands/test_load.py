@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from rolecall.__main__ import main
+from rolecall.loadgen import launch
 from tests.support.command import start, target_file, target_text
 from tests.support.load_runs import (
     LoadRun,
@@ -215,6 +216,12 @@ class TestWords:
         assert (code, "cannot be reached" in capsys.readouterr().err) == (4, True)
 
 
+def test_a_generator_that_was_killed_says_so() -> None:
+    """A process that the kernel ended for want of memory printed nothing that could be seen."""
+    assert "memory is short" in launch._why_nothing_is_left(-signal.SIGKILL)
+    assert "(exit 3)" in launch._why_nothing_is_left(3)
+
+
 class TestRuns:
     """Runs that come to their end."""
 
@@ -233,6 +240,22 @@ class TestRuns:
         assert "issuance on embedded reference server" in run.stdout
         rows = (run.folder / "locust_stats.csv").read_text(encoding="utf-8").splitlines()
         assert any(row.startswith("POST,issue,200,0,") for row in rows), rows
+
+    @pytest.mark.long
+    def test_users_who_think(self, tmp_path: Path) -> None:
+        """Four users who think for half a second take eight steps a second at most, and not
+        thousands; the plan and the document say so.
+        """
+        words = ("session", "--users", "4", "--think", "500ms", "--duration", "3s")
+        with Miniature(sound) as server:
+            run = load(*words, target_file(tmp_path, target_text(server.url)), cwd=tmp_path)
+
+        assert run.came_to(0), run.said
+        assert 4 <= run.document["sent"] <= 4 * 6
+        assert run.document["options"]["think"] == "0.5 s"
+        assert run.document["accounts"] == {"given": 4, "used": 4}
+        assert "thinking for 0.5 s between steps" in run.stderr
+        assert "sessions of 4 of them" in run.stderr
 
     @pytest.mark.long
     def test_a_closed_run_on_two_workers(self, tmp_path: Path) -> None:
@@ -567,7 +590,7 @@ class TestThisMachine:
             )
 
         assert run.code == 3, run.said
-        assert run.document["own_failures"]["local"] > 0
+        assert run.document["own_failures"]["files"] > 0
         assert run.document["errors"] == {}
         assert run.document["conservation"]["holds"]
 

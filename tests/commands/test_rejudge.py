@@ -90,8 +90,8 @@ def test_what_the_evidence_lacks_is_named(certified: Watched, tmp_path: Path) ->
     ("text", "said"),
     [
         ("", "replay.json: there is no such file"),
-        ('{"format": 99}', "its format is not 1"),
-        ('{"format": 1}', "it is not as a run writes it"),
+        ('{"format": 99}', "its format is not 2"),
+        ('{"format": 2}', "it is not as a run writes it"),
     ],
 )
 def test_a_folder_that_cannot_be_replayed_is_a_usage_error(

@@ -161,6 +161,18 @@ def test_a_user_on_loan_is_put_back_and_not_deleted(target: Shelves) -> None:
     assert entry.gone
 
 
+def test_a_user_without_an_address_of_the_run_is_told_by_its_whole_name(target: Shelves) -> None:
+    """One that was to be made, and not one that was on loan and is no account of this file."""
+    target.doubtful("user")
+    target.later("user", "u1", f"{NAME}2-test", email="odd@example.org")
+    target.put("user", "u2", f"{NAME}3-update-user-self", email="somebody@example.org")
+
+    finished(target)
+
+    assert deleted(target) == ["/v2/users/u1"]
+    assert target.shelves["/v2/users"].keys() == {"u2"}
+
+
 def test_a_user_that_somebody_changed_since_is_left_alone(target: Shelves) -> None:
     """What another person has written is not written over: the change is named."""
     target.put("user", "user-of-guest", givenName="Augusta")
@@ -218,6 +230,17 @@ def test_what_older_runs_left_is_found_by_its_name(target: Shelves, tmp_path: Pa
         "/v2/contacts/c2",
         "/v2/users/u1",
     ]
+
+
+def test_a_user_of_an_odd_address_is_found_by_its_whole_name(
+    target: Shelves, tmp_path: Path
+) -> None:
+    """Some tests make users with addresses that are nearly the run's."""
+    name = f"rolecall-{OLD}-6-create-user"
+    target.put("user", "u1", name, email="r.olecall.x@example.org")
+
+    assert older(target, tmp_path).left == []
+    assert deleted(target) == ["/v2/users/u1"]
 
 
 def test_younger_runs_are_left_alone(target: Shelves, tmp_path: Path) -> None:
@@ -330,4 +353,4 @@ def test_nothing_without_the_name_is_touched(seed: int, target: Shelves, tmp_pat
     assert target.shelves["/v2/contacts"].keys() == kept
     assert {path.rpartition("/")[2] for path in deleted(target)} == lost
     assert target.shelves["/v2/users"].keys() == {"user-of-guest", "u9"}
-    assert cleaned.left == []
+    assert [line.partition(":")[0] for line in cleaned.left] == ["user user-of-guest", "user u9"]

@@ -464,6 +464,68 @@ def test_servers_that_cut_and_echo(
     assert leaks(secrets, finished.folder, finished.said) == []
 
 
+def backwards(secret: str) -> list[str]:
+    """A secret as it reads from its end: claims and signature of a JWT as well."""
+    return [secret[::-1]]
+
+
+def in_halves(secret: str) -> list[str]:
+    """Both halves of a secret; of a JWT, of its signature."""
+    decisive = secret.rpartition(".")[2] if secret.startswith("eyJ") else secret
+    return [decisive[: len(decisive) // 2], decisive[len(decisive) // 2 :]]
+
+
+def spilling(url: str, spell: Callable[[str], list[str]]) -> Answer:
+    """Answers as the server at this URL does, and adds each secret of request and answer in a
+    spelling: as members, as neighbours in a list, in the text of an error, and in a header.
+    """
+
+    def answer(request: Received, connection: Connection) -> None:
+        head, _, body = forwarded(url, request).partition(b"\r\n\r\n")
+        text = repr(request.headers).encode() + request.body + body
+        found = {value.decode() for _, value in _IN_BODIES.findall(request.body + body)}
+        found |= {token for token in _WORD.findall(text.decode()) if token.count(".") == 2}
+        spelled = [spell(secret) for secret in sorted(found) if len(secret) > 15]
+        document = json.loads(body) if body else {}
+        if isinstance(document, dict):
+            document["spilled"] = [dict(zip("ab", pieces, strict=False)) for pieces in spelled]
+            document["list"] = ["first", *itertools.chain(*spelled), "last"]
+            document["error"] = f"cannot use {spelled}!"
+        connection.send(
+            response(
+                int(head.split(b" ")[1]),
+                json.dumps(document).encode() if body else b"",
+                content_type="application/json",
+                x_spilled="; ".join(itertools.chain(*spelled)),
+            )
+        )
+
+    return answer
+
+
+@pytest.mark.parametrize("spell", [pytest.param(backwards, marks=pytest.mark.long), in_halves])
+def test_servers_that_turn_round_and_spread(
+    spell: Callable[[str], list[str]], tmp_path: Path, reference: Reference
+) -> None:
+    """A server that shows each token and password backwards, or in two halves, in members, lists,
+    errors and headers: no file holds one of these, and the verdict is as without them.
+    """
+    with Miniature(spilling(reference.url, spell)) as miniature, Tap(miniature.url) as tap:
+        file = target_file(tmp_path, reference.text.replace(reference.url, tap.url))
+        finished = certify(file, "ISSUE-fields or REFRESH-get or list-users", env=reference.env)
+
+    assert finished.code == finished.results["exit_code"] == 0, finished.said
+    granted = [secret for secret in secrets_on(tap.answered) if len(secret) > 40]
+    spelled = {piece for secret in granted for piece in spell(secret)}
+    configured = re.findall(r'password = "([^"]{16,})"', reference.text)
+    spelled |= {piece for secret in configured for piece in spell(secret)}
+    shown = "".join(stream.decode("utf-8", "replace") for stream in map(bytes, tap.answered))
+    assert len([piece for piece in spelled if piece in shown]) > 10
+    assert leaks(set(granted), finished.folder, finished.said) == []
+    texts = [file.read_text("utf-8") for file in finished.folder.rglob("*") if file.is_file()]
+    assert [piece for piece in spelled for text in texts if piece in text] == []
+
+
 def test_a_password_that_is_an_ordinary_word(tmp_path: Path) -> None:
     """``sunshine`` is not a word of our files: it is hidden wherever it stands, and the run is as
     any other.

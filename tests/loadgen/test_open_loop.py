@@ -77,7 +77,10 @@ class Run:
         self.recorder = Recorder(perf_counter() + 0.05)
         self.clients: list[Client] = []
         self.open_loop = OpenLoop(
-            self._make(kind, step), most=most, patience=options.pop("patience", 10.0)
+            self._make(kind, step),
+            most=most,
+            patience=options.pop("patience", 10.0),
+            think=options.pop("think", None),
         )
         self.times = Schedule.parse(str(rate), seconds).due(0, 1)
         self.options: dict[str, Any] = {"grace": 10.0} | options

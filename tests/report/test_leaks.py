@@ -34,6 +34,51 @@ def har(url: str, **request: Any) -> str:
     return json.dumps({"log": {"version": "1.2", "entries": [entry]}})
 
 
+TOKEN = "Ab1Cd2Ef3Gh4Ij5Kl6Mn7Op8Qr9St0Uv1Wx2Yz3"
+#: Ways to plant a secret that is not there as it is.
+PLANTED = {
+    "reversed": TOKEN[::-1],
+    "a half": TOKEN[:20],
+    "the other half": TOKEN[20:],
+    "both": f"{TOKEN[:20]} {TOKEN[20:]}",
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED.values(), ids=PLANTED)
+class TestReversedAndParts:
+    """The sweep finds what a server turned round or spread, in each kind of file."""
+
+    def test_in_json(self, planted: str) -> None:
+        """In an answer in a HAR file, which names the place."""
+        masked, places = leaks.masked("evidence.har", har(f"http://t/{planted}"), secrets(TOKEN))
+
+        assert places == ["log.entries[0].request.url"]
+        assert planted not in masked
+        assert leaks.masked("evidence.har", masked, secrets(TOKEN)) == (masked, [])
+
+    def test_in_xml(self, planted: str) -> None:
+        """In the text of a failure, which stays XML."""
+        text = (
+            '<testsuites><testsuite><testcase classname="A" name="b"><failure message="x">got '
+            f"{planted}</failure></testcase></testsuite></testsuites>"
+        )
+
+        masked, places = leaks.masked("junit.xml", text, secrets(TOKEN))
+
+        assert places == ["A b"]
+        assert planted not in masked
+        assert ElementTree.fromstring(masked) is not None
+
+    def test_in_pages_and_lines(self, planted: str) -> None:
+        """In a page and in a summary its label is text, and no tag."""
+        for name in ("report.html", "summary.md"):
+            masked, places = leaks.masked(name, f"<p>{planted}</p>\n", secrets(TOKEN))
+
+            assert len(places) == 1
+            assert planted not in masked
+            assert "of token-1&gt;" in masked or "&lt;reversed token-1&gt;" in masked
+
+
 class TestFiles:
     """Each format, with a secret where other people's words stand."""
 

@@ -759,7 +759,7 @@ class TestWhatBecomesASecret:
         """What a refusal calls a token is one from sixteen characters on, and if it has no spaces:
         else it says what is wrong.
         """
-        long, short, sentence = "0123456789abcdef", "0123456789abcde", "it is much too short"
+        long, short, sentence = "0123456789abcdef", "fedcba987654321", "it is much too short"
         seen = exchange(
             status=status,
             got=json.dumps([{"token": value} for value in (long, short, sentence)]).encode(),

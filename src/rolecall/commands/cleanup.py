@@ -23,26 +23,12 @@ if TYPE_CHECKING:
     from rolecall.target import Target
 
 HELP = "delete what a run that was killed left on the target"
-_EPILOG = """examples:
-  rolecall cleanup reports/runs/20261125-030000-5d882f
-      finish that run, by its ledger and the target file that it was given
-  rolecall cleanup 20261125-030000-5d882f --target staging.toml
-      the same, where the target file is elsewhere now
-  rolecall cleanup --target staging.toml --older-than 24h --dry-run
-      list what earlier runs have left, by their names; without --dry-run, delete it
-
-exit code: 0 nothing is left, 2 usage or configuration, 4 target unreachable, 7 something is left
-(with --dry-run: something is there)
-See docs/safety.md, "After a run was killed".
-"""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _MOST_SHOWN = 20  # things that are named on the screen
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The run, or the target and the age; and how to print."""
-    parser.epilog = _EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "run_folder",
         nargs="?",

@@ -223,6 +223,7 @@ def _expiry(arguments: argparse.Namespace) -> Iterator[str]:
     yield "[expiry]"
     bank = arguments.bank or "rolecall-bank"
     yield f"bank = {_quoted(bank)}   # keeps tonight's tokens, presents them tomorrow"
+    yield f'# bank_key_env = "{arguments.env_prefix}_BANK_KEY"   # encrypts it, as in a cache'
     yield '# clock_url = "http://127.0.0.1:8080/__clock"   # a hook that moves the server\'s clock'
     yield f'# signing_key_env = "{arguments.env_prefix}_SIGNING_KEY"'
 

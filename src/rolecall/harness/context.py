@@ -10,12 +10,14 @@ from pathlib import Path
 
 from rolecall.embedded import embedded_target
 from rolecall.evidence import Evidence
+from rolecall.harness.clock_turn import clock_turn
 from rolecall.harness.options import Options
 from rolecall.harness.rehearsal import stand_in
 from rolecall.harness.scheduler import Scheduler
 from rolecall.http.client import Client
 from rolecall.http.gate import Gate
 from rolecall.ledger import LEDGER, Ledger
+from rolecall.ready_made import check_names
 from rolecall.redaction import Secrets
 from rolecall.replay.layers import ReplayedLayers
 from rolecall.replay.moments import ReplayedLoop
@@ -75,6 +77,8 @@ class RunContext:
             target = recording.target if recording else _target(options, spec, opening)
             dialect = spec.dialect(target.dialect, target.source)
             _check_target(spec, target, dialect, is_replayed=bool(recording))
+            if options.target and not recording:
+                opening.enter_context(clock_turn(target.expiry.clock_url))
             secrets, evidence = secrets_of(target, spec), Evidence()
             if recording:
                 opening.enter_context(recording.moments.everywhere())
@@ -83,7 +87,8 @@ class RunContext:
             secrets.spare(id)
             folder = make_folder(options.out / id)
             loop = ReplayedLoop(recording.moments) if recording else None
-            scheduler = Scheduler(2 * target.concurrency, loop)
+            memory = recording.memory("") if recording else None
+            scheduler = Scheduler(2 * target.concurrency, loop, memory)
             scheduler.open()
             opening.callback(scheduler.close)
             ledger = Ledger(folder / LEDGER)
@@ -99,6 +104,7 @@ class RunContext:
                 target.base_url,
                 target.accounts.values(),
                 clock_url=target.expiry.clock_url,
+                may_make=target.may_make,
                 read_only=options.read_only,
             )
             layers = ReplayedLayers(recording) if recording else None
@@ -147,6 +153,8 @@ def _check_target(
 ) -> None:
     """Say what is wrong with the target's operations and token bank before anything is sent."""
     spec.for_target(target.operations, dialect, target.source)
+    reads = [name for name in spec.operations if name.startswith("fetch-")]
+    check_names(target.fixtures, spec.resources, reads, target.source)
     if target.expiry.bank and not is_replayed:
         with suppress(SpoiledBank):  # the run goes on without it, and says so
             TokenBank.of(target.expiry, target.base_url).deposits()

@@ -48,12 +48,12 @@ class Preflight:
         for name in sorted(world.target.accounts, key=lambda name: name != world.highest):
             try:
                 answer = await world.first_answer(name)
+                grant = Grant.of(answer)
             except (Inconclusive, NotTested):
                 if not self._grants and world.client.last_status in AWAY:
                     what = f"gives no usable answer: {world.client.last_status} to the first log-in"
                     raise Unreachable(world.target.base_url, what) from None
                 continue
-            grant = Grant.of(answer)
             if answer.ok and grant.token:
                 self._grants[name] = grant
                 await world.user(name)

@@ -18,7 +18,7 @@ from rolecall.outcomes import Inconclusive, NotTested
 from rolecall.spec.claims import LIFETIME_TOLERANCE, role_of_scope
 from rolecall.spec.model import Operation
 from rolecall.spec.templates import fill_path
-from rolecall.token_bank import TokenBank
+from rolecall.token_bank import BankedToken, SpoiledBank, TokenBank
 from rolecall.tokens import Caller, Grant, claims_of, header_of
 from rolecall.toolkit.attacker import skew, unissued
 from rolecall.toolkit.clock import time_of_target
@@ -222,13 +222,21 @@ class Readiness:
         elif answer and answer.status:
             self._remark(f"an expired token is answered {answer.status}: the run will judge it")
 
+    def _deposits(self) -> list[BankedToken] | None:
+        """What is in the bank; None where there is none, or where it cannot be used."""
+        target = self._world.target
+        if not target.expiry.bank:
+            return None
+        try:
+            return TokenBank.of(target.expiry, target.base_url).deposits()
+        except SpoiledBank as reason:
+            self._remark(str(reason))
+            return None
+
     def _banked(self, highest: Caller) -> Caller | None:
         """An expired token of an earlier night."""
-        folder = self._world.target.expiry.bank
-        if not folder:
-            return None
         now = time_of_target(highest.grant).earliest(time.monotonic())
-        for deposit in TokenBank(folder, self._world.target.base_url).deposits():
+        for deposit in self._deposits() or ():
             if deposit.expires < now - MARGIN:
                 self._context.secrets.add(deposit.token, "token")
                 return Caller(deposit.role, "expired token", deposit.token, deposit.user)
@@ -254,10 +262,9 @@ class Readiness:
 
     def _first_evidence(self) -> str:
         """When the bank will have an expired token, if it has none yet."""
-        folder = self._world.target.expiry.bank
-        if not folder:
+        deposits = self._deposits()
+        if deposits is None:
             return ""
-        deposits = TokenBank(folder, self._world.target.base_url).deposits()
         ends = min((deposit.expires for deposit in deposits), default=None)
         if ends is None:
             return "the bank is empty: the first run fills it, and one a day later proves expiry"

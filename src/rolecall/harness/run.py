@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from rolecall.endings import first_noted
-from rolecall.errors import ExitCode, Interrupted, RolecallError, Unreachable, place_of
+from rolecall.errors import ExitCode, Interrupted, RolecallError, Unreachable, UsageError, place_of
 from rolecall.finished_run import EVIDENCE, REPLAY, RESULTS
 from rolecall.forked import beside
 from rolecall.harness.cleanup import tidy
@@ -105,7 +105,8 @@ class Run:
         if isinstance(error, KeyboardInterrupt):
             self.aborted, self.exit_code = "interrupted", ExitCode.INTERRUPTED
         elif isinstance(error, RolecallError):
-            self.aborted, self.exit_code = str(error), error.exit_code
+            said = error.line if isinstance(error, UsageError) else str(error)
+            self.aborted, self.exit_code = said, error.exit_code
         else:
             self.aborted, self.exit_code = self.note_bug(error), ExitCode.HARNESS_ERROR
 
@@ -349,7 +350,9 @@ class Run:
             "read_only": self.options.read_only,
             "intrusive": self.options.intrusive,
         }
-        tests = {job.name: job.memory.kept for job in context.scheduler.jobs.values()}
+        scheduler = context.scheduler
+        tests = {job.name: job.memory.kept for job in scheduler.jobs.values()}
+        tests[""] = scheduler.memory.kept
         return replay_document(facts, context.target, tests, context.secrets)
 
     def _redacted_document(self, verdict: Verdict) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from rolecall.outcomes import (
     NotTested,
     TransientFailure,
 )
+from rolecall.pausing import sleep
 from rolecall.spec.model import Cell
 from rolecall.toolkit.marks import ALONE, EXPIRED_SESSIONS, EXPIRY, ORDINARY
 from rolecall.toolkit.shared import UNCANCELLED
@@ -59,8 +60,14 @@ class ScheduledTest:
 class Scheduler:
     """An event loop in a thread, and the jobs it works through phase by phase."""
 
-    def __init__(self, in_flight: int, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    def __init__(
+        self,
+        in_flight: int,
+        loop: asyncio.AbstractEventLoop | None = None,
+        memory: Memory | None = None,
+    ) -> None:
         self.jobs: dict[str, ScheduledTest] = {}
+        self.memory = memory or Memory()  # of what is done before and after all tests
         self._in_flight = in_flight
         self._loop = loop or CountingLoop()
         self._thread = threading.Thread(
@@ -83,6 +90,7 @@ class Scheduler:
         return ((job.cell, job.evidence) for job in list(self.jobs.values()) if job.cell)
 
     async def _start(self) -> None:
+        await sleep(0)  # pytest may say so in any turn of the loop; in a replay it is that of then
         self._running = asyncio.create_task(self._run())
 
     def wait(self, name: str) -> ScheduledTest:
@@ -119,7 +127,8 @@ class Scheduler:
         Raises:
             TimeoutError: it was not done after ``timeout`` seconds.
         """
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        with Evidence.collect(memory=self.memory):  # the coroutine takes it along
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result(timeout)
         except (TimeoutError, KeyboardInterrupt):

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from rolecall.bounds import FIELD_SHOWN, URL_LIMIT
 from rolecall.errors import Unreachable
-from rolecall.evidence import Evidence, Exchange
+from rolecall.evidence import Evidence, Exchange, recalled
 from rolecall.http._httpx import httpx
 from rolecall.http.connection import VERBATIM
 from rolecall.http.gate import SAFE, TOKEN_PATH, About, Creation, Gate
@@ -275,7 +275,7 @@ class Client:
         ):  # one question for all whose requests have failed at the same time
             if self.dead:
                 raise replace(self.dead)
-            if self._layers.last_answer > exchange.started:
+            if recalled("answered since", lambda: self._layers.last_answer > exchange.started):
                 return
             if not await self._is_there():
                 unreached = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
@@ -311,7 +311,7 @@ class Client:
         async with self._doubting:
             if self.dead:
                 raise replace(self.dead)
-            if self._layers.last_let_through < asked:
+            if recalled("throttled throughout", lambda: self._layers.last_let_through < asked):
                 status = 429
                 with contextlib.suppress(httpx.TransportError):
                     status = await self._probe()

@@ -17,7 +17,7 @@ from rolecall.evidence import Exchange
 from rolecall.fields import elements
 from rolecall.http._httpx import httpx
 from rolecall.http.coding import Undecodable, decoded
-from rolecall.http.connection import VERBATIM, Connection, Fragment, Unreadable
+from rolecall.http.connection import VERBATIM, Connection, TornAnswer, Unreadable
 from rolecall.ledger import Ledger, LedgerEntry
 from rolecall.target import Target
 
@@ -96,6 +96,7 @@ class Network(httpx.AsyncBaseTransport):
 
     def __init__(self, target: Target) -> None:
         self._tls = _tls(target)
+        self._proxy = target.proxy
         self._idle: list[Connection] = []
         self._timeout = target.timeout
         self.last_answer = 0.0
@@ -117,7 +118,9 @@ class Network(httpx.AsyncBaseTransport):
             or self._keeps is False
             or (self._keeps is None and not request.extensions[REPEATABLE])
         )
-        connection = self._idle.pop() if self._idle and not anew else Connection(self._tls)
+        connection = (
+            self._idle.pop() if self._idle and not anew else Connection(self._tls, self._proxy)
+        )
         was_open = connection.is_open
         exchange.at, exchange.started = time.time(), time.monotonic()
         try:
@@ -134,7 +137,7 @@ class Network(httpx.AsyncBaseTransport):
         except Undecodable as error:
             read = error.decoded[:KEPT]
             version, fields = _version(response), response.headers.raw
-            _note(Fragment(response.status_code, version, fields, read), exchange)
+            _note(TornAnswer(response.status_code, version, fields, read), exchange)
             raise Unreadable(str(error)) from None
         finally:
             await self._done_with(connection, exchange, verbatim=verbatim)
@@ -181,7 +184,7 @@ async def _read(response: httpx.Response) -> None:
     response._content = decoded(body, codings)  # noqa: SLF001  # what aread() does
 
 
-def _note(fragment: Fragment, exchange: Exchange) -> None:
+def _note(fragment: TornAnswer, exchange: Exchange) -> None:
     """Keep what came of an answer that did not come whole; half a string may be half a secret, and
     is left out.
     """
@@ -205,12 +208,9 @@ def _tls(target: Target) -> ssl.SSLContext | None:
     """How TLS is spoken to the target and to its clock; None for plain HTTP, since loading the CA
     bundle alone takes 20 ms.
     """
-    if isinstance(target.verify_tls, str):
-        return ssl.create_default_context(cafile=target.verify_tls)
     if all(urlsplit(url).scheme != "https" for url in (target.base_url, target.expiry.clock_url)):
         return None
-    context: ssl.SSLContext = httpx.create_ssl_context(verify=target.verify_tls, trust_env=False)
-    return context
+    return target.transit.tls()
 
 
 def _sentence(error: Exception) -> str:

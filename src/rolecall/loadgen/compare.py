@@ -24,6 +24,7 @@ from statistics import NormalDist, fmean
 from typing import Any, Literal
 
 from rolecall.errors import UsageError
+from rolecall.loadgen.generator_limits import most_lag
 from rolecall.loadgen.race_scenario import RefreshRaceScenario
 from rolecall.loadgen.scenarios import MIXED, GuardedScenario
 from rolecall.schema_validation import validation_errors
@@ -118,6 +119,12 @@ def _obstacles(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[
             yield (
                 f"{name} is too short: {len(document['batches'])} s, and less than "
                 f"{_LEAST_BLOCKS} s says nothing of noise"
+            )
+        lag, most = document["dispatch_lag_ms"]["p99"], most_lag(document)
+        if lag > most:
+            yield (
+                f"the times of {name} are not the server's alone: its generator was {lag:.0f} ms "
+                f"behind its schedule (p99, at most {most:.0f} ms)"
             )
     if before["scenario"] != after["scenario"]:
         yield f"other scenario: {before['scenario']}, and now {after['scenario']}"

@@ -48,7 +48,9 @@ class Judgement:
         beyond: list[Objective] = []
         limited: list[str] = []
         if not void:
-            beyond = beyond_doubt(objectives, measured, slow=any(generator_limits.slow(measured)))
+            beyond = beyond_doubt(
+                objectives, measured, slow=any(generator_limits.slow(measured, objectives))
+            )
             limited = [*_limited(measured, objectives, closed=closed)]
             if failed and not beyond and not limited:
                 limited = [*_disturbed(measured, failed)]
@@ -71,7 +73,7 @@ def _limited(
             f"{measured['dropped']} arrivals were dropped, no client was free to send them: raise "
             "--in-flight"
         )
-    yield from generator_limits.of_the_generator(measured)
+    yield from generator_limits.of_the_generator(measured, objectives)
     if closed:
         yield from generator_limits.of_a_closed_loop(measured)
     throttled, requests = measured["throttled"], measured["requests"]

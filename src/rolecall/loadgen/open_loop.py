@@ -26,6 +26,7 @@ from greenlet import getcurrent, greenlet
 
 from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.scenario import Scenario
+from rolecall.loadgen.thinking import ThinkingClients
 from rolecall.loadgen.transport.client import WireConnection
 
 _TICK = 0.0005  # seconds
@@ -43,14 +44,26 @@ class OpenLoop:
         make: makes one client.
         most: how many steps are under way at a time, at most, each with a sender.
         patience: seconds that who is due waits for a sender that is free; then the step is dropped.
+        think: gives the seconds that a client thinks after a step, if it does. Another one takes
+            the next step then; where all think, it is the one that has thought for longest.
     """
 
-    def __init__(self, make: Callable[[], Scenario], *, most: int, patience: float) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Scenario],
+        *,
+        most: int,
+        patience: float,
+        think: Callable[[], float] | None = None,
+    ) -> None:
         self._make = make
         self._most = most
         self._patience = patience
         self._hub = get_hub()
-        self._clients: deque[Scenario] = deque()  # those that take no step just now
+        # those that take no step just now
+        self._clients: deque[Scenario] | ThinkingClients = (
+            ThinkingClients(think) if think else deque()
+        )
         self._made: list[Scenario] = []
         self._senders: list[list[WireConnection]] = []
         self._idle: list[greenlet] = []

@@ -75,6 +75,20 @@ OPTIONS = (
         choices=("constant", "poisson"),
         passed=True,
     ),
+    Option(
+        "think",
+        "how long a client thinks between two steps: 1..5s (evenly), or 2s",
+        metavar="TIME",
+        passed=True,
+        shared=True,
+    ),
+    Option(
+        "think-mean",
+        "the same as an average, with times that are spread exponentially",
+        metavar="TIME",
+        passed=True,
+        shared=True,
+    ),
     Option("seed", "which Poisson arrivals (default: 0)", int, 0, "N", passed=True),
     Option(
         "in-flight",
@@ -109,6 +123,7 @@ OPTIONS = (
     # the result
     Option("slo", 'such as "p99<250ms"; may be repeated', list, metavar="OBJECTIVE"),
     Option("run-folder", "where load.json and the others are left", metavar="DIR"),
+    Option("command", "the command line that is said in the result", metavar="TEXT"),
     Option("parent", "end when this process is gone", int, 0, "PID"),
     Option("silent", "say nothing of how the run goes", bool, default=False),
     Option(

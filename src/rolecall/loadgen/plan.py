@@ -17,10 +17,12 @@ from rolecall.loadgen.options import OPTIONS, add_arguments
 from rolecall.loadgen.race_scenario import RefreshRaceScenario
 from rolecall.loadgen.scenarios import MIXED, SCENARIOS, USUAL_WEIGHTS, GuardedScenario
 from rolecall.loadgen.schedule import Schedule, duration
+from rolecall.loadgen.thinking import Think
 from rolecall.loadgen.transport.outgoing import Origin
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect, Specification
 from rolecall.target import ExpiryOptions, Target, load_target
+from rolecall.transit import Transit
 from rolecall.urls import is_loopback
 
 #: What is asked of every run, unless it asks for something else of the same.
@@ -40,7 +42,7 @@ class ResolvedTarget:
     dialect: Dialect
     accounts: Sequence[LoadAccount]
     timeout: float
-    verify: bool | str
+    verify: bool | str | Transit
     #: Tokens that have expired since the target's clock was moved, or why there are none.
     left: Left = field(default_factory=Left)
 
@@ -87,7 +89,7 @@ class ResolvedTarget:
             dialect=dialect,
             accounts=accounts,
             timeout=options.answer_timeout or (target.timeout if target else TIMEOUT),
-            verify=target.verify_tls if target else True,
+            verify=target.transit if target else True,
             left=Left.read(Path(options.expired_tokens)) if options.expired_tokens else Left(),
         )
 
@@ -111,6 +113,7 @@ def check(options: argparse.Namespace) -> None:
     seconds(options.ramp, "--ramp")
     schedule(options)
     objectives(options)
+    think(options)
     weights(options)
     if options.guarding not in SCENARIOS:
         raise UsageError(
@@ -172,6 +175,42 @@ def objectives(options: argparse.Namespace) -> list[Objective]:
     ]
 
 
+def think(options: argparse.Namespace) -> Think | None:
+    """How long clients think between two steps; None where they do not.
+
+    Raises:
+        UsageError: that cannot be read.
+    """
+    return Think.parse(options.think, options.think_mean)
+
+
+def see_that_sessions_suffice(
+    options: argparse.Namespace, scenario: str, accounts: int, workers: int = 1
+) -> None:
+    """Check that an open schedule has as many sessions as it takes if each thinks between steps.
+
+    Raises:
+        UsageError: it has fewer, or the scenario holds none.
+    """
+    thinking, schedule_ = think(options), schedule(options)
+    if thinking is None or schedule_ is None:
+        return
+    held = sessions_held(options, scenario, accounts, workers)
+    if held is None:
+        raise UsageError(
+            "--think", f"{scenario} has no sessions that could think under --rate", "Use --users."
+        )
+    peak = max(max(phase.low, phase.high) for phase in schedule_.phases)
+    needed = math.ceil(peak * thinking.mean)
+    if held < needed:
+        raise UsageError(
+            "--think",
+            f"at {peak:g}/s, thinking for {thinking}, {needed:,} sessions are needed, and there "
+            f"are {held:,}",
+            "Give more accounts (--accounts), a higher --in-flight, or a lower rate.",
+        )
+
+
 def weights(options: argparse.Namespace) -> Mapping[str, int]:
     """The weights of the scenarios in ``mixed``.
 
@@ -209,6 +248,8 @@ def shape(options: argparse.Namespace, scenario: str) -> dict[str, Any]:
         kinds.add(options.guarding)
     if RefreshRaceScenario.name in kinds:
         chosen["racers"] = options.racers
+    if thinking := think(options):
+        chosen["think"] = str(thinking)
     if options.rate or options.capacity:
         chosen["in_flight"] = options.in_flight
     return chosen

@@ -31,7 +31,7 @@ _TRIED = 50
 _LONGEST_PAUSE = 60.0
 
 
-_NEVER_LEFT = frozenset({"refused", "dns", "tls", "local"})
+_NEVER_LEFT = frozenset({"refused", "dns", "tls", "files", "ports", "local"})
 
 
 PROFILE = "fetch-user-self"

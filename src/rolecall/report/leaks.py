@@ -45,7 +45,9 @@ _OF_ALLURE = frozenset({"message", "trace"})
 #: How lines of our plain text files begin that say nothing of anybody else's.
 _HEADING = "### exchange "
 #: What stands in the place of a secret.
-_LABEL = re.compile(r"<([a-z]+(?:-[a-z]+)?-(?:\d+|unlearnt)\b[^<>]*|not shown:[^<>]*)>")
+_LABEL = re.compile(
+    r"<((?:reversed |part of )?[a-z]+(?:-[a-z]+)?-(?:\d+|unlearnt)\b[^<>]*|not shown:[^<>]*)>"
+)
 #: The data of a page, its code and its styles, its tags, and what is between them.
 _PIECES = re.compile(
     r"""(?s)(?P<data><script\ type="application/json"[^>]*>)(?P<json>.*?)</script>

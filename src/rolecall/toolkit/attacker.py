@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ import jwt
 from rolecall.evidence import Exchange, cite
 from rolecall.jwt_forging import OwnKey, Parts, Sign, compact, own_key_for, own_keys, signed_by
 from rolecall.outcomes import Finding, Inconclusive, NotTested
+from rolecall.pausing import this_moment
 from rolecall.spec.ids import identifiers
 from rolecall.spec.model import SIGNING_KEY, Operation
 from rolecall.tokens import Caller
@@ -328,7 +328,7 @@ class Attacker:
             raise Inconclusive(
                 f"clocks that agree: the target's is {(low + high) / 2:+.0f} s from ours", "SEC-T11"
             )
-        return time_of_target(caller.grant).earliest(time.monotonic())
+        return time_of_target(caller.grant).earliest(this_moment())
 
 
 def unissued(token: str) -> Caller:
@@ -344,5 +344,5 @@ def skew(exchange: Exchange) -> tuple[float, float]:
     date = date_of(exchange)
     if date is None:
         return 0.0, 0.0
-    wall = time.time() - time.monotonic()
+    wall = exchange.at - exchange.started
     return date - (wall + exchange.finished), date + 1 - (wall + exchange.started)

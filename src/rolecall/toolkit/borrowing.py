@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from rolecall.http.gate import Thing
 from rolecall.ledger import CHANGE, LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
-from rolecall.pausing import sleep
+from rolecall.pausing import sleep, this_moment
 from rolecall.spec.model import Operation
 from rolecall.spec.templates import fill_path
 from rolecall.tokens import Caller
@@ -216,7 +216,7 @@ class Borrowing:
             shown.update(await self._world.observe(extra, piece="") or {})
             return shown.get(member) != extra.name
 
-        await self._world.patience.until(is_another, time.monotonic(), f"{member} given back")
+        await self._world.patience.until(is_another, this_moment(), f"{member} given back")
         return member in shown, shown.get(member)
 
     @shared_setup
@@ -254,7 +254,7 @@ class Borrowing:
             return (await self._world.observe(extra, piece="") or {}).get(member) == text
 
         return await self._accepts(extra, member, text) and await self._world.patience.until(
-            is_shown, time.monotonic(), f"{member} written"
+            is_shown, this_moment(), f"{member} written"
         )
 
     async def _accepts(self, extra: Fixture, member: str, value: Any) -> bool:
@@ -293,7 +293,7 @@ class Borrowing:
                 await world.send(
                     method, where, caller, json=loan.restore, about=about, repeatable=True
                 )
-            if await world.patience.until(lambda: self._is_as_before(loan), time.monotonic()):
+            if await world.patience.until(lambda: self._is_as_before(loan), this_moment()):
                 self._end(loan)
                 return
 

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from rolecall.evidence import Exchange
+from rolecall.evidence import Exchange, memory
 from rolecall.http.client import Client
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.spec.claims import role_of_scope
@@ -116,8 +116,8 @@ class Callers:
         Where tokens live for minutes only, the user logs in anew before the end comes near.
         """
         caller = await self._user(name)
-        lifetime = caller.grant.lifetime
-        if lifetime and 0 < _FRESH * lifetime < time.monotonic() - caller.grant.exchange.finished:
+        age, lifetime = time.monotonic() - caller.grant.exchange.finished, caller.grant.lifetime
+        if memory().rarely("a token grows old", 0 < _FRESH * (lifetime or 0.0) < age):
             invalidate(self, "_user", name)
             caller = await self._user(name)
         return caller
@@ -279,10 +279,9 @@ class Callers:
                 turn.
         """
         who, token = (str(caller), caller.token) if caller else ("nobody", "")
-        asked = time.monotonic()
         exchange = await self.client.send(method, path, caller=who, token=token, **options)
         refused = exchange.status in (*self.dialect.expired, *self.dialect.anonymous)
-        if caller and refused and caller.may_have_ended(asked, exchange):
+        if caller and refused and caller.may_have_ended(exchange):
             raise TransientFailure(
                 f"an answer before the token's end: {exchange}",
                 "the rate limit and the lifetime of tokens",

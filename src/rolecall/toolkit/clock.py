@@ -20,7 +20,7 @@ from rolecall.fields import http_date
 from rolecall.http.gate import Creation
 from rolecall.ledger import CLOCK, LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
-from rolecall.pausing import sleep
+from rolecall.pausing import sleep, this_moment
 from rolecall.spec.claims import numeric_date
 from rolecall.target import Account
 from rolecall.tokens import Grant
@@ -92,7 +92,7 @@ def time_of_target(grant: Grant) -> ClockReading:
     issued, date = by_issue(grant), by_date(grant.exchange)
     if issued and date and issued.high < date.low - TOO_FAR_APART:
         return date
-    ours = time.time() - time.monotonic()
+    ours = grant.exchange.at - grant.exchange.started
     return issued or date or ClockReading(ours, ours)
 
 
@@ -295,7 +295,7 @@ class TargetClock:
         A target that does not answer is asked again and again; a hook that answers gets `_ROUNDS`
         chances.
         """
-        until, pause = time.monotonic() + within, _FIRST_PAUSE
+        until, pause = this_moment() + within, _FIRST_PAUSE
         answered = blind = 0
         while self._moves and blind < _BLIND:
             self._world.client.dead = (
@@ -319,7 +319,7 @@ class TargetClock:
             except Inconclusive as reason:
                 self._trouble = str(reason)
                 answered += 1
-            if not self._moves or time.monotonic() + pause > until:
+            if not self._moves or this_moment() + pause > until:
                 return
             await sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)

@@ -171,7 +171,7 @@ class Expiry(ExpiryWays):
                 self._why_not.append(str(reason))
                 break
             except UsageError as error:  # the bank
-                self.unusable = f"{error.where}: {error.what}. {error.hint}".rstrip(". ")
+                self.unusable = error.line
                 self._troubled.append(self.unusable)
                 break
         return []

@@ -15,6 +15,7 @@ from rolecall.evidence import Exchange
 from rolecall.http.gate import Creation, Thing, Withheld
 from rolecall.ledger import LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
+from rolecall.pausing import this_moment
 from rolecall.run_folder import run_named
 from rolecall.spec.ids import id_of, own_id
 from rolecall.spec.model import API_KEY, Operation
@@ -60,7 +61,11 @@ class Making(Callers):
 
         The entry has an id afterwards if it is certain what was made. Every other way to an end
         leaves it doubtful, but for a refusal.
+
+        Raises:
+            NotTested: the target file forbids to make such a thing.
         """
+        self.gate.expect_may_make(resource, inside)
         await self._look_before(resource)
         for inner in (
             self.spec.resources.values()
@@ -83,7 +88,7 @@ class Making(Callers):
     ) -> Exchange:
         if self.client.dead:  # nothing leaves any more, so nothing can be made
             raise replace(self.client.dead)
-        entry, sent = self.ledger.intend(resource, name), time.monotonic()
+        entry, sent = self.ledger.intend(resource, name), this_moment()
         if caller and self.gate.owns(Thing("user", caller.user)):
             self.makers[entry.number] = caller
         if inside:
@@ -233,8 +238,9 @@ class Making(Callers):
             try:
                 if resource == API_KEY:
                     there = await self.keys() or []
+                    seen = this_moment()
                     for key in there:
-                        self.gate.saw(API_KEY, own_id(key), time.monotonic())
+                        self.gate.saw(API_KEY, own_id(key), seen)
                 else:
                     there = await self.look_at_all(resource)
                 self.others.update(run for item in there for run in self._runs_in(item, resource))
@@ -242,7 +248,7 @@ class Making(Callers):
                 raise
             except Inconclusive:  # there is no list to look at
                 pass
-        return time.monotonic()
+        return this_moment()
 
     async def find(self, resource: str, name: str, after: float) -> dict[str, Any] | None:
         """The thing that carries ``name``, in a list read after the moment ``after``; else None."""

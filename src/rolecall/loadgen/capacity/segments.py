@@ -72,7 +72,12 @@ class Segments:
                 for objective in self._objectives
             ],
             violations=violations,
-            generator="; ".join([*segment.errors, *generator_limits.of_the_generator(measured)]),
+            generator="; ".join(
+                [
+                    *segment.errors,
+                    *generator_limits.of_the_generator(measured, self._objectives),
+                ]
+            ),
             left=max(unanswered, 0) + sum(measured["errors"].get(kind, 0) for kind in _GIVEN_UP),
         )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from rolecall.histogram import Histogram
 from rolecall.loadgen.checks.violations import KINDS
 from rolecall.loadgen.measure.conservation import Accounts
+from rolecall.loadgen.measure.machine import MachineTimes
 from rolecall.loadgen.measure.recorder import Second, Sums
 from rolecall.loadgen.measure.timeline import Timeline, pairs
 from rolecall.loadgen.untrusted import MOST, counts, number, sequence, whole
@@ -52,6 +53,7 @@ class WorkerTotals:
     requests: int = 0
     longest_pause: float = 0.0
     stood_still: float = 0.0
+    machine: MachineTimes = field(default_factory=MachineTimes)
 
     @property
     def cpu(self) -> float:
@@ -65,6 +67,7 @@ class Delta:
 
     counters: list[int]
     cpu: tuple[float, float]
+    machine: MachineTimes
     ended: float
     lag: Histogram
     longest_pause: float
@@ -86,6 +89,14 @@ class Delta:
         return cls(
             counters=[whole("arrivals", count) for count in counters],
             cpu=(number("cpu", cpu), number("cpu", seconds)),
+            machine=MachineTimes(
+                *(
+                    number("machine", value)
+                    for value in sequence(
+                        "machine", delta["machine"], length=len(fields(MachineTimes))
+                    )
+                )
+            ),
             ended=number("ended", delta["ended"], -MOST),
             lag=Histogram.unpack(delta["lag"]),
             longest_pause=number("pauses", longest),
@@ -148,6 +159,7 @@ class Totals:
         cpu, seconds = delta.cpu
         state.cpu_seconds += cpu
         state.seconds += seconds
+        state.machine += delta.machine
         if seconds >= 0.5:  # a share of less says more of the moment than of the worker
             state.cpu_most = max(state.cpu_most, cpu / seconds)
         state.longest_pause = max(state.longest_pause, delta.longest_pause)
@@ -222,6 +234,7 @@ class Totals:
                 "cpu_most": round(worker.cpu_most, 3),
                 "longest_pause_ms": round(worker.longest_pause * 1000, 1),
                 "stood_still_ms": round(worker.stood_still * 1000, 1),
+                **worker.machine.shares(worker.seconds),
             }
             for name, worker in sorted(self.workers.items())
         ]

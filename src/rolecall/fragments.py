@@ -1,0 +1,72 @@
+"""Parts of secrets: what a server gives away that puts half of a token into each of two members.
+
+A secret is looked for in segments: its halves, and of a long one each fifteen bytes, so that every
+part of twenty-nine bytes holds a segment whole. Around a segment that was found the part goes on as
+far as the text does. What is shorter may stand in any text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+#: Bytes of a segment of a long secret.
+SEGMENT = 15
+#: Bytes of a half of a secret that is not the server's choice; what is shorter is a word.
+SHORTEST_HALF = 8
+#: Kinds of characters (small, capital, digit, sign) of a short half that is none of ordinary text.
+_MIXED = 3
+#: Bytes of a secret of which parts are looked for. Longer ones are not tokens but documents, of
+#: which a part may be anybody's.
+LONGEST = 512
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """A segment of a secret: its owner (a number), the secret, and where the segment is in it."""
+
+    owner: int
+    secret: bytes
+    begin: int
+    end: int
+
+    @property
+    def segment(self) -> bytes:
+        """The segment itself."""
+        return self.secret[self.begin : self.end]
+
+    def around(self, text: bytes, start: int) -> tuple[int, int]:
+        """Where the part begins and ends of which this segment stands in a text at ``start``."""
+        secret, first, last = self.secret, self.begin, self.end
+        end = start + last - first
+        while first and start and text[start - 1] == secret[first - 1]:
+            first, start = first - 1, start - 1
+        while last < len(secret) and end < len(text) and text[end] == secret[last]:
+            last, end = last + 1, end + 1
+        return start, end
+
+
+def fragments(secret: bytes, owner: int, shortest: int = SEGMENT) -> Iterator[Fragment]:
+    """The segments of a secret, of at least ``shortest`` bytes; none of what has blanks, for that
+    is text, of what is very long, nor of one that is a word.
+    """
+    length = len(secret)
+    half = length // 2
+    if half < shortest or length > LONGEST or any(byte <= 0x20 for byte in secret):
+        return
+    if half < SEGMENT:
+        spans = {(0, half), (half, length), (length - half, length)}
+    else:  # the first and the last are in the halves, and between them no gap is wider than one
+        spans = {(begin, begin + SEGMENT) for begin in range(0, length - SEGMENT, SEGMENT)}
+        spans.add((length - SEGMENT, length))
+    for begin, end in sorted(spans):
+        if end - begin >= SEGMENT or not _is_word(secret[begin:end]):
+            yield Fragment(owner, secret, begin, end)
+
+
+def _is_word(segment: bytes) -> bool:
+    """Whether it may stand in any text, as ``password-of`` does, for want of different characters:
+    people make passwords of words.
+    """
+    kinds = (bytes.islower, bytes.isupper, bytes.isdigit, lambda byte: not byte.isalnum())
+    return sum(any(is_kind(bytes([byte])) for byte in segment) for is_kind in kinds) < _MIXED
