@@ -127,7 +127,7 @@ def test_a_ready_made_thing_is_what_is_read(server: Watched, tmp_path: Path) -> 
     """A thing that the target file names is what every role fetches, and none is made for it."""
     text = f'{server.text}\n[fixtures.fetch-contact]\nid = "{server.contact}"\n'
 
-    finished = certify(target(tmp_path, text), "fetch-contact and (allowed_read or refused_read)")
+    finished = certify(target(tmp_path, text), "fetch-contact and test_permissions")
 
     fetched = {
         row["request"]["url"].rpartition("/")[2] for row in entries(finished) if is_contact(row)
