@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from rolecall.commands import say_result
-from rolecall.commands.load import add_common_arguments, need_locust
+from rolecall.commands.load import add_common_arguments, need_locust, say_plan
 from rolecall.errors import UsageError
-from rolecall.screen import say
+from rolecall.screen import has_colours, width_of
 
 HELP = "find the highest rate that meets the objectives"
 
@@ -60,11 +60,10 @@ def run(arguments: argparse.Namespace) -> int:
         argv += ["--users", "1", "--spawn-rate", "1"]
     with launch.prepared(arguments, argv) as session:
         if not arguments.json and not arguments.quiet:
-            say(session.plan(arguments), stream=sys.stderr)
+            say_plan(session.plan(arguments))
         document = session.run(result.CAPACITY)
-    folder = str(session.folder)
-    summary, verdict = (
-        load_terminal.capacity(document, folder),
-        load_terminal.capacity_verdict(document, folder),
-    )
-    return say_result(arguments, document, summary=summary, verdict=verdict)
+    folder, colour = str(session.folder), has_colours(sys.stdout)
+    width = width_of(sys.stdout)
+    summary = load_terminal.capacity(document, folder, colour=colour, width=width)
+    verdict = load_terminal.capacity_verdict(document, folder, colour=colour)
+    return say_result(arguments, document, summary=summary, verdict=verdict, colour=colour)

@@ -11,7 +11,8 @@ from typing import Any
 from rolecall.commands import say_result
 from rolecall.errors import UsageError
 from rolecall.harness.options import DEFAULT_OUT
-from rolecall.screen import say
+from rolecall.report import blocks
+from rolecall.screen import has_colours, say, width_of
 
 HELP = "run a load scenario against a server"
 
@@ -123,16 +124,21 @@ def run(arguments: argparse.Namespace) -> int:
     before = compare.read(arguments.baseline) if arguments.baseline else None
     with launch.prepared(arguments, argv) as session:
         if not arguments.json and not arguments.quiet:
-            say(session.plan(arguments), stream=sys.stderr)
+            say_plan(session.plan(arguments))
         document = session.run(result.LOAD)
     if before is not None:
         document = session.compared(document, before, gates)
-    folder = str(session.folder)
-    summary, verdict = (
-        load_terminal.summary(document, folder),
-        load_terminal.verdict(document, folder),
-    )
-    return say_result(arguments, document, summary=summary, verdict=verdict)
+    folder, colour = str(session.folder), has_colours(sys.stdout)
+    width = width_of(sys.stdout)
+    summary = load_terminal.summary(document, folder, colour=colour, width=width)
+    verdict = load_terminal.verdict(document, folder, colour=colour)
+    return say_result(arguments, document, summary=summary, verdict=verdict, colour=colour)
+
+
+def say_plan(text: str) -> None:
+    """Print on standard error what is about to be sent, as wide as the terminal is."""
+    lines = blocks.wrapped(text.splitlines(), width_of(sys.stderr))
+    say("\n".join(lines), stream=sys.stderr)
 
 
 def _locust_argv(arguments: argparse.Namespace) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import count
 from time import perf_counter
 from urllib.parse import quote
 
@@ -106,6 +107,8 @@ class ClientContext:
         self.is_over = False
         #: Requests beside the load, which are in no figure: of set-up and of tidying up.
         self.beside = 0
+        #: Numbers for clients that are not to do all the same at the same time.
+        self.numbers = count()
         #: The e-mails of the accounts that took part in what is measured.
         self.used: set[str] = set()
         self._refresh_get = self._template("GET", f"{TOKEN_PATH}?refreshToken=~1", bearer="~2")

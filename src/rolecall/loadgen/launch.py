@@ -7,6 +7,7 @@ import contextlib
 import csv
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -235,6 +236,7 @@ def _passed(arguments: argparse.Namespace) -> Iterator[str]:
         value = getattr(arguments, option.dest, None) if option.passed else None
         if value is not None:
             yield f"--{option.name}={value}"
+    yield f"--command={shlex.join(['rolecall', *sys.argv[1:]])}"
     if arguments.json or arguments.quiet:
         yield "--silent"
     for objective in arguments.slo:

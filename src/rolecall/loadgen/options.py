@@ -123,6 +123,7 @@ OPTIONS = (
     # the result
     Option("slo", 'such as "p99<250ms"; may be repeated', list, metavar="OBJECTIVE"),
     Option("run-folder", "where load.json and the others are left", metavar="DIR"),
+    Option("command", "the command line that is said in the result", metavar="TEXT"),
     Option("parent", "end when this process is gone", int, 0, "PID"),
     Option("silent", "say nothing of how the run goes", bool, default=False),
     Option(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import shlex
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -37,6 +39,7 @@ def about(options: argparse.Namespace, scenario: str, started: float) -> dict[st
     return {
         "run": Path(options.run_folder).name,
         "rolecall": rolecall.__version__,
+        "command": options.command or shlex.join(["locust", *sys.argv[1:]]),
         "scenario": scenario,
         "options": _shape(options, scenario),
         "target": plan.target_shown(options),

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import math
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.objectives import Objective
 from rolecall.loadgen.schedule import Schedule, duration
 from rolecall.loadgen.unexpected import described
-from rolecall.screen import harmless, is_terminal
+from rolecall.screen import harmless, is_terminal, width_of
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -173,8 +174,7 @@ class LoadRun:
             self.say(
                 f"{now.second:>5} s  {now.rate:>9,.1f}/s  p50 {1000 * now.p50:,.1f} ms  p99 "
                 f"{1000 * now.p99:,.1f} ms"
-                f"  errors {now.errors:,}  throttled {now.throttled:,}  violations "
-                f"{now.violations:,}",
+                f"  errors {now.errors:,}  violations {now.violations:,}  429 {now.throttled:,}",
                 passing=True,
             )
 
@@ -185,7 +185,7 @@ class LoadRun:
         line = harmless(line)
         with contextlib.suppress(OSError, ValueError):  # the reader may have left
             if is_terminal(sys.stderr):
-                sys.stderr.write(f"\r{line:<{_WIDTH}}" if passing else f"\r{line:<{_WIDTH}}\n")
+                sys.stderr.write(over(line, width_of(sys.stderr), passing=passing))
             elif not passing or time.monotonic() - self._said >= _SAY_EVERY:
                 self._said = time.monotonic()
                 sys.stderr.write(f"{line}\n")
@@ -219,7 +219,7 @@ class LoadRun:
                 logging.getLogger(__name__).warning(reason)
         with contextlib.suppress(OSError, ValueError):
             if self.options.headless and is_terminal(sys.stderr):
-                sys.stderr.write(f"\r{' ' * _WIDTH}\r")
+                sys.stderr.write(over("", width_of(sys.stderr), passing=True) + "\r")
 
     def leave_out(self, path: Path, error: Exception) -> None:
         """Say in the result that a file beside it could not be written."""
@@ -307,5 +307,18 @@ class LoadRun:
 
 #: Seconds between two passing lines where there is no terminal.
 _SAY_EVERY = 10.0
-#: Characters that a line written over another has at least.
-_WIDTH = 110
+
+
+def over(line: str, width: int | None, *, passing: bool) -> str:
+    """A line that is written over the one before it: a passing one is cut to the terminal's width,
+    and stays on its row; any other is wrapped between words, and ends.
+    """
+    room = (width or _WIDTH) - 1  # a row that is full would begin the next one
+    if not passing:
+        pieces = textwrap.wrap(line, room, subsequent_indent=" " * 14, break_long_words=False)
+        return "".join(f"\r{piece:<{room}}\n" for piece in pieces or [""])
+    return f"\r{line[:room]:<{room}}"
+
+
+#: Columns of a terminal that does not say how wide it is.
+_WIDTH = 80

@@ -48,6 +48,10 @@ class RefreshPostScenario(RefreshingScenario):
         self.refresh("POST", grant, due)
 
 
+#: Steps between the beginnings of two clients; it has no divisor in common with a round.
+_STRIDE = 5
+
+
 class SessionScenario(RefreshingScenario):
     """A client's life: log in, read what the role may read, refresh before the end, go on."""
 
@@ -57,7 +61,8 @@ class SessionScenario(RefreshingScenario):
 
     def __init__(self, context: ClientContext) -> None:
         super().__init__(context)
-        self._steps = 0
+        # each begins elsewhere in the round of two refreshes, else all would refresh together
+        self._steps = next(context.numbers) * _STRIDE % (2 * (self._READS + 1))
 
     def go_on(self, grant: SessionGrant, due: float) -> None:
         """Read, or refresh by both paths in turn; by POST where the token may have expired."""

@@ -14,6 +14,7 @@ from typing import Any
 from rolecall.histogram import Histogram
 from rolecall.report import charts
 from rolecall.report.charts import Point, Scale
+from rolecall.report.load_frame import scrolling
 
 #: More points than this are drawn as fewer: a point for several seconds.
 _MOST_POINTS = 480
@@ -519,8 +520,8 @@ def key(style: str, text: str, shape: str = "") -> str:
 
 def _figure(words: Sequence[str], drawing: str) -> str:
     return (
-        f"<figure><figcaption>{''.join(words)}</figcaption><div "
-        f'class="wide">{drawing}</div></figure>'
+        f"<figure><figcaption>{''.join(words)}</figcaption>"
+        f"{scrolling('chart', drawing, 'chart-frame')}</figure>"
     )
 
 
