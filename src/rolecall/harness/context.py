@@ -106,6 +106,7 @@ class RunContext:
                 clock_url=target.expiry.clock_url,
                 may_make=target.may_make,
                 read_only=options.read_only,
+                tries_denied=target.attempt_denied_writes,
             )
             layers = ReplayedLayers(recording) if recording else None
             client = Client(target, evidence, secrets, gate, layers)
