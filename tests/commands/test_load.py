@@ -46,7 +46,15 @@ from tests.support.miniatures import (
 )
 from tests.support.servers import serving, target
 
-FILES = {"load.json", "load.html", "percentiles.hgrm", "locust_stats.csv", "locust_failures.csv"}
+FILES = {
+    "junit.xml",
+    "load.html",
+    "load.json",
+    "locust_failures.csv",
+    "locust_stats.csv",
+    "percentiles.hgrm",
+    "summary.md",
+}
 
 
 def has_begun(process: subprocess.Popen[str], out: Path) -> bool:

@@ -111,6 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
         RolecallError: an option, the target file or the accounts are wrong, or the run could not be
             begun.
     """
+    from rolecall.commands.certify import append_to_job_page
     from rolecall.loadgen import compare, launch, result
     from rolecall.loadgen.gates import BaselineGate
     from rolecall.report import load_terminal
@@ -132,6 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
     width = width_of(sys.stdout)
     summary = load_terminal.summary(document, folder, colour=colour, width=width)
     verdict = load_terminal.verdict(document, folder, colour=colour)
+    append_to_job_page(session.folder / result.SUMMARY)
     return say_result(arguments, document, summary=summary, verdict=verdict, colour=colour)
 
 
