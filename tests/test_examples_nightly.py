@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -135,17 +136,37 @@ def test_containers_run_what_is_understood() -> None:
 
 @pytest.mark.parametrize("path", [ACTION, GITLAB], ids=lambda path: path.name)
 def test_the_next_night_finds_bank_and_runs(path: Path) -> None:
-    """Bank and runs are carried over in the cache, and the runs are an artefact, whatever came."""
+    """Bank and runs are carried over in the cache, and tonight's run is an artefact, whatever came
+    of it.
+    """
     text = path.read_text(encoding="utf-8")
+    cached = re.search(r"paths?: (\||\[)\s*rolecall-bank/?,?\s*reports/runs/?", text)
 
-    assert 1 < text.count("reports/runs")
-    assert "rolecall-bank" in text
+    assert cached
+    assert re.search(r"paths?: \[?tonight", text)
     assert "always" in text
+
+
+@pytest.mark.parametrize("path", [ACTION, GITLAB], ids=lambda path: path.name)
+def test_tonights_run_is_taken_out(path: Path, tmp_path: Path) -> None:
+    """The script between the run and the artefact copies the run of tonight, and no earlier one."""
+    text = path.read_text(encoding="utf-8")
+    (find,) = re.findall(r"find reports/runs .*", text)
+    runs = tmp_path / "reports" / "runs"
+    for name in ("20261125-030000-aaaaaa", "20261126-030000-bbbbbb"):
+        (runs / name).mkdir(parents=True)
+        (runs / name / "junit.xml").write_text(name, encoding="utf-8")
+    os.utime(runs / "20261125-030000-aaaaaa", (0, 0))
+    (tmp_path / "began").touch()
+    os.utime(tmp_path / "began", (1, 1))
+    subprocess.run(["sh", "-c", find], cwd=tmp_path, check=True)
+
+    assert "20261126-030000-bbbbbb" == (tmp_path / "tonight" / "junit.xml").read_text("utf-8")
 
 
 def test_no_secret_is_written_down() -> None:
     """What the workflow passes on comes from the secrets of the repository."""
-    env = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]["certify"]["steps"][1]["env"]
+    env = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]["certify"]["env"]
 
     for name, value in env.items():
         kind = "secrets" if name.endswith(("_PASSWORD", "_KEY")) else "vars"

@@ -11,8 +11,9 @@ def test_what_is_learnt_is_kept_and_told_again() -> None:
     """In a replay a test is told what it learnt then, in the order of then, and not what it would
     learn now.
     """
-    then, numbers = Memory(), [1, 3]
-    assert [then.recall("drawn", numbers.pop) for _ in range(2)] == [3, 1]
+    then = Memory()
+    drawn = [3, 1]
+    assert [then.recall("drawn", lambda: drawn.pop(0)) for _ in range(2)] == [3, 1]
 
     again = Memory(then.kept)
     assert [again.recall("drawn", lambda: 9) for _ in range(2)] == [3, 1]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import pytest
@@ -15,6 +16,7 @@ from rolecall.evidence import Evidence
 from rolecall.memory import Memory
 from rolecall.pausing import alarm, in_thread, sleep, this_moment
 from rolecall.replay.moments import Moments, ReplayedLoop
+from tests.support.servers import ROOT
 
 T = TypeVar("T")
 
@@ -94,53 +96,81 @@ def test_what_a_thread_did_is_gone_on_with_in_its_turn() -> None:
     assert then[1] == ["done", "failed", "other 0", "other 1", "other 2"]
 
 
+class Bustle:
+    """Tests that take locks, wait for each other with alarms, and look at the clock.
+
+    Args:
+        memories: one for each test.
+        chance: what decides how long they pause; None in a replay.
+    """
+
+    def __init__(self, memories: list[Memory], chance: random.Random | None) -> None:
+        self.steps: list[str] = []
+        self._memories, self._chance = memories, chance
+
+    async def play(self) -> list[str]:
+        """The steps that all of them took, in their order."""
+        self._lock, self._free = asyncio.Lock(), asyncio.Event()
+        await asyncio.gather(*map(self._test, range(len(self._memories))))
+        return self.steps
+
+    async def _pause(self, most: float) -> None:
+        await sleep(most * self._chance.random() if self._chance else 0.0)
+
+    async def _test(self, number: int) -> None:
+        with Evidence.collect(f"test {number}", self._memories[number]):
+            for _ in range(4):
+                await self._pause(0.005)
+                async with self._lock:
+                    self.steps.append(f"{number} has it")
+                    if this_moment() % 0.001 < 0.0005:
+                        await self._pause(0.001)
+                self._free.set()
+                await self._wait(number)
+
+    async def _wait(self, number: int) -> None:
+        is_late = False
+
+        def ring() -> None:
+            nonlocal is_late
+            is_late = True
+            self._free.set()
+
+        async with alarm(0.001, ring):
+            while not is_late and (number + len(self.steps)) % 3:
+                self._free.clear()
+                await self._free.wait()
+        self.steps.append(f"{number} goes on{' late' if is_late else ''}")
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_tests_that_share_things_meet_each_other_as_they_did(seed: int) -> None:
-    """Whatever order chance gave to the steps of many tests, a replay gives them the same one: they
-    take locks, wait for each other with alarms, and look at the clock.
-    """
-    # Longer than 40 lines because the steps of a test stand beside what is expected of them.
+    """Whatever order chance gave to the steps of many tests, a replay gives them the same one."""
     chance = random.Random(seed)  # it opens nothing
-    memories: Mapping[int, Memory] = {number: Memory() for number in range(20)}
-
-    async def story(memories: Mapping[int, Memory], *, is_run: bool) -> list[str]:
-        steps: list[str] = []
-        lock, free = asyncio.Lock(), asyncio.Event()
-
-        async def test(number: int) -> None:
-            is_late = False
-
-            def ring() -> None:
-                nonlocal is_late
-                is_late = True
-                free.set()
-
-            with Evidence.collect(f"test {number}", memories[number]):
-                for _ in range(4):
-                    await sleep(chance.random() / 200 if is_run else 0.0)
-                    async with lock:
-                        steps.append(f"{number} has it")
-                        if this_moment() % 0.001 < 0.0005:
-                            await sleep(chance.random() / 1000 if is_run else 0.0)
-                    free.set()
-                    is_late = False
-                    async with alarm(0.001, ring):
-                        while not is_late and chance_of(number):
-                            free.clear()
-                            await free.wait()
-                    steps.append(f"{number} goes on{' late' if is_late else ''}")
-
-        def chance_of(number: int) -> bool:
-            return (number + len(steps)) % 3 > 0
-
-        await asyncio.gather(*map(test, memories))
-        return steps
-
+    memories = [Memory() for _ in range(20)]
     with asyncio.Runner(loop_factory=CountingLoop) as runner:
-        then = runner.run(story(memories, is_run=True))
-    replayed = {number: Memory(memory.kept) for number, memory in memories.items()}
+        then = runner.run(Bustle(memories, chance).play())
+
+    again = [Memory(memory.kept) for memory in memories]
     loop = ReplayedLoop(Moments(0.0, 0.0))
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        again = runner.run(story(replayed, is_run=False))
-    assert again == then
+        assert runner.run(Bustle(again, None).play()) == then
     assert len(then) == 160
+
+
+#: What goes on in a turn of the event loop that no replay knows.
+_BY_OTHER_MEANS = re.compile(
+    r"asyncio\.(?:sleep|timeout|timeout_at|to_thread|wait|wait_for|as_completed)\b|call_later"
+)
+
+
+@pytest.mark.parametrize("folder", ["conformance", "src/rolecall/toolkit"])
+def test_tests_wait_by_no_other_means(folder: str) -> None:
+    """What tests share with each other they share in an order that a replay takes again."""
+    by_other_means = {
+        (path.name, found)
+        for path in (ROOT / folder).rglob("*.py")
+        for found in _BY_OTHER_MEANS.findall(path.read_text(encoding="utf-8"))
+    }
+    # A server of ours, of which a replay has none.
+    assert by_other_means <= {("callback_server.py", "asyncio.wait_for")}

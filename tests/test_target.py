@@ -343,6 +343,42 @@ MISTAKES = {
         "a query",
         "Paths are added",
     ),
+    "fixture that says nothing": (
+        GOOD + "[fixtures.contact]\n",
+        "[fixtures] contact",
+        "says nothing",
+        "create = false",
+    ),
+    "typo under fixtures": (
+        GOOD + '[fixtures.contact]\nid = "1"\ncreat = false\n',
+        "[fixtures.contact] creat",
+        "unknown setting",
+        "'create'",
+    ),
+    "proxy of another kind": (
+        with_target('proxy = "socks5://127.0.0.1:1080"'),
+        "[target] proxy",
+        "not the URL of a proxy",
+        "http://host:port",
+    ),
+    "client certificate that is not there": (
+        with_target('client_cert = "nowhere.pem"'),
+        "[target] client_cert",
+        "No such file",
+        "",
+    ),
+    "client certificate of nothing": (
+        with_target('client_cert = "/dev/null"'),
+        "[target] client_cert",
+        "no certificate",
+        "",
+    ),
+    "client key alone": (
+        with_target('client_key = "key.pem"'),
+        "[target] client_key",
+        "client_cert is missing",
+        "Give both",
+    ),
     "key without a bank": (
         GOOD + '[expiry]\nbank_key_env = "PATH"\n',
         "[expiry] bank_key_env",

@@ -12,7 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rolecall.errors import UsageError, suggest
+from rolecall.ready_made import ReadyMade, ready_made
 from rolecall.toml_table import TomlTable
+from rolecall.transit import Proxy, Transit
 from rolecall.urls import check_url, is_loopback
 
 DEFAULT_RATE = 20.0
@@ -83,13 +85,26 @@ class Target:
     concurrency: int = 8
     timeout: float = 10.0  # seconds
     verify_tls: bool | str = True
+    client_cert: str = ""
+    client_key: str = ""
+    proxy: Proxy | None = None
     email_domain: str = "example.org"
     load_allowed: bool = False
     api_keys: ApiKeyOptions = ApiKeyOptions()
     expiry: ExpiryOptions = ExpiryOptions()
     dialect: Mapping[str, Any] = field(default_factory=dict)
     operations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    fixtures: Mapping[str, ReadyMade] = field(default_factory=dict)
     source: str = ""
+
+    @property
+    def transit(self) -> Transit:
+        """How it is reached."""
+        return Transit(self.verify_tls, self.client_cert, self.client_key, self.proxy)
+
+    def may_make(self, resource: str) -> bool:
+        """Whether a run may make things of this kind."""
+        return resource not in self.fixtures or self.fixtures[resource].create
 
     @property
     def secrets(self) -> Iterable[tuple[str, str]]:
@@ -100,6 +115,10 @@ class Target:
             yield key, "key"
         if self.expiry.signing_key:
             yield self.expiry.signing_key, "signing-key"
+        if self.proxy and self.proxy.credentials:
+            yield self.proxy.credentials.removeprefix("Basic "), "proxy-credentials"
+            if self.proxy.password:
+                yield self.proxy.password, "proxy-password"
         if self.expiry.bank_key:
             yield self.expiry.bank_key, "bank-key"
 
@@ -163,12 +182,15 @@ def parse_target(
         concurrency=int(about.number("concurrency", 8, least=1)),
         timeout=about.number("timeout", 10.0, least=0.1),
         verify_tls=_verify_tls(about, folder),
+        **_client_certificate(about, folder),
+        proxy=_proxy(about),
         email_domain=about.text("email_domain") or "example.org",
         load_allowed=about.value("load_allowed", (bool,), default=False),
         api_keys=_api_keys(keys, accounts, tuple(roles)),
         expiry=_expiry(expiry, folder),
         dialect=top.value("dialect", (dict,), {}),
         operations=top.value("operations", (dict,), {}),
+        fixtures=ready_made(top.table("fixtures")),
         source=source,
     )
     for table in (top, about, keys, expiry):
@@ -245,6 +267,32 @@ def _verify_tls(table: TomlTable, folder: Path) -> bool | str:
             table.at("verify_tls"), f"the CA bundle {bundle} cannot be read: {reason}"
         ) from None
     return str(bundle)
+
+
+def _client_certificate(table: TomlTable, folder: Path) -> dict[str, str]:
+    """The paths of the client's certificate and of its key, which can be read."""
+    given = {name: table.text(name) for name in ("client_cert", "client_key")}
+    paths = {name: str(folder / path) if path else "" for name, path in given.items()}
+    if paths["client_key"] and not paths["client_cert"]:
+        raise UsageError(table.at("client_key"), "client_cert is missing", "Give both.")
+    if not paths["client_cert"]:
+        return paths
+    try:
+        Transit(certificate=paths["client_cert"], key=paths["client_key"]).tls()
+    except (OSError, ValueError) as error:
+        is_of_system = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
+        reason = (getattr(error, "strerror", None) if is_of_system else "") or (
+            "it is no certificate with its private key, unencrypted, in PEM"
+        )
+        raise UsageError(
+            table.at("client_cert"), f"the client certificate cannot be used: {reason}"
+        ) from None
+    return paths
+
+
+def _proxy(table: TomlTable) -> Proxy | None:
+    url = table.secret("proxy")
+    return Proxy.of(url, table.at("proxy")) if url else None
 
 
 def _accounts(table: TomlTable, roles: tuple[str, ...]) -> dict[str, Account]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from rolecall.__main__ import main
 from rolecall.commands import init
 from rolecall.target import load_target
 from tests.support.certificates import Certificates
-from tests.support.command import ROLES
+from tests.support.command import ROLES, environment
 
 VALUES = {
     "ROLECALL_BASE_URL": "https://staging.example.org",
@@ -138,3 +141,35 @@ def test_answers_fill_in_what_no_option_says() -> None:
     assert 'base_url = "https://b.example.org"' in text
     assert "ROLECALL_AGENT_EMAIL" in variables
     assert "ROLECALL_GUEST_EMAIL" not in variables
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_it_asks_on_a_terminal(tmp_path: Path) -> None:
+    """On a real terminal each question is answered by a line, and Ctrl-D takes what is left."""
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "rolecall", "init", "asked.toml"]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment(TERM="xterm"),
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(theirs)
+    os.write(ours, b"https://asked.example.org\nthe asked\n\n/v2/apikeys\n\x04\x04\x04\x04\x04\x04")
+    stdout, stderr = process.communicate(timeout=60)
+    os.close(ours)
+
+    assert 0 == process.returncode, stderr
+    assert "URL of the server, without /v2 [$ROLECALL_BASE_URL]: " in stderr
+    assert "e-mail of the admin [$ROLECALL_ADMIN_EMAIL]: " in stderr
+    assert "password" not in stderr.replace("Passwords are not asked for", "")
+    document = tomllib.loads((tmp_path / "asked.toml").read_text(encoding="utf-8"))
+    assert ("https://asked.example.org", "the asked") == (
+        document["target"]["base_url"],
+        document["target"]["name"],
+    )
+    assert {"create_path": "/v2/apikeys"} == document["api_keys"]
+    assert "ROLECALL_ADMIN_EMAIL" in stdout

@@ -91,6 +91,44 @@ def test_what_is_known_to_be_flaky_is_no_news() -> None:
     assert FIRST not in "".join(news(GOOD, both))
 
 
+def undecided(*reasons: str, **more: Any) -> dict[str, Any]:
+    """Results in which a test was left open for each of these reasons."""
+    entry = requirement(
+        FIRST, "inconclusive", {str(n): "inconclusive" for n in range(len(reasons))}
+    )
+    for test, reason in zip(entry["tests"], reasons, strict=True):
+        test["reason"] = reason
+    return results(verdict="inconclusive", exit_code=3, requirements=[entry]) | more
+
+
+def test_what_passed_at_the_second_try_is_no_news() -> None:
+    """A run that is inconclusive for that alone is as good as one that is conformant."""
+    assert GOOD == state_of(undecided("flaky: expected 200; got 500"))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        undecided("missing: the control"),
+        undecided("flaky: expected 200; got 500", "missing: the control"),
+        undecided("flaky: a", reasons=["2 requirements not proven, because not tested: A, B"]),
+        undecided("missing: the control", verdict="not-conformant", exit_code=1),
+        undecided(verdict="inconclusive"),
+    ],
+    ids=["open", "open beside flaky", "untested", "flaky failed", "for no requirement"],
+)
+def test_what_else_is_open_is_news(document: dict[str, Any]) -> None:
+    """Whatever else keeps a run from being conformant is told."""
+    assert "inconclusive" == state_of(document)["verdict"]
+
+
+def test_what_was_left_behind_is_news_beside_flaky() -> None:
+    """Flaky or not, somebody has to look after the target's data."""
+    state = state_of(undecided("flaky: a", exit_code=7))
+
+    assert ["conformant, things were left on the target"] == news(None, state)
+
+
 def test_the_history_tells_what_is_flaky() -> None:
     """A requirement that came and went in the runs of this target, and of no other."""
     elsewhere = {"name": "other", "base_url": "https://other.example.org"}

@@ -20,6 +20,7 @@ WHOLE: dict[str, Any] = {
         "concurrency": 8,
         "timeout": 1.5,
         "verify_tls": True,
+        "proxy": "http://me:password-of-the-proxy@127.0.0.1:9",
         "load_allowed": True,
         "email_domain": "example.org",
     },
@@ -42,6 +43,10 @@ WHOLE: dict[str, Any] = {
         "wait": 120,
     },
     "dialect": {"expired": [403], "created": [200, 201]},
+    "fixtures": {
+        "contact": {"id": "599e1fcd9da1c72645c95886", "create": False},
+        "fetch-message": {"id": "1", "conversation": "2"},
+    },
     "operations": {
         "list-knowledge-items": {"path": "/v2/kbitems"},
         "create-contact": {

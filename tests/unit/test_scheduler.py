@@ -17,10 +17,10 @@ import pytest
 
 from rolecall import endings
 from rolecall.endings import end_as_ctrl_c_does
-from rolecall.evidence import cite, note
+from rolecall.evidence import Exchange, cite, note
 from rolecall.harness import scheduler
 from rolecall.harness.scheduler import ScheduledTest, Scheduler
-from rolecall.outcomes import Finding, TransientFailure
+from rolecall.outcomes import Finding, Flaky, Inconclusive, Refused, TransientFailure
 from rolecall.toolkit.marks import ALONE, EXPIRY, ORDINARY, SUMMARY
 from rolecall.toolkit.shared import uncancelled
 from tests.support.exchanges import exchange
@@ -109,6 +109,67 @@ def test_whatever_ends_a_test_is_its_own(error: BaseException) -> None:
 
     assert (failed.error, failed.tries) == (error, 1)
     assert (passed.error, passed.tries) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    ("finding", "phase"),
+    [
+        (Finding("403", "500", exchange(status=500)), ORDINARY),
+        (Refused("200", "403: it was refused", exchange(status=403)), EXPIRY),
+    ],
+    ids=["server error", "refused"],
+)
+@pytest.mark.parametrize("then", ["passes", "fails", "proves nothing"])
+def test_a_doubtful_failure_is_tried_again(finding: Finding, phase: int, then: str) -> None:
+    """A server error, and the refusal of what is allowed, are tried once more: passed then, the
+    test is flaky; the failure stands otherwise, with the exchanges of both tries.
+    """
+    seen: list[Exchange] = []
+
+    async def doubtful() -> None:
+        seen.append(cite(exchange(number=len(seen) + 1), "answer"))
+        if len(seen) == 1 or then == "fails":
+            raise finding
+        if then == "proves nothing":
+            raise Inconclusive("a control")
+
+    (job,) = run(ScheduledTest("doubtful", phase, doubtful))
+
+    assert (job.tries, job.evidence.exchanges) == (2, seen)
+    if then == "passes":
+        assert isinstance(job.error, Flaky)
+        assert job.error.missing.startswith(f"flaky: expected {finding.expected}; got ")
+        assert job.error.missing.endswith(f"as expected at the second try ({seen[1]})")
+    else:
+        assert job.error is finding
+
+
+@pytest.mark.parametrize(
+    ("finding", "phase"),
+    [
+        (Finding("403", "200: it was allowed", exchange(status=200)), ORDINARY),
+        (Finding("no secret", "a token in it", exchange(status=401)), ORDINARY),
+        (Finding("a list", "a number"), ORDINARY),
+        (Finding("429", "500", exchange(status=500)), ALONE),
+        (Finding("no server error", "500", exchange(status=500)), SUMMARY),
+    ],
+    ids=["granted", "told", "no exchange", "patience", "whole run"],
+)
+def test_what_one_answer_proves_is_not_tried_again(finding: Finding, phase: int) -> None:
+    """Who was let in one time in two was let in: such a failure stands at once, and so does one of
+    a test that wears out an account or looks at the whole run.
+    """
+    tries: list[int] = []
+
+    async def sometimes() -> None:
+        tries.append(1)
+        cite(exchange())
+        if len(tries) == 1:
+            raise finding
+
+    (job,) = run(ScheduledTest("sometimes", phase, sometimes))
+
+    assert (job.error, job.tries, len(tries)) == (finding, 1, 1)
 
 
 def test_evidence_of_tests_at_the_same_time_is_not_mixed() -> None:

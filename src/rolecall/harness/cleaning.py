@@ -225,17 +225,23 @@ async def _finish_older(
     await Preflight(world).run()
     found = await _Found.by_lists(world)
     cleaned = Cleaned(notes=found.notes)
-    for run in sorted(found.things):
+    for run in sorted(found.things | found.on_loan):
         if why := found.why_not(run, older_than, out):
             cleaned.notes.append(f"left alone: {found.counted(run)} of run {run}: {why}")
         else:
             cleaned.runs.append(run)
     _take_over(world, found, cleaned.runs)
+    loans = [
+        f"user {id}: it shows the name of run {run}, which had it on loan: put it back by hand, or "
+        f"with rolecall cleanup {run}"
+        for run in cleaned.runs
+        for id in found.on_loan.get(run, ())
+    ]
     if dry_run:
         cleaned.deleted = [str(entry) for entry in world.ledger.left]
     elif cleaned.runs:
         cleaned = await _tidied(world, cleaned)
-    cleaned.left += found.unread
+    cleaned.left += loans + found.unread
     return cleaned
 
 
@@ -243,7 +249,7 @@ def _take_over(world: FormerWorld, found: _Found, runs: list[str]) -> None:
     """Note the things of runs as the world's own."""
     world.runs, world.run_id = set(runs), next(iter(runs), "")
     for run in runs:
-        for resource, id in found.things[run]:
+        for resource, id in found.things.get(run, ()):
             entry = world.ledger.intend(resource, f"of run {run}", at_any_rate=True)
             world.gate.own(entry, id)
     world.take_over()
@@ -255,6 +261,7 @@ class _Found:
 
     things: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     idle: dict[str, float] = field(default_factory=dict)  # seconds since its newest thing was made
+    on_loan: dict[str, list[str]] = field(default_factory=dict)  # users' ids, by run
     notes: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
 
@@ -277,7 +284,9 @@ class _Found:
     def take(self, world: FormerWorld, resource: str, item: dict[str, Any], moment: float) -> None:
         """Take one thing, if it is a run's."""
         id = own_id(item)
-        for run in set(world.runs_named_in(item, resource)):
+        for run in world.borrowers_of(item) if resource == "user" else ():
+            self.on_loan.setdefault(run, []).append(id)
+        for run in world.runs_named_in(item, resource):
             if not id or world.gate.is_protected(resource, id):
                 continue
             self.things.setdefault(run, []).append((resource, id))
@@ -288,7 +297,8 @@ class _Found:
 
     def counted(self, run: str) -> str:
         """How many things of each kind there are of a run."""
-        return counted(resource for resource, _ in self.things[run])
+        kinds = [resource for resource, _ in self.things.get(run, ())]
+        return counted(iter(kinds + ["user on loan"] * len(self.on_loan.get(run, ()))))
 
     def why_not(self, run: str, older_than: float, out: Path) -> str:
         """Why a run is left alone; empty where it is not."""

@@ -16,6 +16,7 @@ from rolecall.harness.scheduler import Scheduler
 from rolecall.http.client import Client
 from rolecall.http.gate import Gate
 from rolecall.ledger import LEDGER, Ledger
+from rolecall.ready_made import check_names
 from rolecall.redaction import Secrets
 from rolecall.replay.layers import ReplayedLayers
 from rolecall.replay.moments import ReplayedLoop
@@ -102,6 +103,7 @@ class RunContext:
                 target.base_url,
                 target.accounts.values(),
                 clock_url=target.expiry.clock_url,
+                may_make=target.may_make,
                 read_only=options.read_only,
             )
             layers = ReplayedLayers(recording) if recording else None
@@ -148,6 +150,8 @@ def _check_target(
 ) -> None:
     """Say what is wrong with the target's operations and token bank before anything is sent."""
     spec.for_target(target.operations, dialect, target.source)
+    reads = [name for name in spec.operations if name.startswith("fetch-")]
+    check_names(target.fixtures, spec.resources, reads, target.source)
     if target.expiry.bank and not is_replayed:
         with suppress(SpoiledBank):  # the run goes on without it, and says so
             TokenBank.of(target.expiry, target.base_url).deposits()

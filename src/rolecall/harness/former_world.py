@@ -3,8 +3,8 @@
 What it deletes is theirs by their ledger, or carries their name: a name that begins with
 ``rolecall-``, the time at which the run began and six hexadecimal digits of chance, in a member
 that a run writes its name into. A user has to carry it in its e-mail address, or the whole name of
-one that the run was about to make: a run that was killed may have left its name in a user that it
-had on loan, and that user is never deleted.
+one that a run makes: a run that was killed may have left its name in a user that it had on loan,
+and that user is never deleted.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from rolecall.toolkit.members import names_in, texts_at
 from rolecall.toolkit.things import Fixture, items
 from rolecall.toolkit.world import World
 
+#: How the name of a user ends that a run has made, and has not changed.
+_MADE = "-create-user"
 #: Statuses with which a target says that it has no such list.
 _NO_LIST = (404, 405, 501)
 #: Members in which a thing says when it was made, or changed.
@@ -65,13 +67,28 @@ class FormerWorld(World):
         )
         return any(super(FormerWorld, self).bears(document, resource, name) for name in names)
 
-    def runs_named_in(self, document: object, resource: str) -> Iterator[str]:
-        """The runs that a thing is named after where a run writes its name."""
-        places = set(self._addresses()) if resource == "user" else self._names(resource)
-        for front, path in places:
+    def runs_named_in(self, document: object, resource: str) -> set[str]:
+        """The runs that a thing is named after where a run writes its name, and that made it."""
+        addresses = set(self._addresses()) if resource == "user" else set()
+        return {
+            run
+            for place, text, run in self._names_in(document, resource)
+            if resource != "user" or place in addresses or text.endswith(_MADE)
+        }
+
+    def borrowers_of(self, user: object) -> set[str]:
+        """The runs whose name a user shows that they did not make: they had it on loan."""
+        named = {run for _, _, run in self._names_in(user, "user")}
+        return named - self.runs_named_in(user, "user")
+
+    def _names_in(
+        self, document: object, resource: str
+    ) -> Iterator[tuple[tuple[str, tuple[str, ...]], str, str]]:
+        """The names of runs in a thing: the place, the text there, and the run."""
+        for front, path in self._names(resource):
             for text in texts_at(document, path):
                 if text.startswith(front) and (run := run_named(text[len(front) :])):
-                    yield run
+                    yield (front, path), text, run
 
     def _addresses(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Where users have an e-mail address, and what stands before the run's name in it."""

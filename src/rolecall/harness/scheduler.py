@@ -18,15 +18,26 @@ from typing import Any
 
 from rolecall.counting_loop import CountingLoop
 from rolecall.endings import first_noted
+from rolecall.errors import RolecallError
 from rolecall.evidence import Evidence, TestEvidence
 from rolecall.memory import Memory
-from rolecall.outcomes import TransientFailure
+from rolecall.outcomes import (
+    Finding,
+    Flaky,
+    Inconclusive,
+    NotApplicable,
+    NotTested,
+    TransientFailure,
+)
 from rolecall.pausing import sleep
 from rolecall.spec.model import Cell
-from rolecall.toolkit.marks import ALONE
+from rolecall.toolkit.marks import ALONE, EXPIRED_SESSIONS, EXPIRY, ORDINARY
 from rolecall.toolkit.shared import UNCANCELLED
 
 _TRIES = 3
+#: Phases whose tests only read and change what is their own, so that they can be tried again: not
+#: those that wear out an account's patience, nor those over what the whole run saw.
+_REPEATABLE = frozenset({ORDINARY, EXPIRY, EXPIRED_SESSIONS})
 _LAST_WORDS = 5.0  # seconds for what is under way when the run is stopped
 
 
@@ -171,20 +182,15 @@ class Scheduler:
             slots.release()
 
     async def _run_one(self, job: ScheduledTest) -> None:
-        """Run a test; one that met passing trouble starts again, with fixtures of its own."""
+        """Run a test, and note what came of it."""
         started = time.monotonic()
         try:
-            while True:
-                job.tries += 1
-                try:
-                    # Of this try alone: what came of one that was given up proves nothing.
-                    with Evidence.collect(job.name, job.memory) as job.evidence:
-                        await job.call()
-                except TransientFailure:
-                    if job.tries < _TRIES:
-                        continue
+            try:
+                await self._attempt(job)
+            except Finding as finding:
+                if not finding.is_doubtful or job.phase not in _REPEATABLE:
                     raise
-                break
+                await self._confirm(job, finding)
         except BaseException as error:
             job.error = error
             if isinstance(error, asyncio.CancelledError):
@@ -192,3 +198,37 @@ class Scheduler:
         finally:
             job.seconds = time.monotonic() - started
             job.done.set()
+
+    async def _attempt(self, job: ScheduledTest) -> None:
+        """Call a test; one that met passing trouble starts again, with fixtures of its own."""
+        for number in range(1, _TRIES + 1):
+            job.tries += 1
+            try:
+                # Of this try alone: what came of one that was given up proves nothing.
+                with Evidence.collect(job.name, job.memory) as job.evidence:
+                    await job.call()
+            except TransientFailure:
+                if number == _TRIES:
+                    raise
+            else:
+                return
+
+    async def _confirm(self, job: ScheduledTest, finding: Finding) -> None:
+        """Try a test once more that failed by an answer that may have been passing trouble.
+
+        Its evidence is that of both tries, and the failure stands unless the second try passed.
+
+        Raises:
+            Finding: the failure, as the first try saw it.
+            Flaky: the second try passed.
+        """
+        first = job.evidence
+        try:
+            await self._attempt(job)
+        except (Finding, Inconclusive, NotTested, NotApplicable, RolecallError):
+            first.exchanges += job.evidence.exchanges
+            job.evidence = first
+            raise finding from None
+        again = job.evidence.named.get("answer") or next(reversed(job.evidence.exchanges), None)
+        job.evidence.exchanges[:0] = first.exchanges
+        raise Flaky(finding, again) from None

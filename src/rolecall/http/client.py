@@ -29,6 +29,7 @@ from rolecall.http.repeating import AWAY
 from rolecall.http.transports import ENTRY, EXCHANGE, PATIENT, REPEATABLE
 from rolecall.ledger import LedgerEntry
 from rolecall.outcomes import TransientFailure
+from rolecall.pausing import sleep
 from rolecall.redaction import Secrets
 from rolecall.target import Target
 
@@ -41,6 +42,7 @@ _SCHEMES = ("http://", "https://")
 #: On whose behalf a request asks whether anybody is there at all; no answer to it is held against
 #: anybody.
 _PROBE = "probe"
+_PROBES = 5
 
 
 class Client:
@@ -265,8 +267,8 @@ class Client:
         """Tell a target that is gone from one that dropped a request.
 
         Raises:
-            Unreachable: nothing was answered since ``exchange`` was sent, and another request gets
-                no answer either.
+            Unreachable: nothing was answered since ``exchange`` was sent, and other requests get no
+                answer either.
         """
         async with (
             self._doubting
@@ -275,13 +277,29 @@ class Client:
                 raise replace(self.dead)
             if recalled("answered since", lambda: self._layers.last_answer > exchange.started):
                 return
-            try:
-                await self._probe()
-            except httpx.TransportError:
+            if not await self._is_there():
                 unreached = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
                 what = "cannot be reached" if unreached else "gives no usable answer"
                 self.dead = Unreachable(self.base_url, f"{what}: {exchange.error}")
                 raise replace(self.dead) from None
+
+    async def _is_there(self) -> bool:
+        """Whether one of a few probes is answered: a network that lost a request may lose a probe.
+
+        A port on which no server listens is asked once, and silence twice.
+        """
+        for number in range(_PROBES):
+            await sleep(0.1 * number)
+            try:
+                await self._probe()
+            except httpx.TransportError as error:
+                if isinstance(error, httpx.ConnectError) or (
+                    number and isinstance(error, httpx.TimeoutException)
+                ):
+                    return False
+            else:
+                return True
+        return False
 
     async def _judge_throttling(self, exchange: Exchange, asked: float) -> NoReturn:
         """Tell a target that lets nothing through from one that throttled a request.
@@ -298,18 +316,14 @@ class Client:
                 with contextlib.suppress(httpx.TransportError):
                     status = await self._probe()
                 if status == 429:
-                    self.dead = Unreachable(
-                        self.base_url,
-                        "gives no usable answer: nothing but 429, whatever the rate_limit",
-                    )
+                    what = "gives no usable answer: nothing but 429, whatever the rate_limit"
+                    self.dead = Unreachable(self.base_url, what)
                     raise replace(self.dead)
-        times = f"{exchange.attempts} time{'' if exchange.attempts == 1 else 's'}"
         asks = exchange.header("retry-after")
-        raise TransientFailure(
-            f"an answer to {exchange}: throttled {times}"
-            + (f", and asked to wait {asks!r}" if asks else ""),
-            "the rate_limit of the target file",
+        missing = f"an answer to {exchange}: throttled {exchange.attempts} times" + (
+            f", and asked to wait {asks!r}" if asks else ""
         )
+        raise TransientFailure(missing, "the rate_limit of the target file")
 
     async def _probe(self) -> int:
         """Ask for something that was answered before, in turn and recorded as every request is; the

@@ -20,7 +20,7 @@ the create left, nor as the user of one of the accounts.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -81,6 +81,7 @@ class Gate:
         accounts: those of the target file, each of which has a budget of log-ins.
         clock_url: the hook that moves the target's clock; empty when there is none.
         read_only: let nothing through that may change a thing.
+        may_make: whether the target file allows that things of a kind are made.
     """
 
     def __init__(
@@ -91,10 +92,12 @@ class Gate:
         *,
         clock_url: str = "",
         read_only: bool = False,
+        may_make: Callable[[str], bool] = lambda resource: True,
     ) -> None:
         self.ledger = ledger
         self.log_ins = LogInBudget(accounts)
         self.read_only = read_only
+        self.may_make = may_make
         self._base_url = base_url
         self._clock_url = clock_url
         self._protected: set[tuple[str, str]] = set()
@@ -163,7 +166,7 @@ class Gate:
         """Let a request pass, or say why not.
 
         Raises:
-            NotTested: the run is read-only.
+            NotTested: the run is read-only, or the target file forbids to make such a thing.
             Withheld: it might change something of which it is not certain that the run made it.
         """
         parts = urlsplit(url)
@@ -199,12 +202,28 @@ class Gate:
         return url.partition("?")[0] == f"{self._base_url}{TOKEN_PATH}"
 
     def _admit_creation(self, what: str, creation: Creation) -> None:
+        self.expect_may_make(creation.entry.resource, creation.inside)
         if not self.ledger.is_open(creation.entry):
             raise Withheld(f"an entry in the ledger for {what}", "the ledger of the run")
         if creation.inside and not self.owns(creation.inside):
             raise Withheld(
                 f"a {creation.inside.resource} of the run's own to make a "
                 f"{creation.entry.resource} in"
+            )
+
+    def expect_may_make(self, resource: str, inside: Thing | None = None) -> None:
+        """Such a thing may be made; if it is made inside of another, that is the run's own, or can
+        be.
+
+        Raises:
+            NotTested: the target file forbids it.
+        """
+        if not self.may_make(resource):
+            raise NotTested(f"[fixtures.{resource}] create = false: a {resource} would be made")
+        if inside and not self.may_make(inside.resource) and not self.owns(inside):
+            raise NotTested(
+                f"[fixtures.{inside.resource}] create = false: a {resource} would be made in a "
+                f"{inside.resource} that was there before"
             )
 
     def _admit_change(self, what: str, rest: str, thing: Thing | None) -> None:

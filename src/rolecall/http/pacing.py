@@ -17,7 +17,7 @@ from rolecall.http._httpx import httpx
 
 #: Seconds beyond the one in which requests are counted, since two clocks may run differently.
 _MARGIN = 0.01
-_LATE = 0.05  # seconds that a busy machine wakes up too late, and that are caught up with
+_LATE = 0.02  # seconds that a busy machine wakes up too late, and that are caught up with
 _LONGEST_BACKOFF = 16.0  # seconds between two looks whether a target still throttles
 #: Seconds of pauses after which a run waits no longer than a target's Retry-After says.
 _PATIENCE = 300.0

@@ -96,6 +96,7 @@ class Network(httpx.AsyncBaseTransport):
 
     def __init__(self, target: Target) -> None:
         self._tls = _tls(target)
+        self._proxy = target.proxy
         self._idle: list[Connection] = []
         self._timeout = target.timeout
         self.last_answer = 0.0
@@ -117,7 +118,9 @@ class Network(httpx.AsyncBaseTransport):
             or self._keeps is False
             or (self._keeps is None and not request.extensions[REPEATABLE])
         )
-        connection = self._idle.pop() if self._idle and not anew else Connection(self._tls)
+        connection = (
+            self._idle.pop() if self._idle and not anew else Connection(self._tls, self._proxy)
+        )
         was_open = connection.is_open
         exchange.at, exchange.started = time.time(), time.monotonic()
         try:
@@ -205,12 +208,9 @@ def _tls(target: Target) -> ssl.SSLContext | None:
     """How TLS is spoken to the target and to its clock; None for plain HTTP, since loading the CA
     bundle alone takes 20 ms.
     """
-    if isinstance(target.verify_tls, str):
-        return ssl.create_default_context(cafile=target.verify_tls)
     if all(urlsplit(url).scheme != "https" for url in (target.base_url, target.expiry.clock_url)):
         return None
-    context: ssl.SSLContext = httpx.create_ssl_context(verify=target.verify_tls, trust_env=False)
-    return context
+    return target.transit.tls()
 
 
 def _sentence(error: Exception) -> str:

@@ -180,7 +180,7 @@ class MovedClock:
             self._moved = seconds
             self._say_left("it was not put back")
         connection = WireConnection(
-            origin, timeout=self._target.timeout, verify=self._target.verify_tls
+            origin, timeout=self._target.timeout, verify=self._target.transit
         )
         try:
             connection.exchange(

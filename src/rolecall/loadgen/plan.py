@@ -22,6 +22,7 @@ from rolecall.loadgen.transport.outgoing import Origin
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect, Specification
 from rolecall.target import ExpiryOptions, Target, load_target
+from rolecall.transit import Transit
 from rolecall.urls import is_loopback
 
 #: What is asked of every run, unless it asks for something else of the same.
@@ -41,7 +42,7 @@ class ResolvedTarget:
     dialect: Dialect
     accounts: Sequence[LoadAccount]
     timeout: float
-    verify: bool | str
+    verify: bool | str | Transit
     #: Tokens that have expired since the target's clock was moved, or why there are none.
     left: Left = field(default_factory=Left)
 
@@ -88,7 +89,7 @@ class ResolvedTarget:
             dialect=dialect,
             accounts=accounts,
             timeout=options.answer_timeout or (target.timeout if target else TIMEOUT),
-            verify=target.verify_tls if target else True,
+            verify=target.transit if target else True,
             left=Left.read(Path(options.expired_tokens)) if options.expired_tokens else Left(),
         )
 

@@ -133,6 +133,7 @@ class Worker:
             racers=self._options.racers,
             email_domain=resolved.target.email_domain if resolved.target else "example.org",
             expired=resolved.expired,
+            may_make=resolved.target.may_make if resolved.target else lambda resource: True,
         )
 
     def _check_log_in(self, base_url: str) -> None:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from rolecall.jwt_forging import signed_by
+from rolecall.ready_made import ReadyMade
 from rolecall.redaction import Secrets
 from rolecall.target import Account, ApiKeyOptions, ExpiryOptions, Target
 
@@ -67,6 +68,8 @@ def _target_as_json(target: Target, secrets: Secrets) -> dict[str, Any]:
     if expiry["signing_key"]:
         expiry["signing_key"] = _FITS if _fits(target.expiry) else _UNFIT
     document["verify_tls"] = True
+    document["client_cert"] = document["client_key"] = ""
+    document["proxy"] = None
     return document
 
 
@@ -89,7 +92,8 @@ def target_of(document: Mapping[str, Any]) -> Target:
     if expiry["signing_key"] == _FITS:
         expiry["signing_key"] = _new_key(expiry["algorithm"])
     accounts = {name: Account(**account) for name, account in document["accounts"].items()}
-    target = Target(**{**document, "accounts": accounts})
+    fixtures = {name: ReadyMade(**given) for name, given in document.get("fixtures", {}).items()}
+    target = Target(**{**document, "accounts": accounts, "fixtures": fixtures})
     return replace(
         target, api_keys=ApiKeyOptions(**document["api_keys"]), expiry=ExpiryOptions(**expiry)
     )

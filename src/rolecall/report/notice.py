@@ -23,6 +23,10 @@ ENDED = {
 #: Exit codes of runs that did not look at everything: of what fails nothing is known.
 _CUT_SHORT = frozenset({2, 4, 6, 130})
 _SAID_OTHERWISE = frozenset({5})
+_OF_VERDICTS = frozenset({1, 3})  # exit codes that say what the verdict says
+#: How reasons begin, and what they hold: of a test that passed at its second try, and of a run in
+#: which requirements were not tested.
+_FLAKY, _UNTESTED = "flaky: ", "because not tested"
 _MOST = 10  # names in a sentence
 
 State = Mapping[str, Any]
@@ -40,23 +44,47 @@ def state_of(results: Mapping[str, Any], flaky: Collection[str] = ()) -> dict[st
     """The state that a run found: ``exit_code``, ``verdict``, the ids of ``failing`` requirements
     that decide, and sentences on ``waivers`` that have to go.
 
-    A requirement that is known to be ``flaky`` is no news, neither when it fails nor when it does
-    not: where only such ones failed, the state is that of a good run.
+    A requirement that is known to be ``flaky``, or passed at a second try, is no news, neither when
+    it fails nor when it does not: where only such ones stand in the way, the state is good.
     """
     failed = dict.fromkeys(finding["requirement"] for finding in results["findings"])
     failing = sorted(set(failed) - set(flaky))
-    code, verdict = results["exit_code"], results["verdict"]
+    code = results["exit_code"]
     if code in _CUT_SHORT:
         return state_without_run(code)
-    # Which parts are compared with each other is the caller's matter.
-    if verdict == "part-passed" or (verdict == "not-conformant" and not failing):
-        verdict = GOOD["verdict"]
+    verdict = _verdict(results, failing, flaky)
     return {
-        "exit_code": code,
+        "exit_code": 0 if verdict == GOOD["verdict"] and code in _OF_VERDICTS else code,
         "verdict": verdict,
         "failing": failing,
         "waivers": sorted(_faulty(results.get("waivers") or ())),
     }
+
+
+def _verdict(results: Mapping[str, Any], failing: list[str], flaky: Collection[str]) -> str:
+    """The verdict if what is flaky were not there. That of a part that passed is as good as that of
+    a whole run: which parts are compared with each other is the caller's matter.
+    """
+    verdict = str(results["verdict"])
+    if failing or verdict in (GOOD["verdict"], "part-passed"):
+        return verdict if failing else GOOD["verdict"]
+    undecided = [
+        entry
+        for entry in results["requirements"]
+        if entry["level"] in ("must", "derived") and entry["outcome"] in ("inconclusive", "error")
+    ]
+    is_open = (
+        any(_UNTESTED in reason for reason in results["reasons"])
+        or any(entry["id"] not in flaky and not _passed_at_last(entry) for entry in undecided)
+        or (verdict == "inconclusive" and not undecided)
+    )
+    return "inconclusive" if is_open else GOOD["verdict"]
+
+
+def _passed_at_last(requirement: Mapping[str, Any]) -> bool:
+    """Whether each test that was left open failed once and passed at the second try."""
+    tests = [test for test in requirement["tests"] if test["outcome"] in ("inconclusive", "error")]
+    return bool(tests) and all(test["reason"].startswith(_FLAKY) for test in tests)
 
 
 def _faulty(waivers: Collection[Mapping[str, Any]]) -> Iterator[str]:

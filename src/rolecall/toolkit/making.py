@@ -61,7 +61,11 @@ class Making(Callers):
 
         The entry has an id afterwards if it is certain what was made. Every other way to an end
         leaves it doubtful, but for a refusal.
+
+        Raises:
+            NotTested: the target file forbids to make such a thing.
         """
+        self.gate.expect_may_make(resource, inside)
         await self._look_before(resource)
         for inner in (
             self.spec.resources.values()

@@ -31,6 +31,10 @@ class Requests(Lists):
         """A new thing for one test alone: see `World.fresh`."""
         raise NotImplementedError
 
+    async def ready_made(self, name: str) -> Fixture:
+        """A thing that the target file names: see `World.ready_made`."""
+        raise NotImplementedError
+
     async def organization(self) -> str | int | float | None:
         """The id of the accounts' organization: see `World.organization`."""
         raise NotImplementedError
@@ -45,7 +49,11 @@ class Requests(Lists):
         """The request of an operation, on ``fixture`` or on the shared fixture of its resource."""
         needs_fixture = operation.effect != "create" and not operation.is_self
         if fixture is None and needs_fixture:
-            fixture = await self.shared(operation.resource.name)
+            fixture = await (
+                self.ready_made(operation.name)
+                if operation.name in self.target.fixtures
+                else self.shared(operation.resource.name)
+            )
         name = self.new_name(operation.name)
         values = await self._values(operation, caller, fixture, name)
         inside = (

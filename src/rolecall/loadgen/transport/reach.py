@@ -15,6 +15,7 @@ from gevent.monkey import get_original
 
 from rolecall.loadgen.transport.failure import Failure, Kind, reason
 from rolecall.loadgen.transport.outgoing import Origin
+from rolecall.transit import Proxy
 
 try:
     import resource
@@ -63,7 +64,7 @@ _getaddrinfo = get_original("socket", "getaddrinfo")
 Addresses = Sequence[tuple[int, int, int, str, Any]]
 
 
-def numeric_addresses(origin: Origin) -> Addresses:
+def numeric_addresses(origin: Origin | Proxy) -> Addresses:
     """The address that the host is; empty where it is a name."""
     try:
         found: Addresses = _getaddrinfo(
@@ -74,7 +75,7 @@ def numeric_addresses(origin: Origin) -> Addresses:
     return found
 
 
-def resolve(origin: Origin) -> Addresses:
+def resolve(origin: Origin | Proxy) -> Addresses:
     """The addresses of a name, asked for by every connection, since they may change.
 
     Raises:
