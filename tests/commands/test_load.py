@@ -250,6 +250,25 @@ class TestRuns:
         assert any(row.startswith("POST,issue,200,0,") for row in rows), rows
 
     @pytest.mark.long
+    @pytest.mark.parametrize("how", [("--rate", "50"), ("--users", "2")])
+    def test_a_run_that_can_no_longer_be_met_is_stopped(
+        self, how: tuple[str, str], tmp_path: Path
+    ) -> None:
+        """A server that fails from some request on does not get ten minutes of it: the run ends
+        early, is missed, and says why; its accounts add up.
+        """
+        words = ("--duration", "10m", "--slo", "errors<100", "--abort-on", "slo")
+        with Miniature(from_the(20, always(response(500)))) as server:
+            file = target_file(tmp_path, target_text(server.url))
+            run = load("issuance", file, *how, *words, cwd=tmp_path)
+
+        assert run.came_to(1), run.said
+        assert run.document["duration_s"] < 60
+        assert run.document["conservation"]["holds"]
+        assert "(--abort-on slo): errors<100 can no longer be met" in run.document["reasons"][-1]
+        assert "failure" in (run.folder / "junit.xml").read_text(encoding="utf-8")
+
+    @pytest.mark.long
     def test_users_who_think(self, tmp_path: Path) -> None:
         """Four users who think for half a second take eight steps a second at most, and not
         thousands; the plan and the document say so.

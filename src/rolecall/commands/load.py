@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("scenario", choices=NAMES, metavar="SCENARIO", help=", ".join(NAMES))
     add_common_arguments(parser, "load.json")
     how = parser.add_argument_group("load: an open schedule, or a closed loop")
-    options.add_some(how, "rate", "duration", "ramp", "think", "think-mean")
+    options.add_some(how, "rate", "duration", "ramp", "think", "think-mean", "abort-on")
     how.set_defaults(duration="30s")
     how.add_argument(
         "--users", type=int, metavar="N", help="clients that each wait for their answers"
