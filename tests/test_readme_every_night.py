@@ -103,6 +103,7 @@ def test_the_section_works_as_written(bin: Path, tmp_path: Path) -> None:
     """Set up, looked at, certified and pruned; the first night is inconclusive, the second, a day
     later on the server's clock, conformant by the bank; both are news.
     """
+    # Longer than 40 lines because two networks, their server and both nights stand together.
     work = tmp_path / "work"
     work.mkdir()
     with (

@@ -208,7 +208,7 @@ def test_the_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
 
     text = capsys.readouterr().out
     assert "rolecall cleanup --target staging.toml --older-than 24h --dry-run" in text
-    assert "7 something is left" in text
+    assert "7    something is left" in text
 
 
 def test_a_wrong_password_is_said(

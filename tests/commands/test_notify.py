@@ -10,7 +10,6 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,7 @@ _TELL = (
 
 
 @pytest.fixture(name="notify")
-def _notify(tmp_path: Path) -> Iterator[str]:
+def _notify(tmp_path: Path) -> str:
     """A command that writes down what it is told."""
     (tmp_path / "tell.py").write_text(_TELL, encoding="utf-8")
     return f"{sys.executable} tell.py"

@@ -17,8 +17,8 @@ from rolecall.loadgen.transport.client import WireConnection
 from rolecall.loadgen.transport.failure import Failure
 from rolecall.loadgen.transport.outgoing import Origin, request
 from rolecall.transit import NoTunnel, Proxy, Transit
-from tests.http.test_client import get
 from tests.support.certificates import Certificates
+from tests.support.clients import get
 from tests.support.command import rolecall
 from tests.support.miniatures import Miniature, always, json_response
 from tests.support.proxies import tunnelling
