@@ -28,10 +28,10 @@ def rest(so_far: Mapping[str, Any], planned: int | None, seconds: float) -> int:
         planned: the arrivals of the whole schedule; None in a closed loop.
         seconds: the length of the whole run.
     """
-    requests, passed = so_far["requests"], so_far["duration_s"]
+    requests, passed = int(so_far["requests"]), float(so_far["duration_s"])
     if planned is not None:
-        steps = max(so_far["sent"], 1)
-        left = max(planned - so_far["scheduled"], 0)
+        steps = max(int(so_far["sent"]), 1)
+        left = max(planned - int(so_far["scheduled"]), 0)
         return math.ceil(_MORE * left * max(requests / steps, 1.0))
     left_seconds = max(seconds - passed, 0.0)
     return math.ceil(_MORE_USERS * requests * left_seconds / max(passed, _FIRST))
