@@ -46,7 +46,15 @@ from tests.support.miniatures import (
 )
 from tests.support.servers import serving, target
 
-FILES = {"load.json", "load.html", "percentiles.hgrm", "locust_stats.csv", "locust_failures.csv"}
+FILES = {
+    "junit.xml",
+    "load.html",
+    "load.json",
+    "locust_failures.csv",
+    "locust_stats.csv",
+    "percentiles.hgrm",
+    "summary.md",
+}
 
 
 def has_begun(process: subprocess.Popen[str], out: Path) -> bool:
@@ -240,6 +248,25 @@ class TestRuns:
         assert "issuance on embedded reference server" in run.stdout
         rows = (run.folder / "locust_stats.csv").read_text(encoding="utf-8").splitlines()
         assert any(row.startswith("POST,issue,200,0,") for row in rows), rows
+
+    @pytest.mark.long
+    @pytest.mark.parametrize("how", [("--rate", "50"), ("--users", "2")])
+    def test_a_run_that_can_no_longer_be_met_is_stopped(
+        self, how: tuple[str, str], tmp_path: Path
+    ) -> None:
+        """A server that fails from some request on does not get ten minutes of it: the run ends
+        early, is missed, and says why; its accounts add up.
+        """
+        words = ("--duration", "10m", "--slo", "errors<100", "--abort-on", "slo")
+        with Miniature(from_the(20, always(response(500)))) as server:
+            file = target_file(tmp_path, target_text(server.url))
+            run = load("issuance", file, *how, *words, cwd=tmp_path)
+
+        assert run.came_to(1), run.said
+        assert run.document["duration_s"] < 60
+        assert run.document["conservation"]["holds"]
+        assert "(--abort-on slo): errors<100 can no longer be met" in run.document["reasons"][-1]
+        assert "failure" in (run.folder / "junit.xml").read_text(encoding="utf-8")
 
     @pytest.mark.long
     def test_users_who_think(self, tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         RolecallError: an option, the target file or the accounts are wrong, or the search could not
             be begun.
     """
+    from rolecall.commands.certify import append_to_job_page
     from rolecall.loadgen import launch, result
     from rolecall.loadgen.scenarios import user_class_name
     from rolecall.report import load_terminal
@@ -66,4 +67,5 @@ def run(arguments: argparse.Namespace) -> int:
     width = width_of(sys.stdout)
     summary = load_terminal.capacity(document, folder, colour=colour, width=width)
     verdict = load_terminal.capacity_verdict(document, folder, colour=colour)
+    append_to_job_page((session.folder / result.SUMMARY).read_text(encoding="utf-8"))
     return say_result(arguments, document, summary=summary, verdict=verdict, colour=colour)

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("scenario", choices=NAMES, metavar="SCENARIO", help=", ".join(NAMES))
     add_common_arguments(parser, "load.json")
     how = parser.add_argument_group("load: an open schedule, or a closed loop")
-    options.add_some(how, "rate", "duration", "ramp", "think", "think-mean")
+    options.add_some(how, "rate", "duration", "ramp", "think", "think-mean", "abort-on")
     how.set_defaults(duration="30s")
     how.add_argument(
         "--users", type=int, metavar="N", help="clients that each wait for their answers"
@@ -111,6 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
         RolecallError: an option, the target file or the accounts are wrong, or the run could not be
             begun.
     """
+    from rolecall.commands.certify import append_to_job_page
     from rolecall.loadgen import compare, launch, result
     from rolecall.loadgen.gates import BaselineGate
     from rolecall.report import load_terminal
@@ -132,6 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
     width = width_of(sys.stdout)
     summary = load_terminal.summary(document, folder, colour=colour, width=width)
     verdict = load_terminal.verdict(document, folder, colour=colour)
+    append_to_job_page((session.folder / result.SUMMARY).read_text(encoding="utf-8"))
     return say_result(arguments, document, summary=summary, verdict=verdict, colour=colour)
 
 

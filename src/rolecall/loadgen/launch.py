@@ -235,12 +235,11 @@ def _passed(arguments: argparse.Namespace) -> Iterator[str]:
     for option in OPTIONS:
         value = getattr(arguments, option.dest, None) if option.passed else None
         if value is not None:
-            yield f"--{option.name}={value}"
+            values = value if option.kind is list else [value]
+            yield from (f"--{option.name}={text}" for text in values)
     yield f"--command={shlex.join(['rolecall', *sys.argv[1:]])}"
     if arguments.json or arguments.quiet:
         yield "--silent"
-    for objective in arguments.slo:
-        yield f"--slo={objective}"
 
 
 @contextlib.contextmanager

@@ -188,14 +188,22 @@ def verdict(
 
 
 def beyond_doubt(
-    objectives: Iterable[Objective], document: Mapping[str, Any], *, slow: bool = False
+    objectives: Iterable[Objective],
+    document: Mapping[str, Any],
+    *,
+    slow: bool = False,
+    rest: int = 0,
 ) -> list[Objective]:
     """The objectives that the server missed even if this side's own faults are all excused.
 
     A limit from below, as that of ``rate``, is never missed beyond doubt: what was not sent might
     have been answered.
+
+    Args:
+        slow: whether all times may be this side's own.
+        rest: requests that are still to come, which are all answered well and at once.
     """
-    best = at_best(document, slow=slow)
+    best = at_best(document, slow=slow, rest=rest)
     # which of the rows those faults are in is not known
     is_excused = slow or best["requests"] > document["requests"] or document["pauses"]["requests"]
     return [
@@ -217,14 +225,14 @@ def _is_beyond(objective: Objective, best: Mapping[str, Any]) -> bool:
     )
 
 
-def at_best(document: Mapping[str, Any], *, slow: bool = False) -> dict[str, Any]:
+def at_best(document: Mapping[str, Any], *, slow: bool = False, rest: int = 0) -> dict[str, Any]:
     """What ``load.json`` would have said of the best server that could have left what was measured.
 
     What was dropped or could not be sent is taken to be answered well, and at once; so is what was
     due before this process went on after a pause. Where the generator was ``slow`` altogether, all
-    times may be its own.
+    times may be its own. The ``rest`` is still to come.
     """
-    unsent = int(document["dropped"]) + sum(document["own_failures"].values())
+    unsent = int(document["dropped"]) + sum(document["own_failures"].values()) + rest
     pauses = document["pauses"]
     errors = Counter(document["errors"])
     errors.subtract(pauses["errors"])

@@ -41,6 +41,7 @@ class Option:
             known |= {"action": "store_true"}
         elif self.kind is list:
             known |= {"action": "append", "default": [], "metavar": self.metavar}
+            known |= {"choices": self.choices} if self.choices else {}
         else:
             known |= {"type": self.kind, "default": self.default, "metavar": self.metavar}
             known |= {"choices": self.choices} if self.choices else {}
@@ -121,7 +122,16 @@ OPTIONS = (
         shared=True,
     ),
     # the result
-    Option("slo", 'such as "p99<250ms"; may be repeated', list, metavar="OBJECTIVE"),
+    Option("slo", 'such as "p99<250ms"; may be repeated', list, metavar="OBJECTIVE", passed=True),
+    Option(
+        "abort-on",
+        "stop early: at a violation, or once an objective (slo) can no longer be met; "
+        "may be repeated",
+        list,
+        metavar="violation|slo",
+        choices=("violation", "slo"),
+        passed=True,
+    ),
     Option("run-folder", "where load.json and the others are left", metavar="DIR"),
     Option("command", "the command line that is said in the result", metavar="TEXT"),
     Option("parent", "end when this process is gone", int, 0, "PID"),

@@ -20,9 +20,9 @@ from rolecall.loadgen import objectives, plan
 from rolecall.loadgen.checks.violations import KINDS, Violation
 from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.unexpected import described
-from rolecall.report import load_page, percentiles
+from rolecall.report import load_junit, load_page, load_summary, percentiles
 
-LOAD, CAPACITY = "load.json", "capacity.json"
+LOAD, CAPACITY, SUMMARY = "load.json", "capacity.json", "summary.md"
 #: The findings of a search that took no step.
 NOTHING_FOUND: Mapping[str, Any] = {
     "axis": "rate",
@@ -103,11 +103,19 @@ def write_capacity(folder: Path, document: Mapping[str, Any]) -> None:
     Raises:
         NotWritten: as for `write`.
     """
-    _write(folder, CAPACITY, document, {"load.html": lambda: load_page.write(None, document)})
+    page = {"load.html": lambda: load_page.write(None, document)}
+    _write(folder, CAPACITY, document, {**page, **_for_ci(document)})
 
 
 def _page(document: Mapping[str, Any]) -> dict[str, Callable[[], str]]:
-    return {"load.html": lambda: load_page.write(document)}
+    return {"load.html": lambda: load_page.write(document), **_for_ci(document)}
+
+
+def _for_ci(document: Mapping[str, Any]) -> dict[str, Callable[[], str]]:
+    return {
+        "junit.xml": lambda: load_junit.write(document),
+        SUMMARY: lambda: load_summary.write(document),
+    }
 
 
 def _write(

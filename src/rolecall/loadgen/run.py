@@ -19,7 +19,7 @@ import gevent
 from gevent.event import Event
 
 from rolecall.errors import ExitCode, RolecallError
-from rolecall.loadgen import plan, result
+from rolecall.loadgen import aborting, plan, result
 from rolecall.loadgen.checks.violations import KINDS
 from rolecall.loadgen.coordinator import Coordinator, Segment
 from rolecall.loadgen.judgement import Judgement
@@ -43,6 +43,8 @@ GRACE = 10.5
 #: Seconds that they have where the run was ended early, and that their reports may take then.
 _SHORT_GRACE, _LAST_WORDS = 2.0, 4.0
 _LONG = 86_400.0 * 365
+#: Seconds between two looks whether the run goes on for nothing.
+_LOOK = 1.0
 
 
 @dataclass
@@ -62,6 +64,9 @@ class LoadRun:
     objectives: list[Objective] = field(default_factory=list)
     stopped: Event = field(default_factory=Event)
     _interrupted: bool = False
+    #: Why the run was ended early by itself; empty if it was not.
+    _aborted: str = ""
+    _looked: float = 0.0
     _said: float = 0.0
     _error: RolecallError | None = None
     _segment: Segment | None = None
@@ -75,7 +80,7 @@ class LoadRun:
     def begin(self) -> None:
         """Lead a run, beside whatever Locust does."""
         self.document, self._segment, self._error, self.started = None, None, None, time.time()
-        self._interrupted = False
+        self._interrupted, self._aborted = False, ""
         self.stopped.clear()
         gevent.spawn(self._conduct)
 
@@ -140,7 +145,8 @@ class LoadRun:
             self._segment = self.coordinator.go(schedule, grace=GRACE)
             limit = schedule.duration + GRACE
             while not self.coordinator.wait(self._segment, 1.0) and not self.stopped.is_set():
-                if self.coordinator.errors:  # the others need not go on with what is void
+                # the others need not go on with what is void
+                if self.coordinator.errors or self._is_to_stop(schedule.duration, schedule.count()):
                     self.coordinator.end()
                 if perf_counter() - self._segment.began > limit + 10:
                     break
@@ -151,8 +157,27 @@ class LoadRun:
         ramp = duration(self.options.ramp, "--ramp") if self.options.ramp else 0.0
         until = perf_counter() + seconds + ramp
         while perf_counter() < until and not self.stopped.wait(0.1) and not self.coordinator.errors:
-            pass
+            if self._is_to_stop(seconds + ramp, None):
+                break
         self._runner.stop()
+
+    def _is_to_stop(self, seconds: float, planned: int | None) -> bool:
+        """Whether the run goes on for nothing (``--abort-on``); says why."""
+        conditions, now = self.options.abort_on, perf_counter()
+        if not conditions or self._segment is None or now < self._looked + _LOOK or self._aborted:
+            return False
+        self._looked = now
+        so_far = self._segment.totals.so_far()
+        self._aborted = aborting.why_to_stop(
+            conditions,
+            so_far,
+            self.objectives,
+            violations=self.coordinator.violations.total,
+            to_come=aborting.rest(so_far, planned, seconds),
+        )
+        if self._aborted:
+            self.say(self._aborted)
+        return bool(self._aborted)
 
     def _watch(self) -> None:
         """Look after the workers, and say how the run goes."""
@@ -238,7 +263,8 @@ class LoadRun:
     def write(self) -> dict[str, Any]:
         """Judge, and write load.json and what lies beside it."""
         segment = self._segment or Segment(0, Totals(), perf_counter(), set())
-        planned = self._schedule.duration if self._schedule and not self._interrupted else 0.0
+        is_whole = not (self._interrupted or self._aborted)
+        planned = self._schedule.duration if self._schedule and is_whole else 0.0
         measured = segment.totals.document(planned)
         violations = self.coordinator.violations
         judged = Judgement.of(
@@ -256,7 +282,7 @@ class LoadRun:
             **result.about(self.options, self.scenario, self.started),
             "verdict": judged.verdict,
             "exit_code": int(self.exit_code(judged.verdict)),
-            "reasons": seen + judged.reasons,
+            "reasons": [*seen, *judged.reasons, *filter(None, [self._aborted])],
             "arrivals": self._schedule.pack() if self._schedule else None,
             "users": None if self._schedule else self.options.num_users,
             **measured,

@@ -224,6 +224,27 @@ class Totals:
             "batches": list(self.timeline.batches(seconds)),
         }
 
+    def so_far(self) -> dict[str, Any]:
+        """What `objectives.beyond_doubt` asks of a document, while the run goes on; no timeline."""
+        all_ = self._all()
+        return {
+            "duration_s": round(self.ended, 3),
+            **dict(zip(_ARRIVALS, self._counters[: len(_ARRIVALS)], strict=True)),
+            "requests": all_.count,
+            "throttled": all_.throttled.count,
+            "errors": dict(all_.errors),
+            "own_failures": dict(all_.own),
+            "violations": dict(self.violations),
+            "rate": 0.0,
+            "response_ms": _times(all_.response),
+            "service_ms": _times(all_.service),
+            "dispatch_lag_ms": _times(self.lag),
+            "pauses": self._pauses(),
+            "workers": self._workers(),
+            "entries": [],
+            "batches": [{"response_ms": pairs(all_.response)}],
+        }
+
     def _workers(self) -> list[dict[str, Any]]:
         return [
             {
