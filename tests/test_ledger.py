@@ -139,6 +139,13 @@ class TestLedger:
         with pytest.raises(UsageError, match=r"ledger\.jsonl: line 1 is none of a ledger"):
             Ledger.reopen(path)
 
+    def test_one_that_cannot_be_made_is_said(self, tmp_path: Path) -> None:
+        """Where no file can be made one sentence says so, and to open it again is a usage error."""
+        with pytest.raises(NotWrittenWhole, match="could not be written: No such file"):
+            Ledger(tmp_path / "none" / "ledger.jsonl")
+        with pytest.raises(UsageError, match="it cannot be opened: No such file"):
+            Ledger.reopen(tmp_path / "none" / "ledger.jsonl")
+
     @pytest.mark.skipif(sys.platform != "linux", reason="fallocate(2) is Linux's")
     def test_room_is_reserved_behind_the_end(self, tmp_path: Path) -> None:
         """What is reserved is no part of the file, and given back when it is closed."""
@@ -237,7 +244,7 @@ def test_a_run_that_is_killed(tmp_path: Path) -> None:
 
 def wait_for_ledger(runs: Path, entries: int) -> Path:
     """The ledger of the run in this folder, when it has so many events."""
-    for _ in range(1000):
+    for _ in range(6000):
         for path in runs.glob("*/ledger.jsonl"):
             if len(path.read_bytes().splitlines()) >= entries:
                 return path

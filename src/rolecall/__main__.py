@@ -23,6 +23,7 @@ COMMANDS = (
     "init",
     "check",
     "certify",
+    "plan",
     "load",
     "capacity",
     "selftest",

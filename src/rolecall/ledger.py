@@ -56,6 +56,9 @@ class LedgerEntry:
 class Ledger:
     """The entries of one run, in order of their creation.
 
+    Raises:
+        NotWrittenWhole: the file cannot be made, or opened.
+
     Attributes:
         full: why nothing more may be made: the disk takes no more entries.
         facts: what else was noted, by its event, as a run that finishes another one reads it.
@@ -69,7 +72,10 @@ class Ledger:
         self._by_id: dict[tuple[str, str], LedgerEntry] = {}
         self._stored = 0  # the number of the last entry that is on the disk for certain
         self._open = 0  # entries of which it is not written yet what became of them
-        self._file = LedgerFile(path)
+        try:
+            self._file = LedgerFile(path)
+        except OSError as error:
+            raise NotWrittenWhole(str(path), error.strerror or type(error).__name__) from None
 
     @classmethod
     def reopen(cls, path: Path) -> Ledger:
@@ -92,6 +98,8 @@ class Ledger:
                 ledger._file.cut(len(whole) + 1 if whole else 0)
         except OSError as error:
             raise UsageError(str(path), f"it cannot be opened: {error.strerror}") from None
+        except NotWrittenWhole as error:
+            raise UsageError(str(path), f"it cannot be written: {error.why}") from None
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
             ledger.close()
             raise UsageError(str(path), f"line {number} is none of a ledger") from None

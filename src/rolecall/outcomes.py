@@ -38,19 +38,13 @@ class Finding(AssertionError):
     @property
     def is_doubtful(self) -> bool:
         """Whether the same request may well be answered as expected when it is tried again: the
-        answer was a server error. What was granted, told or done is proven by one answer.
+        answer was a server error. What was granted, refused, told or done is proven by one answer.
         """
         return self.exchange is not None and self.exchange.status >= _SERVER_ERROR
 
     def __str__(self) -> str:
         seen = f"\n  request:  {self.exchange}" if self.exchange else ""
         return f"expected: {self.expected}\n  actual:   {self.actual}{seen}"
-
-
-class Refused(Finding):
-    """A caller who may was refused, in an answer that shows nothing else."""
-
-    is_doubtful = True
 
 
 class Inconclusive(Exception):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from rolecall.counting_loop import CountingLoop, next_turn
 from rolecall.evidence import memory, recalled
@@ -82,3 +82,8 @@ async def _keep_turn(what: str) -> None:
     """Go on in the next turn, and keep which one it is."""
     kept = memory()
     kept.keep(what, [await next_turn(), time.monotonic()])
+
+
+def ends_of_pauses(kept: Iterable[tuple[str, Any]]) -> list[float]:
+    """When the pauses ended that stand in a test's memory, in monotonic seconds."""
+    return [until[1] for what, until in kept if what == _PAUSE]

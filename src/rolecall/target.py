@@ -90,6 +90,7 @@ class Target:
     proxy: Proxy | None = None
     email_domain: str = "example.org"
     load_allowed: bool = False
+    attempt_denied_writes: bool = False
     api_keys: ApiKeyOptions = ApiKeyOptions()
     expiry: ExpiryOptions = ExpiryOptions()
     dialect: Mapping[str, Any] = field(default_factory=dict)
@@ -186,6 +187,7 @@ def parse_target(
         proxy=_proxy(about),
         email_domain=about.text("email_domain") or "example.org",
         load_allowed=about.value("load_allowed", (bool,), default=False),
+        attempt_denied_writes=about.value("attempt_denied_writes", (bool,), default=False),
         api_keys=_api_keys(keys, accounts, tuple(roles)),
         expiry=_expiry(expiry, folder),
         dialect=top.value("dialect", (dict,), {}),

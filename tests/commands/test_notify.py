@@ -65,11 +65,14 @@ def test_credentials_that_are_wrong(reference: Reference, tmp_path: Path, notify
 
 
 def test_a_target_file_that_is_wrong(tmp_path: Path, notify: str) -> None:
-    """Exit code 2 before there is a run: the notice has the message instead of a summary."""
+    """Exit code 2 before there is a run: notice and job page have the message."""
     (tmp_path / "target.toml").write_text("[target]\n", encoding="utf-8")
-    done = rolecall("certify", "target.toml", "--notify", notify, cwd=tmp_path)
+    page = tmp_path / "page.md"
+    words = ["certify", "target.toml", "--notify", notify]
+    done = rolecall(*words, cwd=tmp_path, env={"GITHUB_STEP_SUMMARY": str(page)})
 
     assert 2 == done.code
+    assert "not run: the target file is wrong" in page.read_text(encoding="utf-8").splitlines()[0]
     told = (tmp_path / "told").read_text(encoding="utf-8")
     assert told.startswith("2\nnot run: the target file is wrong, or a log-in was refused\n")
     assert "[target]" in told

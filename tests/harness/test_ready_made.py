@@ -127,7 +127,7 @@ def test_a_ready_made_thing_is_what_is_read(server: Watched, tmp_path: Path) -> 
     """A thing that the target file names is what every role fetches, and none is made for it."""
     text = f'{server.text}\n[fixtures.fetch-contact]\nid = "{server.contact}"\n'
 
-    finished = certify(target(tmp_path, text), "fetch-contact and (allowed_read or refused_read)")
+    finished = certify(target(tmp_path, text), "fetch-contact and test_permissions")
 
     fetched = {
         row["request"]["url"].rpartition("/")[2] for row in entries(finished) if is_contact(row)
@@ -170,6 +170,35 @@ def test_a_read_only_run_sends_no_write(server: Watched, tmp_path: Path) -> None
     for role, (outcome, reason) in outcomes(finished, "create-contact").items():
         assert outcome == "not-tested", role
         assert "--read-only" in reason
+
+
+@pytest.mark.parametrize("fault", ["", "flip-create-contact-guest"])
+def test_denied_writes_are_tried_where_the_file_allows_it(fault: str, tmp_path: Path) -> None:
+    """With attempt_denied_writes a read-only run lets the roles try that may not create: what is
+    let in is found and deleted again, what is refused is not proven, and nobody else writes.
+    """
+    made: list[Watched] = []
+    settings = Settings(scrypt_n=2, faults=(fault,) if fault else ())
+    with running(settings, lambda server: made.append(Watched(server))) as served:
+        (server,) = made
+        server.begin(served.base_url)
+        text = server.text.replace("[target]", "[target]\nattempt_denied_writes = true")
+
+        finished = certify(
+            target(tmp_path, text), "create-contact and test_permissions", more=["--read-only"]
+        )
+        damage = server.damage()
+
+    outcome, reason = outcomes(finished, "create-contact")["guest"]
+    assert outcome == ("failed" if fault else "not-tested"), reason
+    assert {outcome for outcome, _ in outcomes(finished, "create-contact").values()} <= {
+        "failed",
+        "not-tested",
+    }
+    assert finished.code == (1 if fault else 3), finished.said
+    assert {method for method, _ in server.writes} == ({"POST", "DELETE"} if fault else {"POST"})
+    assert finished.results["left_behind"] == []
+    assert damage == []
 
 
 def entries(finished: Finished) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ WHOLE: dict[str, Any] = {
         "verify_tls": True,
         "proxy": "http://me:password-of-the-proxy@127.0.0.1:9",
         "load_allowed": True,
+        "attempt_denied_writes": False,
         "email_domain": "example.org",
     },
     "accounts": {

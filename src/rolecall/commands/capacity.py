@@ -67,5 +67,5 @@ def run(arguments: argparse.Namespace) -> int:
     width = width_of(sys.stdout)
     summary = load_terminal.capacity(document, folder, colour=colour, width=width)
     verdict = load_terminal.capacity_verdict(document, folder, colour=colour)
-    append_to_job_page(session.folder / result.SUMMARY)
+    append_to_job_page((session.folder / result.SUMMARY).read_text(encoding="utf-8"))
     return say_result(arguments, document, summary=summary, verdict=verdict, colour=colour)

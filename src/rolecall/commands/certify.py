@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         UsageError: an option or the target file is wrong.
         RolecallError: the run could not be brought to its end.
     """
-    from rolecall.commands.telling import check_receiver, tell, tell_of_no_run
+    from rolecall.commands.telling import check_receiver, summary_of_no_run, tell, tell_of_no_run
     from rolecall.harness.entry import run_suite
     from rolecall.harness.progress import Progress
 
@@ -71,11 +72,15 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         finished = run_suite(words, progress)
     except RolecallError as error:
-        tell_of_no_run(arguments, error)
+        summary = summary_of_no_run(error)
+        with suppress(NotWrittenWhole):  # the error itself says more
+            append_to_job_page(summary)
+        tell_of_no_run(arguments, error, summary)
         raise
-    code = _print(arguments, finished)
-    tell(arguments, finished)
-    return code
+    try:
+        return _print(arguments, finished)
+    finally:  # also where the job's page cannot be written
+        tell(arguments, finished)
 
 
 def _print(arguments: argparse.Namespace, finished: Run) -> int:
@@ -93,7 +98,9 @@ def _print(arguments: argparse.Namespace, finished: Run) -> int:
         verdict=terminal.verdict(document, folder).splitlines()[-1],
         colour=colour,
     )
-    append_to_job_page(finished.context.folder / artefacts.FORMATS["markdown"])
+    markdown = finished.context.folder / artefacts.FORMATS["markdown"]
+    if markdown.exists():  # it is not there where it could not be written
+        append_to_job_page(markdown.read_text(encoding="utf-8"))
     _say_certificate(arguments, finished)
     if finished.aborted:
         say(
@@ -105,19 +112,18 @@ def _print(arguments: argparse.Namespace, finished: Run) -> int:
     return code
 
 
-def append_to_job_page(summary: Path) -> None:
-    """Append a run's summary to what GitHub shows of a job, where there is one (``summary`` is not
-    there if it could not be written).
+def append_to_job_page(summary: str) -> None:
+    """Append a run's summary to what GitHub shows of a job, where there is one.
 
     Raises:
         NotWrittenWhole: the file that $GITHUB_STEP_SUMMARY names cannot be written.
     """
     page = os.environ.get("GITHUB_STEP_SUMMARY")
-    if not page or not summary.exists():
+    if not page:
         return
     try:
         with Path(page).open("a", encoding="utf-8") as file:
-            file.write(f"{summary.read_text(encoding='utf-8')}\n")
+            file.write(f"{summary}\n")
     except OSError as error:
         raise NotWrittenWhole(page, error.strerror or type(error).__name__) from None
 

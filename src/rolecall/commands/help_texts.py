@@ -59,6 +59,11 @@ TEXTS: Mapping[str, HelpText] = {
         _MEANING,
         "docs/nightly.md",
     ),
+    "plan": HelpText(
+        ("plan staging.toml", "plan staging.toml --read-only --json"),
+        _DONE | {6: _MEANING[6]},
+        "docs/nightly.md",
+    ),
     "load": HelpText(
         (
             "load issuance --rate 100 --duration 5s",

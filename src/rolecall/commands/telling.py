@@ -16,7 +16,7 @@ from rolecall.screen import harmless, say
 if TYPE_CHECKING:
     from rolecall.harness.run import Run
 
-__all__ = ["check_receiver", "tell", "tell_of_no_run"]
+__all__ = ["check_receiver", "summary_of_no_run", "tell", "tell_of_no_run"]
 
 
 def tell(arguments: argparse.Namespace, finished: Run) -> None:
@@ -37,13 +37,17 @@ def tell(arguments: argparse.Namespace, finished: Run) -> None:
     _say(notify(arguments.notify, arguments.out, _told(arguments), notice, secrets))
 
 
-def tell_of_no_run(arguments: argparse.Namespace, error: RolecallError) -> None:
+def summary_of_no_run(error: RolecallError) -> str:
+    """In Markdown, what a job's page and a receiver get where a run did not begin."""
+    words = "\n".join(f"    {harmless(line)}" for line in str(error).splitlines())
+    return f"## ❗ Rolecall: {ended(int(error.exit_code)) or 'no run'}\n\n{words}\n"
+
+
+def tell_of_no_run(arguments: argparse.Namespace, error: RolecallError, summary: str) -> None:
     """Tell of a run that did not begin, or left no results."""
     if not arguments.notify:
         return
-    code = int(error.exit_code)
-    summary = f"## Rolecall: {ended(code) or 'no run'}\n\n{harmless(str(error))}\n"
-    notice = Notice(state_without_run(code), summary)
+    notice = Notice(state_without_run(int(error.exit_code)), summary)
     _say(notify(arguments.notify, arguments.out, _told(arguments), notice))
 
 

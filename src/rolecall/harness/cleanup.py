@@ -26,6 +26,7 @@ from rolecall.toolkit.world import World
 
 _LOOKS = 3  # at each list, at least: what deletes in the background needs a moment
 _LOG_INS = 3  # times that the highest role logs in, where it meets trouble
+_GONE = (404, 410)  # what a deletion may be answered, whatever a fetch is by the dialect
 _PAUSE = 0.1  # seconds between two looks at a list that still shows what was deleted
 
 
@@ -162,9 +163,8 @@ class Tidying:
                         world.spec.operations[f"delete-{entry.resource}"], caller, fixture
                     )
                     exchange = await world.perform(request, caller, repeatable=True)
-                if exchange.ok or (
-                    exchange.status in world.dialect.gone and self._says_that_it_is_gone(entry)
-                ):
+                is_gone = exchange.status in (*_GONE, *world.dialect.gone)
+                if exchange.ok or (is_gone and self._says_that_it_is_gone(entry)):
                     self._deleted.add(entry.resource)
                     world.ledger.gone(entry)
                     self._why.pop(entry.number, None)
@@ -295,7 +295,7 @@ class Tidying:
             entry.claimed for entry in self._world.ledger.doubtful if entry.resource == resource
         } - {""}
         async for page in self._world.pages(path, admin):
-            if page.status in self._world.dialect.gone:
+            if page.status in (*_GONE, *self._world.dialect.gone):
                 raise _Gone(f"a list: {page}")
             if not page.ok or not isinstance(page.json, list):
                 raise Inconclusive(f"a list: {page}")

@@ -12,6 +12,7 @@ from rolecall.embedded import embedded_target
 from rolecall.evidence import Evidence
 from rolecall.harness.clock_turn import clock_turn
 from rolecall.harness.options import Options
+from rolecall.harness.rehearsal import stand_in
 from rolecall.harness.scheduler import Scheduler
 from rolecall.http.client import Client
 from rolecall.http.gate import Gate
@@ -105,6 +106,7 @@ class RunContext:
                 clock_url=target.expiry.clock_url,
                 may_make=target.may_make,
                 read_only=options.read_only,
+                tries_denied=target.attempt_denied_writes,
             )
             layers = ReplayedLayers(recording) if recording else None
             client = Client(target, evidence, secrets, gate, layers)
@@ -136,6 +138,8 @@ def _target(options: Options, spec: Specification, opening: ExitStack) -> Target
     """The target of the file, or the embedded server, with what the options say instead."""
     if options.target:
         target = load_target(options.target, spec.roles)
+        if options.rehearse:
+            target = opening.enter_context(stand_in(target, spec.roles))
     else:
         target = opening.enter_context(embedded_target(spec.roles, options.serve_option))
     if options.rate is not None:

@@ -11,7 +11,8 @@ request leaves only
   borrowed at this moment; or has an id of which it was seen that nothing else answers to it;
 - to the clock hook that the target file names, with its ledger entry written;
 
-and none of them in a read-only run, but for log-ins. Whose a thing is, the target alone cannot say:
+and none of them in a read-only run, but for log-ins, and for creations by callers who may not where
+the target file allows to try them. Whose a thing is, the target alone cannot say:
 a create may be answered with somebody else's id. An id is the run's own when the answer shows the
 name that the run gave, and when the target had not shown that id, for that kind of thing, before
 the create left, nor as the user of one of the accounts.
@@ -58,11 +59,12 @@ class Thing:
 @dataclass(frozen=True)
 class Creation:
     """What a request is about: something new, under its ledger entry; ``inside`` is what it becomes
-    a part of, if anything.
+    a part of, if anything; ``denied`` says that the caller may not, by the permission table.
     """
 
     entry: LedgerEntry
     inside: Thing | None = None
+    denied: bool = False
 
 
 About = Thing | Creation | None
@@ -81,6 +83,8 @@ class Gate:
         accounts: those of the target file, each of which has a budget of log-ins.
         clock_url: the hook that moves the target's clock; empty when there is none.
         read_only: let nothing through that may change a thing.
+        tries_denied: but for a creation by a caller who may not, and the deletion of what came of
+            it.
         may_make: whether the target file allows that things of a kind are made.
     """
 
@@ -92,11 +96,13 @@ class Gate:
         *,
         clock_url: str = "",
         read_only: bool = False,
+        tries_denied: bool = False,
         may_make: Callable[[str], bool] = lambda resource: True,
     ) -> None:
         self.ledger = ledger
         self.log_ins = LogInBudget(accounts)
         self.read_only = read_only
+        self.tries_denied = tries_denied
         self.may_make = may_make
         self._base_url = base_url
         self._clock_url = clock_url
@@ -172,8 +178,9 @@ class Gate:
         parts = urlsplit(url)
         is_token_endpoint = self._is_token_endpoint(url)
         overrides = means_another_method(parts.query, headers)
+        is_log_in = method == "POST" and is_token_endpoint
         if self.read_only and (
-            overrides or not (method in _READ_ONLY or (method == "POST" and is_token_endpoint))
+            overrides or not (method in _READ_ONLY or is_log_in or self._is_tried(method, about))
         ):
             raise NotTested(f"--read-only: {method} {parts.path} may write")
         if is_token_endpoint or (method in SAFE and not overrides):
@@ -188,6 +195,14 @@ class Gate:
             self._admit_creation(what, about)
         else:
             self._admit_change(what, f"{parts.path}?{parts.query}", about)
+
+    def _is_tried(self, method: str, about: About) -> bool:
+        """Whether this belongs to what a read-only run may try all the same."""
+        if not self.tries_denied or about is None:
+            return False
+        return (
+            about.denied if isinstance(about, Creation) else method == "DELETE" and self.owns(about)
+        )
 
     def admit_log_in(self, method: str, url: str, content: bytes, attack: str) -> LoginTrial | None:
         """Take a log-in to one of the accounts from its budget; None where the request is none.

@@ -162,5 +162,5 @@ def _is_alike(then: str, now: str) -> bool:
     parts = [urlsplit(url).path.split("/") for url in (then, now)]
     if len(parts[0]) != len(parts[1]):
         return False
-    differing = [one for one, other in zip(*parts, strict=True) if one != other]
+    differing = [before for before, after in zip(*parts, strict=True) if before != after]
     return len(differing) <= 1

@@ -144,15 +144,17 @@ class Times:
             return '<p class="yes">No errors, nothing throttled, no violations.</p>'
         errors, throttled = self._counts["errors"], self._counts["throttled"]
         y = charts.upward(
-            max(one + other for one, other in zip(errors, throttled, strict=True)) or 1.0, 150
+            max(failed + slowed for failed, slowed in zip(errors, throttled, strict=True)) or 1.0,
+            150,
         )
         layers = []
-        for index, (one, other) in enumerate(zip(errors, throttled, strict=True)):
+        for index, (failed, slowed) in enumerate(zip(errors, throttled, strict=True)):
             left, right = self._begins[index], self._ends[index]
-            if one:
-                layers.append(charts.box(self._x, y, (left, 0, right, one), "error"))
-            if other:
-                layers.append(charts.box(self._x, y, (left, one, right, one + other), "throttled"))
+            if failed:
+                layers.append(charts.box(self._x, y, (left, 0, right, failed), "error"))
+            if slowed:
+                above = (left, failed, right, failed + slowed)
+                layers.append(charts.box(self._x, y, above, "throttled"))
         for index, (at, value) in enumerate(
             zip(self._middles, self._counts["violations"], strict=True)
         ):

@@ -38,13 +38,13 @@ def _head(document: Mapping[str, Any], command: str) -> str:
         document["target"]["name"],
         document["target"]["base_url"],
     )
-    whereto = "" if name == address else f"{address} · "
+    shown_address = "" if name == address else f"{address} · "
     reasons = "".join(f"<li>{escape(reason)}</li>" for reason in document["reasons"])
     return (
         f'<header><div class="small">rolecall {command}</div>'
         f"<h1>{escape(document['scenario'])} against {escape(name)}</h1>"
         f'<p><span class="verdict {escape(verdict)}">{escape(verdict)}</span></p>'
-        f'<p class="small">{escape(whereto + _when(document) + _how(document))}</p>'
+        f'<p class="small">{escape(shown_address + _when(document) + _how(document))}</p>'
         + (f'<ul class="reasons {escape(verdict)}-reasons">{reasons}</ul>' if reasons else "")
         + "</header>"
     )

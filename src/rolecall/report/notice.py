@@ -7,6 +7,7 @@ from typing import Any
 
 from rolecall.report.comparison import same_target
 from rolecall.report.trend import trends
+from rolecall.report.undecided import FLAKY
 from rolecall.screen import harmless
 
 #: How a run ended where its verdict is not all that must be said, by exit code: whoever keeps
@@ -24,9 +25,8 @@ ENDED = {
 _CUT_SHORT = frozenset({2, 4, 6, 130})
 _SAID_OTHERWISE = frozenset({5})
 _OF_VERDICTS = frozenset({1, 3})  # exit codes that say what the verdict says
-#: How reasons begin, and what they hold: of a test that passed at its second try, and of a run in
-#: which requirements were not tested.
-_FLAKY, _UNTESTED = "flaky: ", "because not tested"
+#: What the reason of a run holds in which requirements were not tested.
+_UNTESTED = "because not tested"
 _MOST = 10  # names in a sentence
 
 State = Mapping[str, Any]
@@ -84,7 +84,7 @@ def _verdict(results: Mapping[str, Any], failing: list[str], flaky: Collection[s
 def _passed_at_last(requirement: Mapping[str, Any]) -> bool:
     """Whether each test that was left open failed once and passed at the second try."""
     tests = [test for test in requirement["tests"] if test["outcome"] in ("inconclusive", "error")]
-    return bool(tests) and all(test["reason"].startswith(_FLAKY) for test in tests)
+    return bool(tests) and all(test["reason"].startswith(FLAKY) for test in tests)
 
 
 def _faulty(waivers: Collection[Mapping[str, Any]]) -> Iterator[str]:

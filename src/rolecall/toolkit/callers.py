@@ -13,7 +13,7 @@ from rolecall.http.client import Client
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.spec.claims import role_of_scope
 from rolecall.spec.ids import id_text, own_id
-from rolecall.spec.model import API_KEY, API_KEYS, TOKEN, Dialect, Specification
+from rolecall.spec.model import API_KEY, API_KEYS, TOKEN, Dialect, Operation, Specification
 from rolecall.spec.templates import fill, fill_path
 from rolecall.target import Account, Target
 from rolecall.tokens import Caller, Grant, claims_of, user_of
@@ -287,6 +287,19 @@ class Callers:
                 "the rate limit and the lifetime of tokens",
             )
         return exchange
+
+    def may_be_tried(self, operation: Operation | None, caller: Caller | None) -> bool:
+        """Whether a read-only run may try this write: a creation by a role that may not, where the
+        target file allows it.
+        """
+        return (
+            self.target.attempt_denied_writes
+            and operation is not None
+            and operation.effect == "create"
+            and caller is not None
+            and caller.role in self.roles
+            and caller.role not in self.spec.allowed_roles(operation.name)
+        )
 
     def as_given(self, id: str) -> Any:
         """An id as the target writes it in JSON: a number, where it gave a number."""

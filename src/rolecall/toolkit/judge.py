@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 
 from rolecall.evidence import Exchange, about, cite
-from rolecall.outcomes import Finding, Inconclusive, NotTested, Refused, TransientFailure
+from rolecall.outcomes import Finding, Inconclusive, NotTested, TransientFailure
 from rolecall.spec.ids import own_id
 from rolecall.spec.model import Operation
 from rolecall.tokens import Caller
@@ -60,7 +60,7 @@ class Judge(EffectJudge):
                 f"[operations.{operation.name}] in the target file, if it is done elsewhere or "
                 "with another body",
             )
-        raise Refused(expected, f"{exchange.status}: it was refused", exchange)
+        raise Finding(expected, f"{exchange.status}: it was refused", exchange)
 
     @staticmethod
     def _cite_answer(exchange: Exchange, request: Request, caller: Caller | None) -> None:
@@ -152,8 +152,11 @@ class Judge(EffectJudge):
         elif key in self._controls:
             control = self._controls[key]
         else:
-            shared = await self._world.shared(operation.resource.name)
-            made_by = shared.made_by if operation.effect == "create" else None
+            made_by = (
+                (await self._world.shared(operation.resource.name)).made_by
+                if operation.effect == "create"
+                else None
+            )
             control = self._controls[key] = made_by or await self._control(request)
         if self._world.members.understood(request) != request:
             raise TransientFailure(

@@ -93,10 +93,11 @@ class Making(Callers):
             self.makers[entry.number] = caller
         if inside:
             self.parents.add(inside.id)
+        denied = self.may_be_tried(self.spec.operations.get(f"create-{resource}"), caller)
         self._note_written(resource, name, options.get("json"))
         try:
             exchange = await self.send(
-                method, path, caller, about=Creation(entry, inside), **options
+                method, path, caller, about=Creation(entry, inside, denied), **options
             )
         except (NotTested, Withheld, NotWrittenWhole):
             self.ledger.gone(entry)  # it did not leave
@@ -234,7 +235,7 @@ class Making(Callers):
     @shared_setup
     async def _look_before(self, resource: str) -> float:
         """Look at what is there before the run makes such a thing; the monotonic time."""
-        if not self.read_only:
+        if not self.read_only or self.gate.tries_denied:
             try:
                 if resource == API_KEY:
                     there = await self.keys() or []

@@ -135,7 +135,9 @@ class Requests(Lists):
     async def _perform(self, request: Request, caller: Caller | None, **options: Any) -> Exchange:
         """Send an operation's request once; what it makes or deletes is in the ledger first."""
         operation = request.operation
-        if self.read_only and operation.effect not in ("list", "fetch"):
+        is_read = operation.effect in ("list", "fetch")
+        is_own = operation.effect == "delete" and request.thing and self.gate.owns(request.thing)
+        if self.read_only and not (is_read or is_own or self.may_be_tried(operation, caller)):
             raise NotTested(f"--read-only: {operation.name} would write")
         if operation.effect == "create":
             if request.name not in f"{request.body}{options.get('content', b'')!r}":
