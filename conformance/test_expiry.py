@@ -125,7 +125,9 @@ class RefreshAttempt:
         for exchange in self.evidence.exchanges:
             cite(
                 exchange,
-                next((name for name, one in self.evidence.named.items() if one is exchange), ""),
+                next(
+                    (name for name, named in self.evidence.named.items() if named is exchange), ""
+                ),
             )
         return self.answer
 

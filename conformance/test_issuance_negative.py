@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import re
@@ -10,6 +9,7 @@ from typing import Any
 
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding
+from rolecall.pausing import in_thread
 from rolecall.target import Account
 from rolecall.tokens import TOKEN_PATH, Caller
 from rolecall.toolkit.expectations import expect_no_crash, expect_no_grant, expect_no_more_than
@@ -173,8 +173,8 @@ async def test_members_that_come_twice_open_no_other_account(case: str, world: W
 
 # --- Bodies that are no JSON object ------------------------------------------------------------
 
-#: The media type, and how the right credentials are written: bodies that nobody can take for the
-#: JSON object.
+#: The media type, and how the right credentials are written: bodies that are not the JSON object
+#: under any reading.
 NO_JSON = {
     "form": ("application/x-www-form-urlencoded", "form"),
     "multipart": ("multipart/form-data; boundary=rolecall", "multipart"),
@@ -305,7 +305,7 @@ _MEGABYTE = 1024 * 1024
 #: Seconds in which a body that is too large should have been refused.
 _PROMPT = 5.0
 #: How many megabytes, and of what: of a password, or of a member that means nothing. The password
-#: is spelled with an escape, so that nobody on our side takes a megabyte for a secret.
+#: is spelled with an escape, so that our own redaction does not take a megabyte for a secret.
 LARGE = {"password-of-1-mb": (1, "pass\\u0077ord"), "body-of-2-mb": (2, "padding")}
 
 
@@ -353,7 +353,7 @@ async def test_a_compressed_body_does_not_burst(world: World, judge: Judge) -> N
 
     if answer.ok:
         megabytes = 100 if world.intrusive else 16
-        spaces = await asyncio.to_thread(
+        spaces = await in_thread(
             gzip.compress, b" " * (megabytes * _MEGABYTE) + written("object", account)
         )
         answer = await world.client.send(

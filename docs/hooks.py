@@ -13,12 +13,13 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent.parent
-#: Pages that GitHub and package registries look for beside `docs/`, and what the site calls them.
+#: Pages that people look for beside `docs/`, and what the site calls them.
 PAGES = {
     f"{name}.md": f"{name.lower()}.md"
     for name in ("README", "CONTRIBUTING", "SECURITY", "RELEASING", "CHANGELOG")
-}
+} | {"reports/README.md": "a-runs-folder.md"}
 _PAGE_LINK = re.compile(rf"\]\((?:\.\./)?({'|'.join(map(re.escape, PAGES))})")
+_TO_DOCS = re.compile(r"\]\((?:\.\./)?docs/")
 _LOADED = re.compile(
     r"""<(?:script|img|iframe|link(?![^>]*rel="(?:canonical|next|prev)"))"""
     r"""[^>]*(?:src|href)="((?:https?:)?//[^"]*)"""
@@ -28,7 +29,7 @@ _LOADED = re.compile(
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages and schemas that lie beside ``docs/``."""
     for source, name in PAGES.items():
-        text = (ROOT / source).read_text(encoding="utf-8").replace("](docs/", "](")
+        text = _TO_DOCS.sub("](", (ROOT / source).read_text(encoding="utf-8"))
         files.append(File.generated(config, name, content=text))
     for schema in sorted((ROOT / "schemas").glob("*.json")):
         files.append(File.generated(config, f"schemas/{schema.name}", abs_src_path=str(schema)))

@@ -1,6 +1,7 @@
 """The scenarios for Locust: ``locust -f load/locustfile.py --host URL --accounts users.csv``.
 
-With ``--rate`` an open schedule sends requests instead, and Locust has one user that does nothing.
+Where no user class is named, ``--scenario`` says what is run; the web page has it as a list. With
+``--rate`` an open schedule sends requests instead, and Locust has one user that does nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +18,13 @@ from typing import Any
 import gevent
 from locust import argument_parser, events
 from locust.env import Environment
-from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
+from locust.runners import (
+    STATE_INIT,
+    STATE_MISSING,
+    STATE_STOPPED,
+    MasterRunner,
+    WorkerRunner,
+)
 from users import USERS, Arrivals, ScenarioUser
 
 from rolecall.errors import UsageError
@@ -30,6 +37,7 @@ from rolecall.loadgen.measure.locust_stats import flush, write_tables
 from rolecall.loadgen.messages import End, Go, Message, Prepare, Ready, Report
 from rolecall.loadgen.process import THIS_PROCESS
 from rolecall.loadgen.run import LoadRun
+from rolecall.loadgen.scenarios import NAMES, user_class_name
 from rolecall.loadgen.worker import Worker
 
 # The users that Locust offers on its command line and its web page: Issuance, RefreshGet and so on.
@@ -37,6 +45,9 @@ from rolecall.loadgen.worker import Worker
 globals().update(USERS)
 
 _ALONE = "local"
+#: The scenario where the command line names no user class; and whether it names any.
+_USUAL = "session"
+_NAMED = not USERS.keys().isdisjoint(sys.argv[1:]) or "--class-picker" in sys.argv[1:]
 #: What our messages are called on Locust's wire, before their kind.
 _PREFIX = "rolecall."
 #: Where the web page and a master listen, unless the command line says otherwise.
@@ -49,6 +60,13 @@ _NOT_SENT = "no file of this machine: start the worker with its own -f load/locu
 def add_arguments(parser: Any) -> None:
     """Our options beside Locust's; nothing listens beyond loopback unless it is told to."""
     load_options.add_arguments(parser, include_in_web_ui=False)
+    parser.add_argument(
+        "--scenario",
+        choices=NAMES,
+        default=_USUAL,
+        include_in_web_ui=not _NAMED,
+        help=f"what the clients do, where no user class is named (default: {_USUAL})",
+    )
     parser.set_defaults(web_host=_LOOPBACK, master_bind_host=_LOOPBACK)
     if _STARTED_BY:  # a user of `rolecall load` expects no configuration file of Locust
         parser._default_config_files = []  # noqa: SLF001  # as Locust itself does
@@ -79,6 +97,7 @@ def connect(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
             given.host = environment.host = None
     if web_ui:
         _guard(web_ui, options)
+        web.let_choose(web_ui.app, partial(_choose, environment))
     _hooks.quitting.add_listener(leave)  # after Locust's own, which hears what is said before
     if isinstance(runner, WorkerRunner):
         _work(environment, runner, options)
@@ -119,6 +138,8 @@ def _coordinate(environment: Environment, runner: Any, options: argparse.Namespa
             lambda message: getattr(coordinator, message.kind)(_ALONE, message.pack()),
         )
         coordinator = Coordinator(_beside, lambda: [_ALONE])
+    if not _NAMED:
+        environment.user_classes = [USERS[user_class_name(options.scenario)]]
     chosen = [cls.scenario for cls in environment.user_classes if issubclass(cls, ScenarioUser)]
     scenario = chosen[0] if len(chosen) == 1 else "mixed"
     run_class: type[LoadRun] = LoadRun
@@ -142,6 +163,15 @@ def _guard(web_ui: Any, options: argparse.Namespace) -> None:
         where_to=where_to,
         extra=argument_parser.ui_extra_args_dict,
     )
+
+
+def _choose(environment: Environment, scenario: str) -> None:
+    """Run this scenario from now on, unless a run is under way, or Locust chooses itself."""
+    runner, run = environment.runner, THIS_PROCESS.run
+    is_idle = runner is not None and runner.state in (STATE_INIT, STATE_STOPPED)
+    if run and is_idle and scenario in NAMES and not (_NAMED or run.options.rate):
+        environment.user_classes = [USERS[user_class_name(scenario)]]
+        run.scenario = scenario
 
 
 def _beside(message: Message, _: str) -> None:

@@ -34,19 +34,26 @@ class ScenarioUser(User):
 
     @task
     def steps(self) -> None:
-        """Take some steps, one right after the other; a 429 is heeded."""
+        """Take some steps, each after some thinking, if clients think; a 429 is heeded."""
         client, step = self.client, THIS_PROCESS.worker.step
-        going = THIS_PROCESS.worker.going.is_set
+        going, think = THIS_PROCESS.worker.going.is_set, THIS_PROCESS.worker.think
         assert client is not None
         for _ in range(_STEPS):
+            if think:  # before the first one, too: users that began together do not go on so
+                self._wait(max(client.pause, think()))
+            elif client.pause:
+                self._wait(client.pause)
+            client.pause = 0.0
             if self._state == LOCUST_STATE_STOPPING or not going():
                 gevent.sleep(0.05)
                 return
             step(client)
-            if client.pause:
-                until, client.pause = perf_counter() + client.pause, 0.0
-                while self._state != LOCUST_STATE_STOPPING and (left := until - perf_counter()) > 0:
-                    gevent.sleep(min(left, 0.25))
+
+    def _wait(self, seconds: float) -> None:
+        """Wait, unless Locust ends this user."""
+        until = perf_counter() + seconds
+        while self._state != LOCUST_STATE_STOPPING and (left := until - perf_counter()) > 0:
+            gevent.sleep(min(left, 0.25))
 
 
 class Arrivals(User):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from rolecall.bounds import JSON_DEPTH, JSON_VALUES, KEPT, LEAST, WITHHELD
-from rolecall.evidence import Evidence, Exchange, TestEvidence, cite, note
+from rolecall.evidence import Evidence, Exchange, TestEvidence, cite, note, recalled
 from rolecall.outcomes import Inconclusive
 from tests.support.exchanges import exchange
 
@@ -267,6 +267,23 @@ class TestPieces:
 
             assert pieces.exchanges == [shared]
             assert pieces.named == {"control": shared}
+
+    def test_what_is_collected_within_a_test_is_its_own(self) -> None:
+        """A part of a test whose evidence is kept apart is still that test's, with its memory."""
+        evidence = Evidence()
+        with Evidence.collect("test_a") as whole, Evidence.collect() as part:
+            sent = evidence.record(
+                method="GET",
+                url="http://target.example/v2/users",
+                request_headers={},
+                request_body=b"",
+                caller="guest (token)",
+            )
+            assert recalled("drawn", lambda: 3) == 3
+
+        assert sent.test == "test_a"
+        assert part.exchanges == [sent]
+        assert whole.memory.kept == [("drawn", 3)]
 
     def test_outside_of_a_test_nothing_is_collected(self) -> None:
         """What is sent between tests, such as tidying up, belongs to no test that has ended."""

@@ -29,7 +29,7 @@ def test_halves_of_short_secrets(length: int) -> None:
     """Of a secret of the target file the halves are looked for from eight bytes on; of what a
     server gave out, from fifteen.
     """
-    secret = SECRET[:length]
+    secret = b"aB1!cD2-eF3.gH4_iJ5,kL6+mN7*oP8"[:length]
     half = length // 2
 
     assert found(secret[:half], secret, SHORTEST_HALF)
@@ -38,9 +38,12 @@ def test_halves_of_short_secrets(length: int) -> None:
 
 
 def test_a_half_that_is_a_word_is_none() -> None:
-    """A half that reads as a word may stand in any text; letters by chance do not."""
-    assert found(b"aDMinIst", b"aDMinIstRatOr-pw", SHORTEST_HALF)
-    assert not found(b"administ", b"administrator-pw", SHORTEST_HALF)
+    """A half that is made of words may stand in any text; mixed characters do not."""
+    for half in (b"administ", b"Password", b"password-of", b"staging2024"):
+        assert not found(
+            half, half + b"-7Hq2xW!"[: len(half)].ljust(len(half), b"9"), SHORTEST_HALF
+        )
+    assert found(b"aDm1nIst", b"aDm1nIstRatOr-pw", SHORTEST_HALF)
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,17 @@ class TestAccounts:
             ("guest-password", "password"),
         } <= set(target.secrets)
 
+    def test_a_key_that_can_be_guessed_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A short key of the bank is a mistake, and the message does not repeat it."""
+        monkeypatch.setenv("TEST_BANK", "hunter2")
+
+        error = mistake_in(GOOD + '[expiry]\nbank = "bank"\nbank_key_env = "TEST_BANK"\n')
+
+        assert error.where == "staging.toml, [expiry] bank_key_env"
+        assert "fewer than 16 characters" in error.what
+        assert "openssl rand -base64 32" in error.hint
+        assert "hunter2" not in str(error)
+
     def test_no_secret_is_shown_by_accident(self) -> None:
         """The repr of a target, as it stands in a traceback or an assertion, holds no password and
         no key.
@@ -331,6 +342,48 @@ MISTAKES = {
         "[target] base_url",
         "a query",
         "Paths are added",
+    ),
+    "fixture that says nothing": (
+        GOOD + "[fixtures.contact]\n",
+        "[fixtures] contact",
+        "says nothing",
+        "create = false",
+    ),
+    "typo under fixtures": (
+        GOOD + '[fixtures.contact]\nid = "1"\ncreat = false\n',
+        "[fixtures.contact] creat",
+        "unknown setting",
+        "'create'",
+    ),
+    "proxy of another kind": (
+        with_target('proxy = "socks5://127.0.0.1:1080"'),
+        "[target] proxy",
+        "not the URL of a proxy",
+        "http://host:port",
+    ),
+    "client certificate that is not there": (
+        with_target('client_cert = "nowhere.pem"'),
+        "[target] client_cert",
+        "No such file",
+        "",
+    ),
+    "client certificate of nothing": (
+        with_target('client_cert = "/dev/null"'),
+        "[target] client_cert",
+        "no certificate",
+        "",
+    ),
+    "client key alone": (
+        with_target('client_key = "key.pem"'),
+        "[target] client_key",
+        "client_cert is missing",
+        "Give both",
+    ),
+    "key without a bank": (
+        GOOD + '[expiry]\nbank_key_env = "PATH"\n',
+        "[expiry] bank_key_env",
+        "no bank",
+        "Give bank",
     ),
     "number as text": (
         with_target('rate_limit = "20"'),

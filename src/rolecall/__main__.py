@@ -12,13 +12,18 @@ from importlib import import_module
 from typing import NoReturn
 
 from rolecall import __version__
-from rolecall.errors import ExitCode, RolecallError, Unreachable, place_of
+from rolecall.commands.help_texts import epilog
+from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError, place_of
 from rolecall.screen import harmless, say
 
+LONGEST_MESSAGE = 4_000  # characters of an error: it may repeat a value of a file
 #: Subcommands; each is a module of `rolecall.commands` with HELP, add_arguments(parser) and
 #: run(arguments) -> int.
 COMMANDS = (
+    "init",
+    "check",
     "certify",
+    "plan",
     "load",
     "capacity",
     "selftest",
@@ -29,6 +34,9 @@ COMMANDS = (
     "keygen",
     "verify",
     "rejudge",
+    "cleanup",
+    "prune",
+    "completion",
 )
 
 
@@ -46,7 +54,8 @@ def main(argv: list[str] | None = None) -> int:
         text = (
             harmless(str(error)) if isinstance(error, Unreachable) else str(error)
         )  # some of it may be a target's
-        say(f"rolecall: {text}", stream=sys.stderr)
+        more = f" ... ({len(text):,} characters)" if len(text) > LONGEST_MESSAGE else ""
+        say(f"rolecall: {text[:LONGEST_MESSAGE]}{more}", stream=sys.stderr)
         return int(error.exit_code)
     except KeyboardInterrupt:
         say("rolecall: interrupted", stream=sys.stderr)
@@ -68,7 +77,8 @@ def main(argv: list[str] | None = None) -> int:
         return int(ExitCode.HARNESS_ERROR)
 
 
-def _parser(words: list[str]) -> argparse.ArgumentParser:
+def _parser(words: list[str] | None = None) -> argparse.ArgumentParser:
+    """The parser of these words; without any, the one with the options of every command."""
     parser = argparse.ArgumentParser(
         prog="rolecall",
         description="Proves whether a server implements the Web1on1 REST API's authentication "
@@ -78,10 +88,19 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     for name in COMMANDS:
         command = import_module(f"rolecall.commands.{name}")
-        subparser = subparsers.add_parser(name, help=command.HELP, description=command.__doc__)
-        if name in words:  # only the command at hand pays for what its options need to import
+        subparser = subparsers.add_parser(
+            name,
+            help=command.HELP,
+            description=command.__doc__,
+            epilog=epilog(name),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if words is None:
+            with contextlib.suppress(UsageError):  # load without Locust has no options
+                command.add_arguments(subparser)
+        elif name in words:  # only the command at hand pays for what its options need to import
             command.add_arguments(subparser)
-        subparser.set_defaults(run=command.run)
+        subparser.set_defaults(run=command.run, whole=_parser)
     return parser
 
 

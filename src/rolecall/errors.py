@@ -44,6 +44,11 @@ class UsageError(RolecallError):
     def __str__(self) -> str:
         return f"{self.where}: {self.what}" + (f"\n  {self.hint}" if self.hint else "")
 
+    @property
+    def line(self) -> str:
+        """The same in one line, for a text that is one."""
+        return f"{self.where}: {self.what}" + (f". {self.hint.rstrip('.')}" if self.hint else "")
+
 
 @dataclass
 class Interrupted(RolecallError):

@@ -254,8 +254,9 @@ class Evidence:
     @staticmethod
     @contextmanager
     def collect(test: str = "", memory: Memory | None = None) -> Iterator[TestEvidence]:
-        """The exchanges that are sent, or cited, inside the block."""
-        pieces = TestEvidence(test=test, memory=memory or Memory())
+        """The exchanges that are sent, or cited, inside the block, for this test or the outer."""
+        outer = _current.get() or TestEvidence()
+        pieces = TestEvidence(test=test or outer.test, memory=memory or outer.memory)
         token = _current.set(pieces)
         try:
             yield pieces

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 SEGMENT = 15
 #: Bytes of a half of a secret that is not the server's choice; what is shorter is a word.
 SHORTEST_HALF = 8
+#: Kinds of characters (small, capital, digit, sign) of a short half that is none of ordinary text.
+_MIXED = 3
 #: Bytes of a secret of which parts are looked for. Longer ones are not tokens but documents, of
 #: which a part may be anybody's.
 LONGEST = 512
@@ -59,4 +61,8 @@ def fragments(secret: bytes, owner: int, shortest: int = SEGMENT) -> Iterator[Fr
 
 
 def _is_word(segment: bytes) -> bool:
-    return segment.isalpha() and (segment.islower() or segment.isupper() or segment.istitle())
+    """Whether it may stand in any text, as ``password-of`` does, for want of different characters:
+    people make passwords of words.
+    """
+    kinds = (bytes.islower, bytes.isupper, bytes.isdigit, lambda byte: not byte.isalnum())
+    return sum(any(is_kind(bytes([byte])) for byte in segment) for is_kind in kinds) < _MIXED

@@ -1,23 +1,28 @@
-"""What a run created or changed on the target, written to disk before the request leaves.
+"""What a run created or changed on the target, on the disk before the request leaves.
 
 A line of ``ledger.jsonl`` is one event; whatever interrupts the run, the file says what may have
-been left.
+been left, and `rolecall cleanup` goes by it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from rolecall.errors import UsageError
+from rolecall.ledger_file import LedgerFile
 from rolecall.whole_files import NotWrittenWhole
 
 #: Resources of the ledger that are no things to delete: a change of a user that was there before
 #: the run, and of the target's clock. They are undone, or named; never deleted.
 CHANGE, CLOCK = "change of user", "change of the clock"
+#: The file in a run's folder.
+LEDGER = "ledger.jsonl"
+
+_TO_END_AN_ENTRY = 256  # bytes in which it is told what became of an entry
 
 
 @dataclass(eq=False)
@@ -25,7 +30,8 @@ class LedgerEntry:
     """One thing that may exist because of us.
 
     ``id`` is empty until (and unless) it is certain; ``claimed`` is what an answer called it before
-    that.
+    that. ``undo`` is what another process has to know to take a change back. What is noted
+    ``at_any_rate`` undoes something, and does not wait for the disk.
     """
 
     number: int
@@ -35,6 +41,8 @@ class LedgerEntry:
     gone: bool = False
     refused: bool = False
     claimed: str = ""
+    undo: Mapping[str, Any] = field(default_factory=dict)
+    at_any_rate: bool = False
 
     @property
     def is_thing(self) -> bool:
@@ -46,24 +54,145 @@ class LedgerEntry:
 
 
 class Ledger:
-    """The entries of one run, in order of their creation."""
+    """The entries of one run, in order of their creation.
+
+    Raises:
+        NotWrittenWhole: the file cannot be made, or opened.
+
+    Attributes:
+        full: why nothing more may be made: the disk takes no more entries.
+        facts: what else was noted, by its event, as a run that finishes another one reads it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.full: NotWrittenWhole | None = None
+        self.facts: dict[str, list[Mapping[str, Any]]] = {}
         self._entries: list[LedgerEntry] = []
         self._by_id: dict[tuple[str, str], LedgerEntry] = {}
-        self._file = path.open("a", encoding="utf-8")
+        self._stored = 0  # the number of the last entry that is on the disk for certain
+        self._open = 0  # entries of which it is not written yet what became of them
+        try:
+            self._file = LedgerFile(path)
+        except OSError as error:
+            raise NotWrittenWhole(str(path), error.strerror or type(error).__name__) from None
 
-    def intend(self, resource: str, name: str) -> LedgerEntry:
+    @classmethod
+    def reopen(cls, path: Path) -> Ledger:
+        """The ledger of a run that has ended somehow, to be gone on with.
+
+        A last line that was not written to its end is cut off: what it told of was not sent.
+
+        Raises:
+            UsageError: it cannot be opened, or a line in it is none of a ledger's.
+        """
+        number = 0
+        try:
+            data = path.read_bytes()
+            ledger = cls(path)
+            whole = data.rpartition(b"\n")[0]
+            for line in whole.splitlines():
+                number += 1
+                ledger._take(json.loads(line))
+            if ledger.is_held and len(whole) + 1 < len(data):
+                ledger._file.cut(len(whole) + 1 if whole else 0)
+        except OSError as error:
+            raise UsageError(str(path), f"it cannot be opened: {error.strerror}") from None
+        except NotWrittenWhole as error:
+            raise UsageError(str(path), f"it cannot be written: {error.why}") from None
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+            ledger.close()
+            raise UsageError(str(path), f"line {number} is none of a ledger") from None
+        return ledger
+
+    def _take(self, line: dict[str, Any]) -> None:
+        """Take an event that was written earlier."""
+        event, number = line.pop("event"), line.get("number")
+        if event == "intend":
+            while len(self._entries) + 1 < line["number"]:  # one that could not be written
+                self._entries.append(LedgerEntry(len(self._entries) + 1, "", "", gone=True))
+            self._entries.append(LedgerEntry(**line))
+            self._open += 1
+        elif number is None:
+            self.facts.setdefault(event, []).append(line)
+        elif 0 < number <= len(self._entries):
+            entry = self._entries[number - 1]
+            entry.id = line.get("id", entry.id)
+            entry.gone = entry.gone or event == "gone"
+            entry.refused = entry.refused or event == "refused"
+            if entry.id:
+                self._by_id[entry.resource, entry.id] = entry
+
+    @property
+    def entries(self) -> Iterator[LedgerEntry]:
+        """All of them, oldest first."""
+        return iter(self._entries)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether no other process writes this ledger."""
+        return self._file.is_held
+
+    def intend(
+        self,
+        resource: str,
+        name: str,
+        *,
+        undo: Mapping[str, Any] | None = None,
+        at_any_rate: bool = False,
+    ) -> LedgerEntry:
         """Note that a request which may create ``name``, or change it, is about to leave.
+
+        Room for what becomes of it is taken, too. It may leave when the entry `is_stored`; one that
+        undoes something is noted ``at_any_rate``, as well as can be.
 
         Raises:
             NotWrittenWhole: it could not be written down, so the request must not leave.
         """
-        entry = LedgerEntry(len(self._entries) + 1, resource, name)
+        if self.full and not at_any_rate:
+            raise replace(self.full)
+        number = len(self._entries) + 1
+        entry = LedgerEntry(number, resource, name, undo=undo or {}, at_any_rate=at_any_rate)
+        line = {"number": number, "resource": resource, "name": name}
         self._entries.append(entry)
-        self._write(event="intend", number=entry.number, resource=resource, name=name)
+        self._open += 1
+        try:
+            self._write("intend", **line, **({"undo": undo} if undo else {}))
+        except OSError as error:
+            if not at_any_rate:
+                entry.gone = True  # it is not going to be made
+                raise self._filled(error) from None
         return entry
+
+    def _filled(self, error: OSError) -> NotWrittenWhole:
+        """The disk takes no more: nothing more may be made."""
+        self.full = NotWrittenWhole(str(self.path), error.strerror or type(error).__name__)
+        return replace(self.full)
+
+    def is_stored(self, entry: LedgerEntry) -> bool:
+        """Whether an entry is on the disk, or need not be."""
+        return entry.number <= self._stored or entry.at_any_rate
+
+    def store(self) -> None:
+        """Wait until every entry is on the disk. It may be called in another thread.
+
+        Raises:
+            NotWrittenWhole: the disk did not take them, so no request of theirs may leave.
+        """
+        if self.full:
+            raise replace(self.full)
+        last = len(self._entries)
+        try:
+            self._file.store()
+        except OSError as error:
+            raise self._filled(error) from None
+        self._stored = last
+
+    def note(self, event: str, **members: Any) -> None:
+        """Note what is no entry and what another process has to know to finish the run, once."""
+        if members not in (known := self.facts.setdefault(event, [])):
+            known.append(members)
+            self._tell(event, **members)
 
     def created(self, entry: LedgerEntry, id: str) -> None:
         """Note the id of what was made, once it is certain that the run made it.
@@ -82,18 +211,19 @@ class Ledger:
         ):
             self.gone(before)
         self._by_id[entry.resource, id] = entry
-        self._write(event="created", number=entry.number, id=id)
+        self._tell("created", number=entry.number, id=id)
 
     def gone(self, entry: LedgerEntry) -> None:
         """Note that the thing was deleted, or was never made."""
         if not entry.gone:
             entry.gone = True
-            self._write(event="gone", number=entry.number)
+            self._open -= 1
+            self._tell("gone", number=entry.number)
 
     def refused(self, entry: LedgerEntry) -> None:
         """Note that the target said no; whether it kept to that is another question."""
         entry.refused = True
-        self._write(event="refused", number=entry.number)
+        self._tell("refused", number=entry.number)
 
     def of(self, resource: str, id: str) -> LedgerEntry | None:
         """The entry of the thing of this kind with this id; ids are unique within a kind only."""
@@ -145,23 +275,36 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file."""
-        with contextlib.suppress(OSError):  # what could not be written is tried once more
-            self._file.close()
+        self._file.close()
 
-    def _write(self, **event: Any) -> None:
-        """Write an event.
-
-        Only what has not been done yet may wait for room on the disk: of what was done the entries
-        here know, and the clean-up goes by them.
-
-        Raises:
-            NotWrittenWhole: the file system refused what is about to be done.
+    def _tell(self, event: str, **members: Any) -> None:
+        """Write an event down if that can be done: of what was done the entries here know, and the
+        clean-up goes by them.
         """
         try:
-            self._file.write(json.dumps(event) + "\n")
-            self._file.flush()
-        except OSError as error:
-            if event["event"] == "intend":
-                self._entries[-1].gone = True  # it is not going to be made
-                why = error.strerror or type(error).__name__
-                raise NotWrittenWhole(str(self.path), why) from None
+            self._write(event, **members)
+        except OSError:
+            return
+
+    def _write(self, event: str, **members: Any) -> None:
+        """Write an event, and keep room for what is still to be told.
+
+        Raises:
+            OSError: the file system refused.
+        """
+        line = json.dumps({"event": event, **members})
+        if event == "intend":
+            self._file.reserve(len(line) + 1 + self._open * _TO_END_AN_ENTRY)
+        self._file.append(line)
+
+
+def is_at_work(folder: Path) -> bool:
+    """Whether the run of this folder goes on: a process holds its ledger."""
+    if not (folder / LEDGER).is_file():
+        return False
+    try:
+        file = LedgerFile(folder / LEDGER)
+    except OSError:
+        return False
+    file.close()
+    return not file.is_held

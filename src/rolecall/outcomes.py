@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from rolecall.evidence import Exchange
 
 
+_SERVER_ERROR = 500  # and above (RFC 9110 15.6)
+
+
 class Outcome(StrEnum):
     """What became of a test, a cell or a requirement."""
 
@@ -31,6 +34,13 @@ class Finding(AssertionError):
         self.expected = expected
         self.actual = actual
         self.exchange = exchange
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the same request may well be answered as expected when it is tried again: the
+        answer was a server error. What was granted, refused, told or done is proven by one answer.
+        """
+        return self.exchange is not None and self.exchange.status >= _SERVER_ERROR
 
     def __str__(self) -> str:
         seen = f"\n  request:  {self.exchange}" if self.exchange else ""
@@ -55,6 +65,23 @@ class TransientFailure(Inconclusive):
     """The network or a passing overload stood in the way; the same test may well succeed when it is
     tried again.
     """
+
+
+class Flaky(Inconclusive):
+    """A test failed by an answer that may have been passing trouble, and passed at the second try:
+    ``finding`` is the failure, ``again`` the exchange that was as expected.
+    """
+
+    def __init__(self, finding: Finding, again: Exchange | None) -> None:
+        seen = f" ({finding.exchange})" if finding.exchange else ""
+        super().__init__(
+            f"flaky: expected {finding.expected}; got {finding.actual}{seen}; "
+            f"as expected at the second try{f' ({again})' if again else ''}",
+            "the target's log at the time of the first of these exchanges",
+        )
+
+    def __str__(self) -> str:
+        return f"{self.missing} (look at: {self.look_at})"
 
 
 class NotTested(Exception):

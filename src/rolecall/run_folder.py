@@ -1,7 +1,8 @@
-"""A run's id and its folder."""
+"""A run's id, its name on the target, and its folder."""
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,26 @@ def new_run_id(started: float) -> str:
     """An id that sorts by time, from seconds since 1970."""
     moment = datetime.fromtimestamp(started, UTC)
     return f"{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+#: How the names of all that a run makes begin, also in an e-mail address: its id is in them, and
+#: a number that each name has of its own.
+_NAMED = re.compile(r"rolecall[-.](\d{8})[-.](\d{6})[-.]([0-9a-f]{6})[-.]\d+[-.]")
+
+
+def run_named(text: str) -> str:
+    """The id of the run whose name a text begins with; empty where it is no run's."""
+    found = _NAMED.match(text)
+    return "-".join(found.groups()) if found else ""
+
+
+def begin_of_run(id: str) -> float | None:
+    """When a run began, by its id, in seconds since 1970; None where it is no run's id."""
+    try:
+        moment = datetime.strptime(id[:15], "%Y%m%d-%H%M%S")  # noqa: DTZ007  # UTC, below
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC).timestamp()
 
 
 def make_folder(folder: Path) -> Path:

@@ -58,7 +58,7 @@ def say(text: str, *, stream: TextIO | None = None, colour: bool = False) -> Non
     pieces[::2] = map(harmless, pieces[::2])
     try:
         print("".join(pieces), file=stream, flush=True)
-    except BrokenPipeError:
+    except OSError:  # a closed pipe, or a terminal that hung up
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import ssl
 import tomllib
@@ -13,24 +12,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rolecall.errors import UsageError, suggest
+from rolecall.ready_made import ReadyMade, ready_made
+from rolecall.toml_table import TomlTable
+from rolecall.transit import Proxy, Transit
 from rolecall.urls import check_url, is_loopback
 
 DEFAULT_RATE = 20.0
 EMBEDDED_CONCURRENCY = 16
+SHORTEST_KEY = 16  # characters of a bank's key: who finds the bank can try many of them
 #: Signatures that a server may check (RFC 7518 3.1); `none` is not one.
 ALGORITHMS = (
-    "HS256",
-    "HS384",
-    "HS512",
-    "RS256",
-    "RS384",
-    "RS512",
-    "ES256",
-    "ES384",
-    "ES512",
-    "PS256",
-    "PS384",
-    "PS512",
+    *(f"{kind}{size}" for kind in ("HS", "RS", "ES", "PS") for size in (256, 384, 512)),
     "EdDSA",
 )
 
@@ -65,7 +57,10 @@ class ApiKeyOptions:
 
 @dataclass(frozen=True)
 class ExpiryOptions:
-    """Ways to a really expired token; all that are given are used."""
+    """Ways to a really expired token; all that are given are used.
+
+    ``bank_key`` is the passphrase with which the bank is encrypted; empty where it is not.
+    """
 
     bank: Path | None = None
     clock_url: str = ""
@@ -73,6 +68,7 @@ class ExpiryOptions:
     algorithm: str = "HS256"
     command: str = ""
     wait: float = 0.0
+    bank_key: str = field(default="", repr=False)
 
     def __bool__(self) -> bool:
         return bool(self.bank or self.clock_url or self.signing_key or self.command or self.wait)
@@ -89,13 +85,27 @@ class Target:
     concurrency: int = 8
     timeout: float = 10.0  # seconds
     verify_tls: bool | str = True
+    client_cert: str = ""
+    client_key: str = ""
+    proxy: Proxy | None = None
     email_domain: str = "example.org"
     load_allowed: bool = False
+    attempt_denied_writes: bool = False
     api_keys: ApiKeyOptions = ApiKeyOptions()
     expiry: ExpiryOptions = ExpiryOptions()
     dialect: Mapping[str, Any] = field(default_factory=dict)
     operations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    fixtures: Mapping[str, ReadyMade] = field(default_factory=dict)
     source: str = ""
+
+    @property
+    def transit(self) -> Transit:
+        """How it is reached."""
+        return Transit(self.verify_tls, self.client_cert, self.client_key, self.proxy)
+
+    def may_make(self, resource: str) -> bool:
+        """Whether a run may make things of this kind."""
+        return resource not in self.fixtures or self.fixtures[resource].create
 
     @property
     def secrets(self) -> Iterable[tuple[str, str]]:
@@ -106,6 +116,12 @@ class Target:
             yield key, "key"
         if self.expiry.signing_key:
             yield self.expiry.signing_key, "signing-key"
+        if self.proxy and self.proxy.credentials:
+            yield self.proxy.credentials.removeprefix("Basic "), "proxy-credentials"
+            if self.proxy.password:
+                yield self.proxy.password, "proxy-password"
+        if self.expiry.bank_key:
+            yield self.expiry.bank_key, "bank-key"
 
 
 def load_target(path: Path, roles: Iterable[str]) -> Target:
@@ -145,9 +161,11 @@ def parse_target(
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(source, f"this is not TOML: {error}") from None
-    top = _Table(document, source, "", environ)
+    except RecursionError:
+        raise UsageError(source, "this is not read: it is nested too deep") from None
+    top = TomlTable(document, source, "", environ)
     about = top.table("target", required=True)
-    base_url = about.text("base_url", required=True).rstrip("/")
+    base_url = about.given("base_url").rstrip("/")
     check_url(base_url, about.at("base_url"))
     if "?" in base_url or "#" in base_url:
         raise UsageError(
@@ -165,12 +183,16 @@ def parse_target(
         concurrency=int(about.number("concurrency", 8, least=1)),
         timeout=about.number("timeout", 10.0, least=0.1),
         verify_tls=_verify_tls(about, folder),
+        **_client_certificate(about, folder),
+        proxy=_proxy(about),
         email_domain=about.text("email_domain") or "example.org",
         load_allowed=about.value("load_allowed", (bool,), default=False),
+        attempt_denied_writes=about.value("attempt_denied_writes", (bool,), default=False),
         api_keys=_api_keys(keys, accounts, tuple(roles)),
         expiry=_expiry(expiry, folder),
         dialect=top.value("dialect", (dict,), {}),
         operations=top.value("operations", (dict,), {}),
+        fixtures=ready_made(top.table("fixtures")),
         source=source,
     )
     for table in (top, about, keys, expiry):
@@ -179,7 +201,7 @@ def parse_target(
 
 
 def _api_keys(
-    table: _Table, accounts: Mapping[str, Account], roles: tuple[str, ...]
+    table: TomlTable, accounts: Mapping[str, Account], roles: tuple[str, ...]
 ) -> ApiKeyOptions:
     create_path = table.text("create_path")
     # Without the slash it would change the URL's host.
@@ -194,7 +216,7 @@ def _api_keys(
     )
 
 
-def _expiry(table: _Table, folder: Path) -> ExpiryOptions:
+def _expiry(table: TomlTable, folder: Path) -> ExpiryOptions:
     bank, clock_url = table.text("bank"), table.text("clock_url")
     if clock_url:
         check_url(clock_url, table.at("clock_url"))
@@ -212,10 +234,25 @@ def _expiry(table: _Table, folder: Path) -> ExpiryOptions:
         algorithm=algorithm,
         command=table.text("command"),
         wait=table.number("wait", 0.0),
+        bank_key=_bank_key(table),
     )
 
 
-def _verify_tls(table: _Table, folder: Path) -> bool | str:
+def _bank_key(table: TomlTable) -> str:
+    """The passphrase of the token bank, if it has one."""
+    key, where = table.environment("bank_key_env"), table.at("bank_key_env")
+    if key and not table.text("bank"):
+        raise UsageError(where, "there is no bank that it could encrypt", "Give bank as well.")
+    if key and len(key) < SHORTEST_KEY:
+        raise UsageError(
+            where,
+            f"the key has fewer than {SHORTEST_KEY} characters",
+            "Make one with: openssl rand -base64 32",
+        )
+    return key
+
+
+def _verify_tls(table: TomlTable, folder: Path) -> bool | str:
     """True, False, or the path of a CA bundle that can be read."""
     verify: bool | str = table.value("verify_tls", (bool, str), True)
     if isinstance(verify, bool):
@@ -223,26 +260,51 @@ def _verify_tls(table: _Table, folder: Path) -> bool | str:
     bundle = folder / verify
     try:
         ssl.create_default_context(cafile=bundle)
-    except (OSError, ssl.SSLError) as error:
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        is_of_system = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
         reason = (
-            error.strerror
-            if error.errno and not isinstance(error, ssl.SSLError)
-            else "there is no certificate in it"
-        )
+            getattr(error, "strerror", None) if is_of_system else ""
+        ) or "there is no certificate in it"
         raise UsageError(
             table.at("verify_tls"), f"the CA bundle {bundle} cannot be read: {reason}"
         ) from None
     return str(bundle)
 
 
-def _accounts(table: _Table, roles: tuple[str, ...]) -> dict[str, Account]:
+def _client_certificate(table: TomlTable, folder: Path) -> dict[str, str]:
+    """The paths of the client's certificate and of its key, which can be read."""
+    given = {name: table.text(name) for name in ("client_cert", "client_key")}
+    paths = {name: str(folder / path) if path else "" for name, path in given.items()}
+    if paths["client_key"] and not paths["client_cert"]:
+        raise UsageError(table.at("client_key"), "client_cert is missing", "Give both.")
+    if not paths["client_cert"]:
+        return paths
+    try:
+        Transit(certificate=paths["client_cert"], key=paths["client_key"]).tls()
+    except (OSError, ValueError) as error:
+        is_of_system = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
+        reason = (getattr(error, "strerror", None) if is_of_system else "") or (
+            "it is no certificate with its private key, unencrypted, in PEM"
+        )
+        raise UsageError(
+            table.at("client_cert"), f"the client certificate cannot be used: {reason}"
+        ) from None
+    return paths
+
+
+def _proxy(table: TomlTable) -> Proxy | None:
+    url = table.secret("proxy")
+    return Proxy.of(url, table.at("proxy")) if url else None
+
+
+def _accounts(table: TomlTable, roles: tuple[str, ...]) -> dict[str, Account]:
     accounts: dict[str, Account] = {}
     for name in table.names():
         role = name.rstrip("0123456789")
         if role not in roles:
             raise UsageError(table.at(name), f"unknown role {name!r}", suggest(role, roles))
         entry = table.table(name)
-        email, password = entry.text("email", required=True), entry.secret("password")
+        email, password = entry.given("email"), entry.secret("password")
         if not password:
             entry.finish()
             raise UsageError(
@@ -267,7 +329,7 @@ def _accounts(table: _Table, roles: tuple[str, ...]) -> dict[str, Account]:
     return accounts
 
 
-def _acts_as(table: _Table, accounts: Mapping[str, Account]) -> str:
+def _acts_as(table: TomlTable, accounts: Mapping[str, Account]) -> str:
     """The name of an account, or nothing."""
     name = table.text("acts_as")
     if name and name not in accounts:
@@ -277,7 +339,7 @@ def _acts_as(table: _Table, accounts: Mapping[str, Account]) -> str:
     return name
 
 
-def _key_tokens(table: _Table, roles: tuple[str, ...]) -> dict[str, str]:
+def _key_tokens(table: TomlTable, roles: tuple[str, ...]) -> dict[str, str]:
     tokens = {}
     for name in table.names():
         role = name.removesuffix("_env")
@@ -289,110 +351,3 @@ def _key_tokens(table: _Table, roles: tuple[str, ...]) -> dict[str, str]:
                 table.at(name), "the key is empty", f"Give {role}_env or {role}, or leave it out."
             )
     return tokens
-
-
-#: Any number: TOML tells 5 from 5.0, people do not.
-_ANY_NUMBER: Any = int | float
-_KINDS = {
-    dict: "a table",
-    str: "a string",
-    bool: "true or false",
-    int: "a whole number",
-    _ANY_NUMBER: "a number",
-}
-
-
-def _kind(value: object) -> str:
-    """What TOML calls the type of a value."""
-    kinds = {
-        dict: "a table",
-        list: "an array",
-        str: "a string",
-        bool: "a boolean",
-        int: "a whole number",
-        float: "a number",
-    }
-    return kinds.get(type(value), "a date or a time")
-
-
-class _Table:
-    """One table of the file, which remembers its known settings, so that `finish` names others."""
-
-    def __init__(
-        self, values: Mapping[str, Any], source: str, name: str, environ: Mapping[str, str]
-    ) -> None:
-        self._values = values
-        self._source = source
-        self._name = name
-        self._environ = environ
-        self._asked: set[str] = set()
-
-    def at(self, key: str) -> str:
-        """Where ``key`` stands, for a message: ``staging.toml, [target] base_url``."""
-        return f"{self._source}, [{self._name}] {key}" if self._name else f"{self._source}, [{key}]"
-
-    def names(self) -> list[str]:
-        self._asked.update(self._values)
-        return list(self._values)
-
-    def value(self, key: str, types: tuple[type, ...], default: Any) -> Any:
-        self._asked.add(key)
-        value = self._values.get(key, default)
-        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            raise UsageError(
-                self.at(key),
-                f"this must be {' or '.join(map(_KINDS.__getitem__, types))}, not {_kind(value)}",
-            )
-        return value
-
-    def text(self, key: str, *, required: bool = False) -> str:
-        text: str = self.value(key, (str,), "")
-        if required and not text:
-            raise UsageError(self.at(key), "this is missing", self._misspelt(key))
-        return text
-
-    def number(self, key: str, default: float, *, least: float = 0.0) -> float:
-        number: float = self.value(
-            key, (_ANY_NUMBER,) if isinstance(default, float) else (int,), default
-        )
-        if not least <= number < float("inf"):
-            raise UsageError(self.at(key), f"this must be a number of at least {least:g}")
-        return number
-
-    def environment(self, key: str) -> str:
-        """The value of the environment variable that ``key`` names, or an empty string."""
-        variable = self.text(key)
-        if variable and not self._environ.get(variable):
-            raise UsageError(
-                self.at(key),
-                f"the environment variable {variable} is not set",
-                "Export it before the run.",
-            )
-        return self._environ.get(variable, "") if variable else ""
-
-    def secret(self, key: str) -> str:
-        """A secret that stands here (``password``) or in the environment variable named here
-        (``password_env``).
-        """
-        if key in self._values and f"{key}_env" in self._values:
-            raise UsageError(self.at(key), f"{key}_env is given as well", "Keep one of them.")
-        return self.text(key) or self.environment(f"{key}_env")
-
-    def table(self, key: str, *, required: bool = False) -> _Table:
-        values = self.value(key, (dict,), {})
-        if required and not values:
-            raise UsageError(self.at(key), "this table is missing", self._misspelt(key))
-        return _Table(
-            values, self._source, f"{self._name}.{key}" if self._name else key, self._environ
-        )
-
-    def finish(self) -> None:
-        """Refuse unknown settings: a misspelt one must not be silently without effect."""
-        for key in self._values:
-            if key not in self._asked:
-                raise UsageError(self.at(key), "unknown setting", suggest(key, sorted(self._asked)))
-
-    def _misspelt(self, key: str) -> str:
-        """A hint at the setting that was probably meant for a missing one."""
-        near = difflib.get_close_matches(key, self._values.keys() - self._asked, 1)
-        return f"Is {near[0]!r} a misspelling of it?" if near else ""

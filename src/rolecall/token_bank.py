@@ -1,13 +1,19 @@
 """The token bank: tonight's tokens are kept, to be presented when they have really expired.
 
 What is in it is as good as a password for a day, and its refresh tokens for longer: only its owner
-may read the file, and only its owner may write to the folder. Two runs may end at the same time:
-they read and write one after the other.
+may read the file, and only its owner may write to the folder; with a key it is encrypted as well.
+Runs may use it at the same time: they read and write one after the other, and a refresh token is
+given to one of them.
+
+The file is a list of deposits in JSON, each with a digest of itself, or, with a key, an object
+whose ``encrypted`` holds that list. It is written beside its place and renamed: a run that is
+killed leaves the old one.
 """
 
 from __future__ import annotations
 
-import contextlib
+import base64
+import hashlib
 import json
 import os
 import stat
@@ -19,16 +25,20 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from rolecall.encryption import decrypted, encrypted
 from rolecall.errors import UsageError
+from rolecall.file_lock import lock, unlock
 from rolecall.spec.claims import numeric_date
+from rolecall.target import ExpiryOptions
 from rolecall.tokens import Caller
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]  # asked before each use
-
-_MOST_PER_ROLE = 3
+_MOST_PER_ROLE = 3  # that have expired, and as many that have not
+#: Seconds after their end at which tokens are forgotten, and those of other targets as well.
+_FORGOTTEN = 60 * 86400
+_LARGEST = 16 * 2**20  # bytes of the file: thousands of targets
+_PREFIX, _SUFFIX = ".tokens.", ".new"  # of a file that is being written
+_ENCRYPTED, _DIGEST = "encrypted", "sha256"
+_BEGIN_ANEW = "Move it away; a new one is begun."
 _PATIENCE = 20.0  # seconds for the other run that is at the bank: it needs milliseconds
 _MOMENT = 0.02  # seconds between two looks whether it is done
 #: Whether owners and modes mean what they say: on Windows every file's mode is 0666, and access is
@@ -42,6 +52,12 @@ _SAFELY = (
     | getattr(os, "O_BINARY", 0)
     | getattr(os, "O_NONBLOCK", 0)
 )
+
+
+class SpoiledBank(UsageError):
+    """What is in the file cannot be used: it is cut off, altered, encrypted with another key, or
+    something else. A run goes on without it, and leaves it as it is.
+    """
 
 
 @dataclass(frozen=True)
@@ -66,6 +82,8 @@ class BankedToken:
         if not isinstance(row, dict):
             raise ValueError("a deposit must be an object")  # noqa: TRY004  # the file is wrong
         names = [field.name for field in fields(cls)]
+        row = dict(row)
+        digest = row.pop(_DIGEST, None)
         if row.keys() != set(names):
             raise ValueError(f"a deposit must have the members {', '.join(names)} and no others")
         for name in names:
@@ -73,35 +91,67 @@ class BankedToken:
                 raise ValueError(f"a deposit's {name} must be a text")
         if numeric_date(row, "expires") is None:
             raise ValueError("a deposit's expires must be seconds since the epoch")
-        return cls(**row)
+        deposit = cls(**row)
+        if digest is not None and digest != deposit._digest:
+            raise ValueError("a deposit was altered: its digest is another one")
+        return deposit
+
+    @property
+    def _digest(self) -> str:
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def as_row(self) -> dict[str, Any]:
+        """As `of` reads it."""
+        return {**asdict(self), _DIGEST: self._digest}
 
 
 class TokenBank:
-    """A folder with one file that only its owner can read (mode 0600)."""
+    """A folder with one file that only its owner can read (mode 0600).
 
-    def __init__(self, folder: Path, base_url: str) -> None:
+    Args:
+        base_url: the target's; what belongs to others is left alone.
+        key: a passphrase; the file is encrypted with it.
+    """
+
+    def __init__(self, folder: Path, base_url: str, key: str = "") -> None:
         self._folder = folder
         self._path = folder / "tokens.json"
         self._base_url = base_url
+        self._key = key
+
+    @classmethod
+    def of(cls, options: ExpiryOptions, base_url: str) -> TokenBank:
+        """The bank of a target file, which names one."""
+        assert options.bank is not None, "the target file names a bank"
+        return cls(options.bank, base_url, options.bank_key)
 
     def deposits(self) -> list[BankedToken]:
         """What earlier runs put in for this target.
 
         Raises:
-            UsageError: the file is not a token bank, or others may read it, or write to its
-                folder.
+            SpoiledBank: what is in it cannot be used.
+            UsageError: others may read it, or write to its folder, or it cannot be read.
         """
         return [deposit for deposit in self._read() if deposit.base_url == self._base_url]
 
-    def deposit(self, callers: Iterable[Caller], presented: Iterable[BankedToken] = ()) -> None:
-        """Put in the tokens of these callers; only the newest of each role are kept.
-
-        The refresh tokens of what was ``presented`` may be spent by now: they are not kept for
-        another night.
+    def others(self) -> list[str]:
+        """The URLs of the other targets that have something in it.
 
         Raises:
-            UsageError: as for `deposits`, or the bank cannot be written, or another run does not
-                leave it.
+            SpoiledBank, UsageError: as for `deposits`.
+        """
+        return sorted({deposit.base_url for deposit in self._read()} - {self._base_url})
+
+    def deposit(self, callers: Iterable[Caller], now: float) -> None:
+        """Put in the tokens of these callers, and forget old ones.
+
+        Args:
+            now: the target's time, in seconds since the epoch.
+
+        Raises:
+            SpoiledBank, UsageError: as for `deposits`, or the bank cannot be written, or another
+                run does not leave it.
         """
         tonight = [
             BankedToken(
@@ -116,34 +166,62 @@ class TokenBank:
             for caller in callers
             if (expires := numeric_date(caller.grant.claims, "exp")) is not None
         ]
-        spent = set(presented)
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with self._locked():
-                before = [replace(d, refresh_token="") if d in spent else d for d in self._read()]
-                self._write(before + tonight)
-        except OSError as error:
-            raise UsageError(
-                str(self._path), f"the token bank cannot be written: {error.strerror}"
-            ) from None
+        with self._at_the_bank():
+            self._write(self._read() + tonight, now)
 
-    def _write(self, deposits: Iterable[BankedToken]) -> None:
+    def take_expired(self, before: float, now: float) -> list[BankedToken]:
+        """Take the deposits of this target that expired before a moment, to be presented by this
+        run alone: their refresh tokens may be spent by that, so they do not stay in the bank.
+
+        Raises:
+            SpoiledBank, UsageError: as for `deposit`.
+        """
+
+        def is_taken(deposit: BankedToken) -> bool:
+            return deposit.base_url == self._base_url and deposit.expires < before
+
+        with self._at_the_bank():
+            deposits = self._read()
+            taken = [deposit for deposit in deposits if is_taken(deposit)]
+            if any(deposit.refresh_token for deposit in taken):
+                self._write(
+                    [replace(d, refresh_token="") if is_taken(d) else d for d in deposits], now
+                )
+        return taken
+
+    def _write(self, deposits: Iterable[BankedToken], now: float) -> None:
         """Put a new file in the old one's place: a reader sees either of them whole."""
-        kept: dict[tuple[str, str], list[BankedToken]] = {}
+        groups: dict[tuple[str, str], list[BankedToken]] = {}
         for deposit in deposits:
-            kept.setdefault((deposit.base_url, deposit.role), []).append(deposit)
-        rows = [asdict(deposit) for group in kept.values() for deposit in group[-_MOST_PER_ROLE:]]
+            groups.setdefault((deposit.base_url, deposit.role), []).append(deposit)
+        rows = [
+            deposit.as_row()
+            for (base_url, _), group in groups.items()
+            for deposit in _kept(group, now if base_url == self._base_url else time.time())
+        ]
+        document: Any = rows
+        if self._key:
+            sealed = encrypted(json.dumps(rows).encode(), self._key)
+            document = {_ENCRYPTED: base64.b64encode(sealed).decode()}
+        self._forget_killed_writers()
         # A name that could not be known before, which must be new and no link, for its owner alone.
-        descriptor, new = tempfile.mkstemp(prefix="tokens.", suffix=".new", dir=self._folder)
+        descriptor, new = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=self._folder)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(rows, file)
+                json.dump(document, file)
                 file.flush()
                 os.fsync(descriptor)
             Path(new).replace(self._path)
         except BaseException:
             Path(new).unlink(missing_ok=True)
             raise
+
+    def _forget_killed_writers(self) -> None:
+        """Delete what runs that were killed had begun to write: whoever holds the lock is the only
+        one who writes.
+        """
+        for left in self._folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+            left.unlink(missing_ok=True)
 
     def _read(self) -> list[BankedToken]:
         try:
@@ -156,19 +234,34 @@ class TokenBank:
                 str(self._path), f"the token bank cannot be read: {error.strerror}"
             ) from None
         try:
-            with os.fdopen(descriptor, encoding="utf-8") as file:
+            with os.fdopen(descriptor, "rb") as file:
                 self._check_file(os.fstat(descriptor))
-                rows: Any = json.load(file)
-            if not isinstance(rows, list):
-                raise ValueError("it must be a list of deposits")  # noqa: TRY004
-            return [BankedToken.of(row) for row in rows]
+                data = file.read(_LARGEST + 1)
+            return [BankedToken.of(row) for row in self._rows(data)]
         except (OSError, ValueError, RecursionError) as error:
             why = str(error) if isinstance(error, ValueError) else type(error).__name__
-            raise UsageError(
-                str(self._path),
-                f"this is not a token bank: {why}",
-                "Move it away; a new one is begun.",
+            raise SpoiledBank(
+                str(self._path), f"this is not a token bank: {why}", _BEGIN_ANEW
             ) from None
+
+    def _rows(self, data: bytes) -> list[Any]:
+        """The deposits in a file's bytes.
+
+        Raises:
+            ValueError: there are none to be had, and why.
+            RecursionError: it is nested too deep.
+        """
+        if len(data) > _LARGEST:
+            raise ValueError(f"it is larger than {_LARGEST:,} bytes")
+        document: Any = json.loads(data.decode())
+        if isinstance(document, dict) and isinstance(document.get(_ENCRYPTED), str):
+            if not self._key:
+                raise ValueError("it is encrypted: name its key by [expiry] bank_key_env")
+            sealed = base64.b64decode(document[_ENCRYPTED], validate=True)
+            document = json.loads(decrypted(sealed, self._key))
+        if not isinstance(document, list):
+            raise ValueError("it must be a list of deposits")  # noqa: TRY004
+        return document
 
     # --- Who else gets at it --------------------------------------------------------------------
 
@@ -209,7 +302,7 @@ class TokenBank:
             raise UsageError(
                 str(self._path),
                 "this is not a token bank: it is not a regular file",
-                "Move it away; a new one is begun.",
+                _BEGIN_ANEW,
             )
         if not _HAS_MODES:
             return
@@ -217,12 +310,28 @@ class TokenBank:
             raise UsageError(
                 str(self._path),
                 "this token bank belongs to another user",
-                "Move it away; a new one is begun.",
+                _BEGIN_ANEW,
             )
         if about.st_mode & 0o077:
             raise UsageError(
                 str(self._path), "others may read this token bank", f"chmod 600 {self._path}"
             )
+
+    @contextmanager
+    def _at_the_bank(self) -> Iterator[None]:
+        """The folder, locked.
+
+        Raises:
+            UsageError: it cannot be made or written, or another run does not leave it.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self._locked():
+                yield
+        except OSError as error:
+            raise UsageError(
+                str(self._path), f"the token bank cannot be written: {error.strerror}"
+            ) from None
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -237,7 +346,7 @@ class TokenBank:
         descriptor = os.open(self._folder / "tokens.lock", os.O_RDWR | os.O_CREAT | _SAFELY, 0o600)
         try:
             until = time.monotonic() + _PATIENCE
-            while not _lock(descriptor):
+            while not lock(descriptor):
                 if time.monotonic() > until:
                     raise UsageError(
                         str(self._folder),
@@ -248,36 +357,16 @@ class TokenBank:
             try:
                 yield
             finally:
-                _unlock(descriptor)
+                unlock(descriptor)
         finally:
             os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
-    """Take the lock on an open file, if it is free."""
-    try:
-        if fcntl:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        else:
-            _windows("LK_NBLCK", descriptor)
-    except (BlockingIOError, PermissionError):  # the second is how Windows says that it is taken
-        return False
-    return True
-
-
-def _unlock(descriptor: int) -> None:
-    """Give it back."""
-    with contextlib.suppress(OSError):  # closing the file gives it back, too
-        if fcntl:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-        else:
-            _windows("LK_UNLCK", descriptor)
-
-
-def _windows(mode: str, descriptor: int) -> None:
-    """Lock or unlock the first byte of a file as Windows does it."""
-    import msvcrt  # noqa: PLC0415  # is only there
-
-    locking: Any = msvcrt
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    locking.locking(descriptor, getattr(locking, mode), 1)
+def _kept(group: list[BankedToken], now: float) -> list[BankedToken]:
+    """Which deposits of one role of one target are kept: of those that have expired the newest, and
+    of the others the newest and the one that expires first. Where runs follow each other by the
+    hour, there would be none that gets old without it.
+    """
+    expired = [d for d in group if now - _FORGOTTEN <= d.expires < now]
+    valid = sorted((d for d in group if d.expires >= now), key=lambda d: d.expires)
+    return expired[-_MOST_PER_ROLE:] + valid[:1] + valid[1:][-(_MOST_PER_ROLE - 1) :]

@@ -103,9 +103,9 @@ class Caller:
     def __str__(self) -> str:
         return f"{self.role} ({self.credential})"
 
-    def may_have_ended(self, asked: float, exchange: Exchange) -> bool:
-        """Whether the token may have lived when a request was asked for (monotonic seconds), and
-        have ended by the answer.
+    def may_have_ended(self, exchange: Exchange) -> bool:
+        """Whether the token may have lived when a request was asked for, and have ended by the
+        answer.
 
         A request waits for its turn, and as long as a 429 asks. What was refused then was perhaps
         refused for that.
@@ -115,7 +115,8 @@ class Caller:
             return False
         login = self.session.exchange  # its iat may be rounded down by a second
         return (
-            asked < login.finished + lifetime and login.started - 1 + lifetime <= exchange.finished
+            exchange.queued < login.finished + lifetime
+            and login.started - 1 + lifetime <= exchange.finished
         )
 
     def continued(self, grant: Grant) -> Caller:

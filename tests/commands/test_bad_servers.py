@@ -494,8 +494,8 @@ script()
 
 
 def test_sigterm_while_the_files_are_made(tmp_path: Path) -> None:
-    """A job that is ended while files are made says nothing of a verdict or of files that are not
-    there, and leaves no process behind.
+    """A job that is told to end lets its files be made; told twice, it says nothing of a verdict or
+    of files that are not there, and leaves no process behind.
     """
     # Longer than 40 lines because a server, its run and what came of it stand together.
     file = target_file(tmp_path, target_text("http://127.0.0.1:1"))
@@ -526,6 +526,9 @@ def test_sigterm_while_the_files_are_made(tmp_path: Path) -> None:
                 line = process.stderr.readline()
                 assert line, said
                 said += line
+            process.terminate()
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(timeout=1)
             process.terminate()
             began = time.monotonic()
             stdout, stderr = process.communicate(

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from rolecall.__main__ import main
+from rolecall.loadgen import launch
 from tests.support.command import start, target_file, target_text
 from tests.support.load_runs import (
     LoadRun,
@@ -45,7 +46,15 @@ from tests.support.miniatures import (
 )
 from tests.support.servers import serving, target
 
-FILES = {"load.json", "load.html", "percentiles.hgrm", "locust_stats.csv", "locust_failures.csv"}
+FILES = {
+    "junit.xml",
+    "load.html",
+    "load.json",
+    "locust_failures.csv",
+    "locust_stats.csv",
+    "percentiles.hgrm",
+    "summary.md",
+}
 
 
 def has_begun(process: subprocess.Popen[str], out: Path) -> bool:
@@ -80,6 +89,8 @@ class TestWords:
             (["issuance", "--rate", "10", "--workers", "-1"], "--workers"),
             (["issuance", "--rate", "10", "--prometheus-port", "70000"], "70000 is not a port"),
             (["issuance", "--rate", "10", "--baseline", "nowhere"], "nowhere"),
+            (["issuance", "--rate", "10", "--fail-if", "slower"], "needs a baseline"),
+            (["issuance", "--rate", "10", "--fail-if", "sometimes"], "--fail-if"),
             (["issuance", "nowhere.toml", "--rate", "10"], "nowhere.toml"),
             (["issuance", "--worker", "--rate", "1"], "--master-host"),
             (
@@ -114,7 +125,8 @@ class TestWords:
             ["--first-rate", "0"],
             ["--search-time", "0"],
             ["--first-rate", "inf"],
-            ["--slo", "rate>100"],
+            ["--slo", "issue:late<1%"],
+            ["--precision", "0"],
         ],
     )
     def test_of_a_search_that_mean_nothing(
@@ -123,6 +135,27 @@ class TestWords:
         """So do those of a search for the capacity."""
         assert main(["capacity", *words, "--out", str(tmp_path)]) == 2
         assert words[0] in capsys.readouterr().err
+
+    @pytest.mark.parametrize("more", [[], ["staging.toml"]])
+    def test_a_scenario_is_not_the_target_of_a_search(
+        self, more: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """`capacity issuance` is not told that a file is missing, but how a scenario is chosen."""
+        with pytest.raises(SystemExit) as end:
+            main(["capacity", "issuance", *more])
+
+        assert end.value.code == 2
+        assert "--scenario issuance" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(("command", "file"), [("load", "load"), ("capacity", "capacity")])
+    def test_the_help_names_the_file_that_is_printed(
+        self, command: str, file: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Each command's ``--json`` prints its own document."""
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+
+        assert f"print {file}.json and nothing else" in " ".join(capsys.readouterr().out.split())
 
     def test_an_option_that_the_embedded_server_does_not_take(
         self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -191,6 +224,12 @@ class TestWords:
         assert (code, "cannot be reached" in capsys.readouterr().err) == (4, True)
 
 
+def test_a_generator_that_was_killed_says_so() -> None:
+    """A process that the kernel ended for want of memory printed nothing that could be seen."""
+    assert "memory is short" in launch._why_nothing_is_left(-signal.SIGKILL)
+    assert "(exit 3)" in launch._why_nothing_is_left(3)
+
+
 class TestRuns:
     """Runs that come to their end."""
 
@@ -204,9 +243,46 @@ class TestRuns:
         assert run.entry("issue")["requests"] == 200
         assert {path.name for path in run.folder.iterdir()} >= FILES
         assert "plan          issuance: 100 arrivals/s (constant), 200 in 2 s" in run.stderr
+        assert "accounts      40 of 40 took part" in run.stdout
+        assert run.document["accounts"] == {"given": 40, "used": 40}
         assert "issuance on embedded reference server" in run.stdout
         rows = (run.folder / "locust_stats.csv").read_text(encoding="utf-8").splitlines()
         assert any(row.startswith("POST,issue,200,0,") for row in rows), rows
+
+    @pytest.mark.long
+    @pytest.mark.parametrize("how", [("--rate", "50"), ("--users", "2")])
+    def test_a_run_that_can_no_longer_be_met_is_stopped(
+        self, how: tuple[str, str], tmp_path: Path
+    ) -> None:
+        """A server that fails from some request on does not get ten minutes of it: the run ends
+        early, is missed, and says why; its accounts add up.
+        """
+        words = ("--duration", "10m", "--slo", "errors<100", "--abort-on", "slo")
+        with Miniature(from_the(20, always(response(500)))) as server:
+            file = target_file(tmp_path, target_text(server.url))
+            run = load("issuance", file, *how, *words, cwd=tmp_path)
+
+        assert run.came_to(1), run.said
+        assert run.document["duration_s"] < 60
+        assert run.document["conservation"]["holds"]
+        assert "(--abort-on slo): errors<100 can no longer be met" in run.document["reasons"][-1]
+        assert "failure" in (run.folder / "junit.xml").read_text(encoding="utf-8")
+
+    @pytest.mark.long
+    def test_users_who_think(self, tmp_path: Path) -> None:
+        """Four users who think for half a second take eight steps a second at most, and not
+        thousands; the plan and the document say so.
+        """
+        words = ("session", "--users", "4", "--think", "500ms", "--duration", "3s")
+        with Miniature(sound) as server:
+            run = load(*words, target_file(tmp_path, target_text(server.url)), cwd=tmp_path)
+
+        assert run.came_to(0), run.said
+        assert 4 <= run.document["sent"] <= 4 * 6
+        assert run.document["options"]["think"] == "0.5 s"
+        assert run.document["accounts"] == {"given": 4, "used": 4}
+        assert "thinking for 0.5 s between steps" in run.stderr
+        assert "sessions of 4 of them" in run.stderr
 
     @pytest.mark.long
     def test_a_closed_run_on_two_workers(self, tmp_path: Path) -> None:
@@ -541,7 +617,7 @@ class TestThisMachine:
             )
 
         assert run.code == 3, run.said
-        assert run.document["own_failures"]["local"] > 0
+        assert run.document["own_failures"]["files"] > 0
         assert run.document["errors"] == {}
         assert run.document["conservation"]["holds"]
 

@@ -18,9 +18,9 @@ import pytest
 
 from rolecall.schema_validation import validation_errors
 from tests.support import hostile
-from tests.support.command import finish, start
+from tests.support.command import finish, start, target_text
 from tests.support.miniatures import Connection, Miniature, Received, response
-from tests.support.servers import forwarded, serving
+from tests.support.servers import certify, forwarded, serving, target
 
 MOST_MEMORY = 1024  # megabytes
 HONEST = 12  # answers before the first hostile one: a run that cannot log in has nothing to do
@@ -137,6 +137,30 @@ def expect_whole_run(file: str | Path, out: Path) -> None:
         json.loads(line)
     expect_harmless(stdout + stderr)
     assert memory.most < MOST_MEMORY
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [0, 2, 13, 14])
+def test_from_the_first_answer_on(number: int, tmp_path: Path) -> None:
+    """Where the very first log-in gets a hostile answer the run ends with one message, and neither
+    a bug of the harness nor a traceback: nobody could tell by them what to do.
+    """
+    chance, turn = random.Random(number), threading.Lock()
+
+    def answer(request: Received, connection: Connection) -> None:
+        with turn:
+            data = hostile.answer(chance)
+        connection.send(data)
+
+    with Miniature(answer) as server:
+        file = target(tmp_path, target_text(server.url, under_target="timeout = 1"))
+        finished = certify(file, "ISSUE or list-users")
+
+    assert finished.code in (1, 2, 3, 4), finished.said
+    assert (finished.code == 1) == bool(finished.results["findings"])
+    assert finished.stderr.count("rolecall: ") <= 1, finished.stderr
+    assert "Traceback" not in finished.said
+    expect_harmless(finished.said)
 
 
 @pytest.mark.parametrize(

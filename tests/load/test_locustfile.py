@@ -209,6 +209,24 @@ class TestWebPage:
                 wait_until(lambda: rows(client)["state"] == "stopped")
             assert "Traceback" not in (tmp_path / "log").read_text(encoding="utf-8")
 
+    def test_a_scenario_is_chosen(self, reference: Reference, tmp_path: Path) -> None:
+        """Where no class is named, the page offers the scenarios, sessions first: a run is of one
+        of them, and not of all seven together.
+        """
+        users = accounts(reference, tmp_path)
+        with web("--host", reference.url, "--accounts", users, cwd=tmp_path) as client:
+            text = client.get("/").text
+            assert "what the clients do" in text
+            swarm, none = {"user_count": "2", "spawn_rate": "2"}, dict[str, str]()
+            for chosen, row in ((none, "refresh-post"), ({"scenario": "issuance"}, "issue")):
+                assert client.post("/swarm", data=swarm | chosen).json()["success"]
+                wait_until(lambda: rows(client).get(row, 0) > 20)  # noqa: B023  # it ends here
+                assert client.post("/stop").json()["success"]
+                wait_until(lambda: rows(client)["state"] == "stopped")
+                names = rows(client).keys()
+                assert ("issue" in names) is bool(chosen)
+                assert not any("race" in name for name in names)
+
     def test_without_accounts(self, reference: Reference, tmp_path: Path) -> None:
         """The run stops, and the log says why."""
         with web("--host", reference.url, cwd=tmp_path) as client:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 from rolecall.errors import UsageError
 from rolecall.loadgen import plan
 from rolecall.loadgen.compare import compare, read
+from rolecall.loadgen.measure.recorder import Recorder
+from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.result import about
 from rolecall.schema_validation import validation_errors
 from tests.support.load_documents import load_document
@@ -88,6 +91,40 @@ def test_the_words_hold_the_figures(baseline: dict[str, Any]) -> None:
     assert "% interval +1" in comparison.measures[0].sentence
     assert comparison.measures[0].sentence.endswith(": slower")
     assert comparison.measures[0].change == pytest.approx(0.2, abs=0.05)
+
+
+def test_the_last_part_of_a_second_does_not_count_as_a_whole_one() -> None:
+    """A run of 10.2 s has ten seconds and a fifth: its rate is the one that the verdict has, and
+    it does not differ from that of a run of 10 s.
+    """
+    shorter = load_document(1, rate=60, seconds=10)
+    longer = load_document(2, rate=60, seconds=10)
+    recorder, totals = Recorder(0.0), Totals()
+    entry = recorder.entry("POST", "/v2/auth/token")
+    for number in range(612):
+        at = number / 60 + 0.005
+        entry.success(at - 0.005, at - 0.005, at, 1)
+    totals.merge("one", recorder.take())
+    longer |= totals.document()
+    assert longer["duration_s"] == pytest.approx(10.2, abs=0.05)
+    assert longer["batches"][-1]["end_s"] == longer["duration_s"]
+
+    rate = next(change for change in compare(shorter, longer).measures if change.measure == "rate")
+
+    assert rate.after == pytest.approx(longer["rate"], abs=0.01)
+    assert rate.verdict == "same"
+    # as versions before this one wrote it
+    longer["batches"][-1]["end_s"] = 11.0
+    again = next(change for change in compare(shorter, longer).measures if change.measure == "rate")
+    assert again.after == rate.after
+
+
+def test_a_change_has_no_exponent(baseline: dict[str, Any]) -> None:
+    """Twenty-three times as slow is +2,2xx %, as people write it."""
+    sentence = compare(baseline, load_document(2, times=slower(23.0), errors=0.01)).measures[0]
+
+    assert re.search(r", \+2,[12]\d\d % \(", sentence.sentence), sentence.sentence
+    assert "e+" not in sentence.sentence
 
 
 def test_a_stall_in_one_run_is_noise(baseline: dict[str, Any]) -> None:

@@ -50,6 +50,7 @@ class Led:
             "races": self.coordinator.races.take(),
             "sampled": None,
             "beside": 2,
+            "accounts": 1,
             "last": last,
             "away": 0.0,
             "error": "",
@@ -154,6 +155,7 @@ def test_a_worker_that_stood_still() -> None:
         {"last": ...},
         {"away": "far"},
         {"beside": "many"},
+        {"accounts": -1},
     ],
 )
 def test_a_report_that_cannot_be_read(changes: dict[str, Any]) -> None:

@@ -33,6 +33,7 @@ REPORT = Report(
     races=RACES,
     sampled={"cells": ["read-user as guest"], "left": []},
     beside=4,
+    accounts=7,
     last=True,
     away=3.5,
     error="KeyError in somewhere.py:1",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import gevent
 import pytest
@@ -21,6 +22,9 @@ class Client:
     other.
     """
 
+    holds_session = False
+    is_ready = True
+
     def __init__(self, seconds: float, log: list[tuple[float, float]], recorder: Recorder) -> None:
         self._seconds = seconds
         self._log = log
@@ -29,6 +33,11 @@ class Client:
 
     def prepare(self) -> None:
         """Nothing."""
+
+    def use(self, connections: list[Any]) -> None:
+        """It needs none, and leaves its own as a mark of who lent them."""
+        if not connections:
+            connections.append(SimpleNamespace(close=lambda: None))
 
     def step(self, due: float) -> None:
         """Wait, and note."""
@@ -68,7 +77,10 @@ class Run:
         self.recorder = Recorder(perf_counter() + 0.05)
         self.clients: list[Client] = []
         self.open_loop = OpenLoop(
-            self._make(kind, step), most=most, patience=options.pop("patience", 10.0)
+            self._make(kind, step),
+            most=most,
+            patience=options.pop("patience", 10.0),
+            think=options.pop("think", None),
         )
         self.times = Schedule.parse(str(rate), seconds).due(0, 1)
         self.options: dict[str, Any] = {"grace": 10.0} | options
@@ -104,13 +116,72 @@ def test_everybody_is_sent_when_due() -> None:
 
 
 def test_clients_made_beforehand_are_used() -> None:
-    """Those that are there are sent before others are made, the last who came free first."""
+    """Those that are there are sent before others are made."""
     run = Run(100, 0.2, step=0.0)
     run.open_loop.provide(5)
 
     run()
 
     assert len(run.clients) == 5
+
+
+class Holder(Client):
+    """A client that holds a session; it notes who takes each step, and over what."""
+
+    holds_session = True
+    turns: ClassVar[list[tuple[int, int]]] = []
+
+    def use(self, connections: list[Any]) -> None:
+        """Note the connection."""
+        super().use(connections)
+        self._over = id(connections[0])
+
+    def step(self, due: float) -> None:
+        """Note whose turn it is."""
+        self.turns.append((id(self), self._over))
+        super().step(due)
+
+
+def test_sessions_take_turns_and_connections_do_not() -> None:
+    """At a rate that one connection carries, each of 12 sessions takes every twelfth step: the
+    figures are not those of one account, and no connection idles until the server ends it.
+    """
+    Holder.turns = []
+    run = Run(100, 0.36, step=0.0, kind=Holder)
+    run.open_loop.provide(4, sessions=12)
+
+    run()
+
+    first = [client for client, _ in Holder.turns[:12]]
+    assert len(set(first)) == len(run.clients) == 12
+    assert [client for client, _ in Holder.turns] == 3 * first
+    assert len({connection for _, connection in Holder.turns}) <= 4
+
+
+class Refused(Holder):
+    """A client of which only the first three are let in before the load."""
+
+    count = 0
+    is_ready = False
+
+    def prepare(self) -> None:
+        """Log in, if there is a place."""
+        Refused.count += 1
+        self.is_ready = Refused.count <= 3
+
+
+def test_no_more_sessions_are_begun_where_the_server_lets_in_no_more() -> None:
+    """Of 50 accounts, those beyond what the load needs are not tried once a log-in failed; who
+    was let in carries the load.
+    """
+    Holder.turns, Refused.count = [], 0
+    run = Run(100, 0.2, step=0.0, kind=Refused)
+    run.open_loop.provide(2, sessions=50)
+
+    run()
+
+    assert Refused.count <= 5
+    assert len({client for client, _ in Holder.turns}) == 3
 
 
 def test_who_waits_for_a_client_waits_since_due() -> None:

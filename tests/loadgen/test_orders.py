@@ -38,6 +38,8 @@ def test_what_a_master_says_is_taken() -> None:
         "session=2",
         "--guarding",
         "refresh-get",
+        "--think",
+        "1..2s",
     ]
     master = plan.parse(
         [
@@ -59,6 +61,8 @@ def test_what_a_master_says_is_taken() -> None:
         "weights": "session=2",
         "guarding": "refresh-get",
         "racers": 9,
+        "think": "1..2s",
+        "think_mean": "",
         "no_invariants": True,
         "lone_sessions": True,
         "capacity": True,

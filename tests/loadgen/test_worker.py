@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,39 @@ class TestUnanswered:
         assert sums(led)[2] > 0
 
 
+@pytest.mark.parametrize("scenario", ["refresh-get", "refresh-post", "session", "mixed"])
+def test_an_open_schedule_uses_all_accounts(scenario: str, tmp_path: Path) -> None:
+    """At a rate that a single client could carry, the load is spread over all four accounts, and
+    the reports say so.
+    """
+    with Miniature(sound) as server:
+        led = Led(tmp_path, server.url)
+        led.prepare(scenario, clients=1)
+        led.go(rate=40, seconds=0.5)
+        led.last()
+        used = {
+            request.headers.get("authorization", "").partition(".")[2].partition(".")[0]
+            or json.loads(request.body).get("clientId", "")
+            for request in server.received[-20:]
+        }
+
+    assert max(report["accounts"] for report in led.reports) == 4
+    assert len(used) >= 4
+
+
+def test_a_closed_loop_uses_as_many_accounts_as_it_has_users(tmp_path: Path) -> None:
+    """Two users are two sessions; the reports say that two of the four accounts took part."""
+    with Miniature(sound) as server:
+        led = Led(tmp_path, server.url)
+        led.prepare()
+        users = [led.user("refresh-post", steps=10) for _ in range(2)]
+        led.go()
+        gevent.joinall(users, timeout=20)
+        led.worker.end({"grace": 0.2})
+
+    assert max(report["accounts"] for report in led.reports) == 2
+
+
 def test_what_is_sent_beside_the_load_is_counted(tmp_path: Path) -> None:
     """Log-ins of set-up, and what is made and deleted for sampled cells, are in no figure, but are
     said: nothing that was sent is missing.
@@ -125,8 +159,8 @@ def test_what_is_sent_beside_the_load_is_counted(tmp_path: Path) -> None:
         led.go(rate=30, seconds=0.3)
         led.last()
 
-        assert sum(report["beside"] for report in led.reports) == 1 + 3
-        assert len(server.received) == led.accounts.requests_sent + 4
+        assert sum(report["beside"] for report in led.reports) == 1 + 4  # each of the accounts
+        assert len(server.received) == led.accounts.requests_sent + 5
 
     with Miniature(sound) as server:
         led = Led(tmp_path, server.url)

@@ -21,7 +21,9 @@ TARGET = Target(
     "http://target.example",
     {"guest": Account("guest", "guest", "guest@example.org", "password-of-the-guest")},
     api_keys=ApiKeyOptions("/v2/apikeys", tokens={"guest": "key-of-the-guest-0123456789"}),
-    expiry=ExpiryOptions(Path("/home/somebody/bank"), "", "no PEM", "RS256", "print --secret", 5.0),
+    expiry=ExpiryOptions(
+        Path("/home/somebody/bank"), "", "no PEM", "RS256", "print --secret", 5.0, "bank-key"
+    ),
     dialect={"expired": [401]},
 )
 
@@ -38,9 +40,9 @@ def written(target: Target, **tests: Any) -> dict[str, Any]:
 
 
 def test_no_secret_and_no_place_of_the_operators_machine_is_written() -> None:
-    """Passwords and keys are labels; the bank's path and the command are left out."""
+    """Passwords and keys are labels; the bank's path and key and the command are left out."""
     text = json.dumps(written(TARGET, a_test=[("said", "password-of-the-guest")]))
-    for hidden in ("password-of", "key-of", "no PEM", "somebody", "--secret"):
+    for hidden in ("password-of", "key-of", "no PEM", "somebody", "--secret", "bank-key"):
         assert hidden not in text
 
 

@@ -10,6 +10,7 @@ import random
 import re
 import shutil
 import subprocess
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from rolecall.loadgen.objectives import Objective, judge
-from rolecall.report import load_page, load_terminal
+from rolecall.report import load_charts, load_page, load_terminal
 from rolecall.schema_validation import validation_errors
 from tests.support.load_documents import load_document
 
@@ -58,6 +59,68 @@ def run(**members: Any) -> dict[str, Any]:
     }
     assert validation_errors("load", document) == []
     return document
+
+
+def test_a_last_part_of_a_second_is_no_drop() -> None:
+    """The requests of the last 0.2 s are counted with the second before: the chart does not fall
+    to nothing at the end.
+    """
+    document = load_document(1, rate=60, seconds=11, duration_s=10.2)
+    for name, values in document["timeline"].items():
+        if name != "second":
+            values[10] = values[10] / 60 * 12 if name in ("requests", "scheduled", "sent") else 0
+
+    rows = load_charts.Times(document).data()["rows"]
+
+    assert [row[0] for row in rows[-2:]] == ["8 s", "9 s"]
+    assert all(58 <= float(row[3].removesuffix("/s")) <= 62 for row in rows), rows
+
+
+def test_the_footer_says_what_it_takes_to_run_it_again() -> None:
+    """Version, run, times, command, workers, seed and accounts; all of it escaped."""
+    document = run(
+        rolecall="1.2",
+        run="20261126-1",
+        command=f"rolecall load session --rate 5 {HOSTILE}",
+        accounts={"given": 40, "used": 39},
+        options={"in_flight": 7, "weights": {"session": 2}},
+    )
+    document["arrivals"] |= {"arrivals": "poisson", "seed": 11}
+
+    page = load_page.write(document)
+
+    footer = page[page.index("<footer") : page.index("</footer>")]
+    for part in (
+        "Rolecall 1.2",
+        "run 20261126-1",
+        "2026-11-22 10:00:00 to 2026-11-22 10:00:40 UTC",
+        "1 worker",
+        "seed 11",
+        "39 of 40 accounts took part",
+        "in-flight 7",
+        "weights session=2",
+        "<code>rolecall load session --rate 5 ",
+    ):
+        assert part in footer, part
+    assert HOSTILE not in page
+
+
+def test_what_a_baseline_decided_is_shown() -> None:
+    """The page and the terminal have each condition with what came of it."""
+    sentence = "--fail-if slower: p50 3.6 -> 84 ms: slower"
+    gates = [{"gate": "slower", "held": False, "sentence": sentence}]
+    document = run(comparison={"comparable": True, "reasons": [], "measures": [], "gates": gates})
+
+    assert f'<li class="no">{escape(sentence)}' in load_page.write(document)
+    assert f"gate          {sentence}" in load_terminal.summary(document, "folder")
+
+
+def test_how_many_accounts_took_part_is_said() -> None:
+    """Of the accounts that were given, the page and the terminal say how many carried the load."""
+    document = run(accounts={"given": 40, "used": 2})
+
+    assert "2 of 40 accounts took part" in load_page.write(document)
+    assert "accounts      2 of 40 took part" in load_terminal.summary(document, "folder")
 
 
 def step(rate: float, verdict: str = "held", **members: Any) -> dict[str, Any]:

@@ -66,6 +66,54 @@ def test_what_cannot_be_judged_again_is_named_and_no_difference() -> None:
     assert "  TWO (passed then)\n    test_TWO: GET /v2/users is not in the evidence" in said
 
 
+DEPARTURE = {
+    "exchange": 7,
+    "test": "test_TWO",
+    "now": "GET /v2/users as guest (token)",
+    "test_then": "test_ONE",
+    "then": "PUT /v2/users as guest (token)",
+    "decision": "a new look",
+    "is_known": True,
+}
+
+
+def test_where_the_course_was_left_is_said_beside_what_differs() -> None:
+    """The first request that was not that of then, of which test, what that test had learnt last,
+    and the command that shows what was sent then.
+    """
+    comparison = rejudged.comparison(
+        results("conformant", ONE="passed"), results("conformant", ONE="failed"), {}, DEPARTURE
+    )
+    said = rejudged.text(comparison, "runs/1")
+    assert "left the run's course at exchange 7:" in said
+    assert "now: GET /v2/users as guest (token), for test_TWO" in said
+    assert "what it learnt last, beside its answers: a new look\n" in said
+    assert "then: PUT /v2/users as guest (token), for test_ONE" in said
+    assert "rolecall show runs/1 7" in said
+
+
+def test_a_decision_that_the_evidence_lacks_is_said_to_be_lacking() -> None:
+    """So is that the run sent nothing more."""
+    left = {**DEPARTURE, "is_known": False, "then": "nothing", "test_then": ""}
+    comparison = rejudged.comparison(
+        results("conformant", ONE="passed"),
+        results("conformant", ONE="passed"),
+        {"test_ONE": "GET /v2/users is not in the evidence"},
+        left,
+    )
+    said = rejudged.text(comparison, "runs/1")
+    assert "a new look, which is not in the evidence" in said
+    assert "then: nothing\n" in said
+
+
+def test_another_course_to_the_same_outcomes_is_in_the_document_alone() -> None:
+    """Where all requirements are as then, a reader needs no more than that."""
+    once = results("conformant", ONE="passed")
+    comparison = rejudged.comparison(once, once, {}, DEPARTURE)
+    assert comparison["departure"] == DEPARTURE
+    assert "course" not in rejudged.text(comparison, "runs/1")
+
+
 def test_a_requirement_that_the_suite_has_no_more_differs() -> None:
     """It was passed then, and is not tested now."""
     comparison = rejudged.comparison(

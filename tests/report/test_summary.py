@@ -10,6 +10,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from rolecall.report import summary
+from rolecall.report.comparison import compare
 from tests.report.test_causes import finding
 from tests.support.results import cell, requirement, results
 
@@ -127,3 +128,32 @@ def test_a_conformant_run_is_short() -> None:
     assert "✅ Rolecall: conformant" in text
     assert "Findings" not in text
     assert "Not decided" not in text
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "words"),
+    [
+        (0, "## ✅ Rolecall: conformant\n"),
+        (2, "(not run: the target file is wrong, or a log-in was refused)\n"),
+        (4, "(not run: the target was not reached)\n"),
+        (5, "(a waiver is stale or has expired)\n"),
+        (130, "(interrupted)\n"),
+    ],
+)
+def test_the_heading_says_how_the_run_ended(exit_code: int, words: str) -> None:
+    """A run that was interrupted or never reached its target is told by its first line."""
+    first, _, _ = summary.write(results(exit_code=exit_code)).partition("\n")
+
+    assert f"{first}\n".endswith(words)
+
+
+def test_what_changed_since_the_last_run_is_said() -> None:
+    """Requirements with their outcomes then and now, whose doing it was, and how many cells."""
+    before = results(requirements=[requirement("PERM-list-users", "failed")])
+    after = results("20261127-030000-bbbbbb")
+    text = summary.write(after | {"since": compare(before, after)})
+
+    assert "### Since `20261126-030000-aaaaaa`" in text
+    assert "- `PERM-list-users`: failed, then passed (server)" in text
+    assert "- no cell changed" in text
+    assert "Since" not in summary.write(after | {"since": None})

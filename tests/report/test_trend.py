@@ -64,6 +64,13 @@ def test_another_suite_makes_nothing_flaky() -> None:
     assert failure["kind"] == "mended"
 
 
+def test_a_new_suite_does_not_make_what_is_flaky_new() -> None:
+    """What came and went often enough on its own is flaky, though it failed at an update, too."""
+    suite = {**results()["suite"], "version": "2"}
+    (found,) = trend.trends([*lines(".X.X."), *lines("X", suite=suite)])
+    assert {"flaky"} == {failure["kind"] for failure in found["failures"]}
+
+
 def test_targets_are_told_apart() -> None:
     """Each target has its own trend, the one of the newest run last."""
     live = {"name": "live", "base_url": "https://live.example.org"}

@@ -134,3 +134,17 @@ def test_the_harness_comes_first() -> None:
     ]
 
     assert [cause.outcome for cause in found(("R", tests))] == ["error", "inconclusive"]
+
+
+def test_what_passed_at_its_second_try_is_called_flaky() -> None:
+    """It is a cause of its own, beside what the same answer left open for good."""
+    reason = stopped(500, "/v2/forms/6f8e2a1b9c").replace("missing: ", "flaky: expected 403; got ")
+    causes = found(
+        ("PERM-update-form", [open_test("test_a", reason)]),
+        ("PERM-fetch-form", [open_test("test_b", stopped(500, "/v2/forms/6f8e2a1b9c"))]),
+    )
+
+    assert [
+        "flaky: 500 to GET /v2/forms/..., as expected at the second try",
+        "500 to GET /v2/forms/...",
+    ] == [cause.kind for cause in causes]

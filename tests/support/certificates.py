@@ -14,17 +14,17 @@ from cryptography.x509.oid import NameOID
 
 
 class Certificates:
-    """``ca`` is the path of the authority's certificate, ``server_context`` makes a server that has
-    one from it.
+    """``ca`` is the path of the authority's certificate, ``server`` that of the certificate and key
+    of a server of this name or address, and ``server_context`` makes one that has them.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "127.0.0.1") -> None:
         self.ca = folder / "ca.pem"
         authority, authority_key = _certificate("Rolecall's test CA", None)
-        certificate, key = _certificate("127.0.0.1", (authority, authority_key))
+        certificate, key = _certificate(name, (authority, authority_key))
         self.ca.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
-        both = folder / "server.pem"
-        both.write_bytes(
+        self.server = folder / "server.pem"
+        self.server.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM,
                 serialization.PrivateFormat.PKCS8,
@@ -33,7 +33,7 @@ class Certificates:
             + certificate.public_bytes(serialization.Encoding.PEM)
         )
         self.server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.server_context.load_cert_chain(both)
+        self.server_context.load_cert_chain(self.server)
 
 
 def _certificate(
@@ -59,11 +59,18 @@ def _certificate(
     )
     if issuer:
         builder = builder.add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address(name))]), critical=False
+            x509.SubjectAlternativeName([_general_name(name)]), critical=False
         )
     else:
         builder = builder.add_extension(_signs_certificates(), critical=True)
     return builder.sign(signer, hashes.SHA256()), key
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def _signs_certificates() -> x509.KeyUsage:

@@ -86,9 +86,16 @@ def target(folder: Path, text: str, name: str = "target.toml") -> Path:
 
 
 def certify(
-    file: Path, select: str = "", *, env: Mapping[str, str] | None = None, more: Iterable[str] = ()
+    file: Path,
+    select: str = "",
+    *,
+    env: Mapping[str, str] | None = None,
+    more: Iterable[str] = (),
+    seconds: float = 120,
 ) -> Finished:
-    """Run ``rolecall certify`` on a target file, in a folder beside it; ``select`` as --select."""
+    """Run ``rolecall certify`` on a target file, in a folder beside it, for so many seconds at
+    most; ``select`` as --select.
+    """
     out = file.parent / f"out-{len(list(file.parent.glob('out-*')))}"
     words = [
         "certify",
@@ -102,7 +109,7 @@ def certify(
     began = time.monotonic()
     process = FORK.Process(target=_run, args=(words, environment(**(env or {})), *said))
     process.start()
-    process.join(120)
+    process.join(seconds)
     if process.is_alive():
         process.kill()
         process.join()

@@ -54,8 +54,8 @@ class TimedTarget:
         self.ledger = Ledger(folder / "ledger.jsonl")
         self.world: Any = self._world(options)
         clock = SimpleNamespace(monotonic=lambda: self.elapsed, time=lambda: BEGIN + self.elapsed)
-        for module in ("clock", "expiry_ways", "last_minute", "attacker"):
-            monkeypatch.setattr(f"rolecall.toolkit.{module}.time", clock)
+        for module in ("pausing", "toolkit.clock"):
+            monkeypatch.setattr(f"rolecall.{module}.time", clock)
         monkeypatch.setattr(asyncio, "sleep", self._sleep)
         for module in ("clock", "last_minute"):
             monkeypatch.setattr(f"rolecall.toolkit.{module}.throwaway_user", nobody_can_be_made)

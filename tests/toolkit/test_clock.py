@@ -26,6 +26,7 @@ from rolecall.toolkit.clock import (
     date_of,
     server_time,
     shift_of,
+    shows_its_own_time,
     time_of_target,
 )
 from tests.support.exchanges import exchange
@@ -49,6 +50,37 @@ async def moves(timed: TimedTarget, *seconds: float) -> None:
             await timed.expiry.clock.move(distance)
         except Inconclusive:
             continue
+
+
+@pytest.mark.parametrize(
+    ("dates", "issues", "apart", "shown"),
+    [
+        (True, True, 0, True),
+        (True, True, 9, True),
+        (True, True, 60, False),
+        (True, True, -60, False),
+        (False, True, 0, False),
+        (True, False, 0, False),
+    ],
+)
+def test_a_target_shows_its_own_time(
+    dates: bool, issues: bool, apart: int, shown: bool, timed: TimedTarget
+) -> None:
+    """The time of a target that is 25 hours ahead is known where its Date and a new token's iat say
+    the same, but for seconds; not where only one of them says it.
+    """
+    timed.offset, timed.dates, timed.issues = DAY + 3600, dates, issues
+
+    def apart_from_date(answer: Exchange) -> None:
+        if issues:
+            answer.body = timed.token_answer(
+                answer.caller, iat=int(timed.now) + apart, exp=int(timed.now) + DAY
+            )
+
+    timed.login = apart_from_date
+    grant = Grant.of(asyncio.run(timed.issue(timed.world.account("admin"))))
+
+    assert shows_its_own_time(grant) is shown
 
 
 def there_and_back(timed: TimedTarget, *seconds: float) -> None:

@@ -141,6 +141,46 @@ def test_the_bank_proves_expiry_the_next_night(served: Served, tmp_path: Path) -
     assert outcome(again, "REFRESH-after-expiry")[0] == "not-tested"
 
 
+@pytest.mark.long
+def test_a_night_later_the_verdict_is_conformant(served: Served, tmp_path: Path) -> None:
+    """On a server whose clock is 25 hours ahead of last night's, and of ours, the bank proves
+    expiry with the strongest grade, and the whole run is conformant; on disk it is encrypted.
+    """
+    file = file_with(served, tmp_path, 'bank = "bank"', 'bank_key_env = "BANK"')
+    env = {"BANK": "a passphrase of many words"}
+
+    first = certify(file, "EXPIRY-403 and guest", env=env)
+    advance(served.url, DAY)
+    second = certify(file, env=env)
+
+    assert "which will have expired by" in outcome(first, "EXPIRY-403")[1]
+    assert second.results["verdict"] == "conformant", second.said
+    assert second.results["expiry_evidence"] == "A"
+    assert second.code == 0
+    assert list(json.loads((tmp_path / "bank" / "tokens.json").read_text())) == ["encrypted"]
+    assert env["BANK"] not in "".join(
+        path.read_text(encoding="utf-8") for path in second.folder.glob("*.*")
+    )
+
+
+@pytest.mark.nightly
+def test_with_all_ways_the_strongest_counts(served: Served, tmp_path: Path) -> None:
+    """With the signing key and the clock beside the bank, what depends on time is judged by the
+    clock of the target, which is 25 hours ahead: conformant, with grade A, and the clock is put
+    back to where it was.
+    """
+    file = target(tmp_path, served.text.replace("[expiry]\n", '[expiry]\nbank = "bank"\n'))
+
+    certify(file, "EXPIRY-403 and guest", env=served.env)
+    advance(served.url, DAY)
+    second = certify(file, env=served.env)
+
+    assert second.results["verdict"] == "conformant", second.said
+    assert second.results["expiry_evidence"] == "A"
+    assert outcome(second, "SEC-T03-beyond-leeway") == ("passed", "")
+    assert clock_offset(served.url) == DAY
+
+
 def test_an_old_refresh_token_is_not_asked_for(served: Served, tmp_path: Path) -> None:
     """A bank of last month proves expiry, but no refresh: refresh tokens may have ended."""
     file = file_with(served, tmp_path, 'bank = "bank"')
@@ -185,22 +225,43 @@ def test_a_bank_that_others_may_read_is_refused(served: Served, tmp_path: Path) 
     assert finished.folders == []
 
 
-@pytest.mark.parametrize("content", ["no JSON", '{"a": 1}', '[{"token": "x"}]'])
-def test_what_is_no_bank_is_refused(content: str, reference: Reference, tmp_path: Path) -> None:
-    """A file in the bank's place that is none is left as it is: exit code 2 and one clear
-    message.
+@pytest.mark.parametrize("content", ["no JSON", '{"a": 1}', '[{"token": "x"}]', '[{"base_u'])
+def test_a_run_goes_on_without_a_spoiled_bank(
+    content: str, reference: Reference, tmp_path: Path
+) -> None:
+    """A bank that is cut off, altered or none is left as it is: the run says so once, goes on
+    without it, and proves no expiry.
     """
     bank = tmp_path / "bank" / "tokens.json"
     bank.parent.mkdir()
     bank.touch(mode=0o600)
     bank.write_text(content, encoding="utf-8")
 
-    finished = certify(file_with(reference, tmp_path, 'bank = "bank"'), SELECT)
+    finished = certify(file_with(reference, tmp_path, 'bank = "bank"'), "EXPIRY-403 and guest")
 
-    assert finished.code == 2, finished.said
-    assert "this is not a token bank" in finished.stderr
+    assert finished.code == 3, finished.said
+    assert outcome(finished, "EXPIRY-403")[0] == "inconclusive"
+    said = finished.stdout.partition("note   ")[2].partition("\n")[0]
+    assert f"the run went on without its token bank: {bank}: this is not a token bank" in said
+    assert "Move it away" in said
     assert "Traceback" not in finished.said
     assert bank.read_text(encoding="utf-8") == content
+
+
+def test_a_spoiled_bank_closes_its_own_way_only(served: Served, tmp_path: Path) -> None:
+    """Where the clock proves expiry, a bank without its key costs a note and nothing else."""
+    ways = ('bank = "bank"', 'bank_key_env = "BANK"', f'clock_url = "{served.url}/__clock"')
+    select, env = "EXPIRY-403 and guest", {"BANK": "a passphrase of many words"}
+    certify(file_with(served, tmp_path, *ways[:2]), select, env=env)
+    kept = (tmp_path / "bank" / "tokens.json").read_bytes()
+
+    finished = certify(file_with(served, tmp_path, *ways), select, env={"BANK": 16 * "x"})
+
+    assert finished.code == 0, finished.said
+    assert finished.results["expiry_evidence"] == "A-"
+    assert "without its token bank" in finished.stdout
+    assert "it was encrypted with another key, or it was altered" in finished.stdout
+    assert (tmp_path / "bank" / "tokens.json").read_bytes() == kept
 
 
 def test_a_bank_that_is_a_file_is_refused(reference: Reference, tmp_path: Path) -> None:

@@ -597,3 +597,41 @@ def test_what_is_found_in_one_conversation_is_not_forgotten_in_the_next(
     )
 
     assert target.left() == ["perhaps message m1: a creation was answered with it"]
+
+
+def test_the_messages_of_a_conversation_that_is_gone_are_deleted(target: Shelves) -> None:
+    """A server may keep what a conversation began with when a test deletes the conversation."""
+    entry = target.made("conversation", "v1")
+    del target.shelves["/v2/conversations"]["v1"]
+    target.world.ledger.gone(entry)
+    target.made("message", "m0")
+    target.later("message", "m1", f"{NAME}1-test")
+
+    assert target.left() == []
+    assert sorted(deleted(target)) == ["/v2/messages/m0", "/v2/messages/m1"]
+
+
+def test_where_a_conversation_that_is_gone_has_no_list_nothing_is_missing(target: Shelves) -> None:
+    """That what it was in is not there any more is no reason to doubt a message."""
+    target.world.ledger.gone(target.made("conversation", "v1"))
+    target.shelves["/v2/conversations"].clear()
+    target.made("message", "m1")
+    target.doubtful("message")
+    target.world.listed.add("message")
+    target.instead["GET /v2/messages"] = (404, None)
+
+    assert target.left() == []
+
+
+def test_what_is_in_a_conversation_of_an_unknown_id_goes_first(target: Shelves) -> None:
+    """A conversation whose creation was not answered is looked for before anything is deleted, for
+    the message that came with it.
+    """
+    target.doubtful("conversation")
+    target.later("conversation", "v5", f"{NAME}2-test")
+    target.made("message", "m0")
+    target.later("message", "m5", f"{NAME}2-test")
+
+    assert target.left() == []
+    assert sorted(deleted(target)[:2]) == ["/v2/messages/m0", "/v2/messages/m5"]
+    assert deleted(target)[2:] == ["/v2/conversations/v5"]

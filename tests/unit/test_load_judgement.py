@@ -1,5 +1,7 @@
 """What a run proves: never met by what was not measured, never missed by what this side did, and
 void where its accounts are broken.
+
+Longer than 400 lines because all ways in which a run proves nothing are read together.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.objectives import Objective, at_best, beyond_doubt
 
+NOT_BUSY = {"waited": 0.0, "quota": 0.0, "machine_busy": 0.1, "stolen": 0.0}
 #: Long ago, so that whatever a recorder is told has happened already.
 START = 1000.0
 
@@ -132,6 +135,22 @@ class TestNothingLetIn:
     def test_nothing_at_all(self) -> None:
         """A run without an answer is invalid."""
         assert Measured().judged().verdict == "invalid"
+
+
+class TestOneName:
+    """Objectives of the requests of one name."""
+
+    def test_a_name_that_was_not_requested_blames_no_server(self) -> None:
+        """A misspelt name proves nothing, and the names that there were are said."""
+        judged = Measured().good(100).judged("isue:p99<250ms")
+
+        assert judged.verdict == "invalid"
+        assert judged.reasons == ["isue:p99<250ms: no request is called 'isue'; there were issue"]
+
+    @pytest.mark.parametrize(("text", "verdict"), [("20ms", "met"), ("5ms", "missed")])
+    def test_it_decides(self, text: str, verdict: str) -> None:
+        """An objective of one name is as good as one of all."""
+        assert Measured().good(100).judged(f"issue:p99<{text}").verdict == verdict
 
 
 class TestBeyondDoubt:
@@ -295,13 +314,33 @@ class TestThisSide:
     @pytest.mark.parametrize(
         ("kind", "count", "sentence"),
         [
-            (
-                "local",
-                1_300,
+            *(
                 (
-                    "the generator was out of files, ports or memory: 1,300 requests could not be "
-                    "sent (more with ulimit -n, or over more machines)"
-                ),
+                    kind,
+                    1_300,
+                    f"the generator was out of {what}: 1,300 requests could not be sent; {help_}",
+                )
+                for kind, what, help_ in (
+                    (
+                        "files",
+                        "files",
+                        "raise ulimit -n, let fewer clients send, or use more machines",
+                    ),
+                    ("memory", "memory", "let fewer clients send, or use more machines"),
+                    (
+                        "ports",
+                        "ports",
+                        (
+                            "let the server keep connections open, widen "
+                            "net.ipv4.ip_local_port_range, or add machines"
+                        ),
+                    ),
+                    (
+                        "local",
+                        "files, ports or memory",
+                        "raise ulimit -n, let fewer clients send, or use more machines",
+                    ),
+                )
             ),
             (
                 "withdrawn",
@@ -322,6 +361,62 @@ class TestThisSide:
 
         judged = run.judged()
         assert (judged.verdict, judged.reasons) == ("invalid", [sentence])
+
+    @pytest.mark.parametrize(
+        ("worker", "said"),
+        [
+            ({"cpu": 0.05}, "neither a lower rate nor more workers will help; see whether"),
+            ({"cpu": 0.7}, "it used 70% of its core; lower the rate, or add workers"),
+            (
+                {"cpu": 0.05, "waited": 0.3, "machine_busy": 0.99},
+                (
+                    "waited for one for 30% of the run, since the machine was busy (99% of all "
+                    "cores); end what else runs there, or send from another machine"
+                ),
+            ),
+            ({"cpu": 0.05, "waited": 0.3, "stolen": 0.2}, "others (steal); use another machine"),
+            ({"cpu": 0.05, "waited": 0.3, "quota": 0.2}, "raise the container's limit"),
+        ],
+    )
+    def test_why_it_was_late(self, worker: dict[str, float], said: str) -> None:
+        """At 30 requests a second and 5 % of a core a lower rate would not help: what the kernel
+        says of the machine is said, and what would help with that.
+        """
+        document = Measured().good(300).document()
+        document["workers"] = [{**document["workers"][0], **NOT_BUSY, **worker}]
+        document["dispatch_lag_ms"]["p99"] = 61.0
+
+        judged = Judgement.of(
+            document, [Objective.parse("errors<1%")], violations=0, void=[], closed=False
+        )
+
+        assert judged.verdict == "invalid"
+        assert judged.reasons[0].startswith(
+            "the generator was 61 ms behind its schedule (p99, at most 10 ms): "
+        )
+        assert said in judged.reasons[0]
+
+    @pytest.mark.parametrize(
+        ("ms", "objective", "verdict"),
+        [
+            (10, "errors<1%", "invalid"),
+            (700, "errors<1%", "met"),
+            (10, "p99<250ms", "invalid"),
+            (10, "p99<1s", "met"),
+        ],
+    )
+    def test_how_late_it_may_be(self, ms: float, objective: str, verdict: str) -> None:
+        """A tenth of what is measured, or of the limit that is asked for, hides nothing: 61 ms of
+        lag are too many at 10 ms, and not at 700 ms or under a limit of a second.
+        """
+        document = Measured().good(300, ms).document()
+        document["dispatch_lag_ms"]["p99"] = 61.0
+
+        judged = Judgement.of(
+            document, [Objective.parse(objective)], violations=0, void=[], closed=False
+        )
+
+        assert judged.verdict == verdict
 
     def test_a_core_that_was_busy(self) -> None:
         """Of more than nine tenths, by its worker; just so many are enough."""

@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
-from rolecall.evidence import cite, note
+from rolecall import endings
+from rolecall.endings import end_as_ctrl_c_does
+from rolecall.evidence import Exchange, cite, note
 from rolecall.harness import scheduler
 from rolecall.harness.scheduler import ScheduledTest, Scheduler
-from rolecall.outcomes import Finding, TransientFailure
+from rolecall.outcomes import Finding, Flaky, Inconclusive, TransientFailure
 from rolecall.toolkit.marks import ALONE, EXPIRY, ORDINARY, SUMMARY
 from rolecall.toolkit.shared import uncancelled
 from tests.support.exchanges import exchange
@@ -107,6 +109,62 @@ def test_whatever_ends_a_test_is_its_own(error: BaseException) -> None:
 
     assert (failed.error, failed.tries) == (error, 1)
     assert (passed.error, passed.tries) == (None, 1)
+
+
+@pytest.mark.parametrize("phase", [ORDINARY, EXPIRY])
+@pytest.mark.parametrize("then", ["passes", "fails", "proves nothing"])
+def test_a_doubtful_failure_is_tried_again(phase: int, then: str) -> None:
+    """A test that met a server error is tried once more: passed then, it is flaky; the failure
+    stands otherwise, with the exchanges of both tries.
+    """
+    finding = Finding("403", "500", exchange(status=500))
+    seen: list[Exchange] = []
+
+    async def doubtful() -> None:
+        seen.append(cite(exchange(number=len(seen) + 1), "answer"))
+        if len(seen) == 1 or then == "fails":
+            raise finding
+        if then == "proves nothing":
+            raise Inconclusive("a control")
+
+    (job,) = run(ScheduledTest("doubtful", phase, doubtful))
+
+    assert (job.tries, job.evidence.exchanges) == (2, seen)
+    if then == "passes":
+        assert isinstance(job.error, Flaky)
+        assert job.error.missing.startswith(f"flaky: expected {finding.expected}; got ")
+        assert job.error.missing.endswith(f"as expected at the second try ({seen[1]})")
+    else:
+        assert job.error is finding
+
+
+@pytest.mark.parametrize(
+    ("finding", "phase"),
+    [
+        (Finding("403", "200: it was allowed", exchange(status=200)), ORDINARY),
+        (Finding("200", "403: it was refused", exchange(status=403)), ORDINARY),
+        (Finding("no secret", "a token in it", exchange(status=401)), ORDINARY),
+        (Finding("a list", "a number"), ORDINARY),
+        (Finding("429", "500", exchange(status=500)), ALONE),
+        (Finding("no server error", "500", exchange(status=500)), SUMMARY),
+    ],
+    ids=["granted", "refused", "told", "no exchange", "patience", "whole run"],
+)
+def test_what_one_answer_proves_is_not_tried_again(finding: Finding, phase: int) -> None:
+    """Who was let in, or refused, one time in two was that once: such a failure stands at once, and
+    so does one of a test that wears out an account or looks at the whole run.
+    """
+    tries: list[int] = []
+
+    async def sometimes() -> None:
+        tries.append(1)
+        cite(exchange())
+        if len(tries) == 1:
+            raise finding
+
+    (job,) = run(ScheduledTest("sometimes", phase, sometimes))
+
+    assert (job.error, job.tries, len(tries)) == (finding, 1, 1)
 
 
 def test_evidence_of_tests_at_the_same_time_is_not_mixed() -> None:
@@ -240,11 +298,18 @@ def test_what_takes_too_long_is_given_up() -> None:
 
 
 @pytest.fixture
-def usual_ctrl_c() -> Iterator[None]:
-    """Ctrl-C as Python has it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def usual_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The signals that end a run, as a run minds them; none has come yet."""
+    monkeypatch.setattr(endings, "_ending", endings._Ending())
+    usual: dict[signal.Signals, Any] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    end_as_ctrl_c_does()
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 class Interrupted(Future[Any]):
@@ -280,53 +345,23 @@ def waits_for_ever(job: list[ScheduledTest]) -> ScheduledTest:
     return job[0]
 
 
-@pytest.mark.usefixtures("usual_ctrl_c")
-def test_ctrl_c_ends_the_waiting_for_a_test() -> None:
-    """The first Ctrl-C ends the wait for a test; the second is raised where it comes; afterwards
-    all is as it was.
-    """
+@pytest.mark.usefixtures("usual_signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_the_waiting_for_a_test(number: signal.Signals) -> None:
+    """The first Ctrl-C or SIGTERM ends the wait for a test; the second is raised where it comes."""
     jobs: list[ScheduledTest] = []
     with opened() as ahead:
         ahead.start([waits_for_ever(jobs)])
         with ahead.minding_ctrl_c():
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
             with pytest.raises(KeyboardInterrupt):
                 ahead.wait("never")
             with pytest.raises(KeyboardInterrupt):
-                signal.raise_signal(signal.SIGINT)
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+                signal.raise_signal(number)
         ahead.stop()
 
     assert jobs[0].done.is_set()
     assert isinstance(jobs[0].error, asyncio.CancelledError)
-
-
-@pytest.mark.usefixtures("usual_ctrl_c")
-def test_ctrl_c_of_others_is_left_alone() -> None:
-    """Where somebody else minds Ctrl-C, or pytest runs in another thread, nothing is changed."""
-    ahead = Scheduler(1)
-    seen: list[Any] = []
-
-    def minds(number: int, frame: object) -> None:
-        seen.append(number)
-
-    signal.signal(signal.SIGINT, minds)
-    with ahead.minding_ctrl_c():
-        assert signal.getsignal(signal.SIGINT) is minds
-        signal.raise_signal(signal.SIGINT)
-    assert seen == [signal.SIGINT]
-
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def elsewhere() -> None:
-        with ahead.minding_ctrl_c():
-            seen.append(signal.getsignal(signal.SIGINT))
-
-    thread = threading.Thread(target=elsewhere)
-    thread.start()
-    thread.join()
-    assert seen[1] is signal.default_int_handler
-    ahead._loop.close()
 
 
 def test_a_run_that_is_stopped() -> None:

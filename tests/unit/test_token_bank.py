@@ -11,6 +11,7 @@ import json
 import os
 import stat
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,13 +19,16 @@ from typing import Any
 
 import pytest
 
+from rolecall import file_lock
 from rolecall import token_bank as module
 from rolecall.errors import UsageError
-from rolecall.token_bank import BankedToken, TokenBank
+from rolecall.token_bank import BankedToken, SpoiledBank, TokenBank
 from rolecall.tokens import Caller, Grant
 from tests.support.exchanges import exchange
 from tests.support.token_answers import DAY, claims, jwt
 
+NOW = 1_700_000_000.0
+KEY = "a passphrase of many words"
 HERE, THERE = "http://target.example", "http://other.example"
 ROW = {
     "base_url": HERE,
@@ -66,35 +70,77 @@ def complaint(folder: Path) -> str:
 # --- What it keeps -----------------------------------------------------------------------------
 
 
+def nights(bank: TokenBank, *numbers: int, apart: float = DAY) -> None:
+    """A run each night, whose clock tells the time that follows from the number."""
+    for number in numbers:
+        now = NOW + number * apart
+        callers = [caller(role, number, exp=int(now + DAY)) for role in ("guest", "admin")]
+        bank.deposit(callers, now)
+
+
+def kept(bank: TokenBank, role: str = "guest") -> list[str]:
+    """The refresh tokens of a role that are in a bank."""
+    return [deposit.refresh_token for deposit in bank.deposits() if deposit.role == role]
+
+
 def test_it_keeps_the_newest_of_each_role_and_target(tmp_path: Path) -> None:
-    """Of each role the three newest tokens are kept, for each target by itself."""
-    for number in range(5):
-        TokenBank(tmp_path / "bank", HERE).deposit(
-            [caller("guest", number), caller("admin", number)]
-        )
-    TokenBank(tmp_path / "bank", THERE).deposit([caller("guest", 9)])
+    """Of each role the three newest tokens that have expired are kept, for each target by itself,
+    and tonight's.
+    """
+    here, there = TokenBank(tmp_path / "bank", HERE), TokenBank(tmp_path / "bank", THERE)
 
-    kept = [
-        (deposit.role, deposit.refresh_token)
-        for deposit in TokenBank(tmp_path / "bank", HERE).deposits()
-    ]
+    there.deposit([caller("guest", 9, exp=int(time.time()))], NOW)
+    nights(here, *range(6))
 
-    assert sorted(kept) == [
-        (role, f"{role}.{number}") for role in ("admin", "guest") for number in (2, 3, 4)
-    ]
-    assert [
-        deposit.refresh_token for deposit in TokenBank(tmp_path / "bank", THERE).deposits()
-    ] == ["guest.9"]
+    assert kept(here) == ["guest.1", "guest.2", "guest.3", "guest.4", "guest.5"]
+    assert kept(here, "admin") == ["admin.1", "admin.2", "admin.3", "admin.4", "admin.5"]
+    assert kept(there) == ["guest.9"]
+    assert (here.others(), there.others()) == ([THERE], [HERE])
 
 
-def test_a_refresh_token_that_was_presented_is_not_kept(tmp_path: Path) -> None:
-    """A refresh token that this run presents may be spent by tomorrow; its access token stays."""
+def test_runs_by_the_hour_let_a_token_grow_old(tmp_path: Path) -> None:
+    """Of tokens that have not expired the first one stays: with the newest alone, none would ever
+    expire where runs follow each other by the hour.
+    """
     bank = TokenBank(tmp_path / "bank", HERE)
-    bank.deposit([caller()])
 
-    bank.deposit([caller("guest", 2)], presented=bank.deposits())
+    nights(bank, *range(24), apart=3600)
+    assert kept(bank) == ["guest.0", "guest.22", "guest.23"]
 
-    assert [deposit.refresh_token for deposit in bank.deposits()] == ["", "guest.2"]
+    nights(bank, 25, apart=3600)
+    assert kept(bank) == ["guest.0", "guest.22", "guest.23", "guest.25"]
+
+
+def test_old_tokens_are_forgotten(tmp_path: Path) -> None:
+    """What expired two months ago is dropped, by the target's clock; what another target has there,
+    by ours.
+    """
+    here, there = TokenBank(tmp_path / "bank", HERE), TokenBank(tmp_path / "bank", THERE)
+    there.deposit([caller("guest", 9)], NOW)
+    nights(here, 0, 61)
+    assert kept(here) == ["guest.0", "guest.61"]
+
+    nights(here, 62)
+
+    assert kept(here) == ["guest.61", "guest.62"]
+    assert there.deposits() == []
+
+
+def test_a_refresh_token_is_given_to_one_run(tmp_path: Path) -> None:
+    """A refresh token that a run takes may be spent by tomorrow, and by a run beside it: the bank
+    does not keep it; the access token stays.
+    """
+    bank = TokenBank(tmp_path / "bank", HERE)
+    nights(bank, 0, 2)
+
+    first, beside = (bank.take_expired(NOW + 2 * DAY, NOW + 2 * DAY) for _ in range(2))
+
+    assert [(d.role, d.refresh_token) for d in first] == [
+        ("guest", "guest.0"),
+        ("admin", "admin.0"),
+    ]
+    assert [(d.role, d.refresh_token) for d in beside] == [("guest", ""), ("admin", "")]
+    assert kept(bank) == ["", "guest.2"]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +150,7 @@ def test_a_token_that_says_no_end_is_not_kept(exp: object, tmp_path: Path) -> No
     """A token without a known expiry is not kept; the others are."""
     bank = TokenBank(tmp_path / "bank", HERE)
 
-    bank.deposit([caller("guest", exp=exp), caller("admin")])
+    bank.deposit([caller("guest", exp=exp), caller("admin")], NOW)
 
     assert [(deposit.role, deposit.expires) for deposit in bank.deposits()] == [
         ("admin", 1_700_000_000 + DAY)
@@ -170,6 +216,103 @@ def test_there_is_no_bank_yet(tmp_path: Path) -> None:
     assert TokenBank(tmp_path / "bank", HERE).deposits() == []
 
 
+def test_a_deposit_that_was_altered_is_none(tmp_path: Path) -> None:
+    """One character that is another one spoils the bank: a token that was altered would be refused,
+    and that would be held against the target.
+    """
+    bank, path = TokenBank(tmp_path / "bank", HERE), tmp_path / "bank" / "tokens.json"
+    bank.deposit([caller()], NOW)
+    text = path.read_text(encoding="utf-8")
+
+    path.write_text(text.replace("guest.1", "guest.2"), encoding="utf-8")
+
+    assert "a deposit was altered" in complaint(tmp_path / "bank")
+
+
+@pytest.mark.parametrize("key", ["", KEY], ids=["plain", "encrypted"])
+def test_a_file_that_was_cut_off_is_no_bank(key: str, tmp_path: Path) -> None:
+    """Wherever a file was cut off: it is refused, and a run leaves it as it is."""
+    bank, path = TokenBank(tmp_path / "bank", HERE, key), tmp_path / "bank" / "tokens.json"
+    bank.deposit([caller()], NOW)
+    data = path.read_bytes()
+
+    for length in (0, 1, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:length])
+
+        with pytest.raises(SpoiledBank, match="this is not a token bank"):
+            bank.deposits()
+        with pytest.raises(SpoiledBank):
+            bank.deposit([caller()], NOW)
+        assert path.read_bytes() == data[:length]
+
+
+def test_a_file_without_end_is_no_bank(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A file that is larger than any bank is not read to its end."""
+    monkeypatch.setattr(module, "_LARGEST", 10)
+    filled(tmp_path / "bank", [ROW])
+
+    assert "larger than 10 bytes" in complaint(tmp_path / "bank")
+
+
+# --- With a key --------------------------------------------------------------------------------
+
+
+def test_with_a_key_nothing_can_be_read(tmp_path: Path) -> None:
+    """With a key the file shows no token, no address and no role, and gives all of it back."""
+    bank, path = TokenBank(tmp_path / "bank", HERE, KEY), tmp_path / "bank" / "tokens.json"
+    bank.deposit([caller()], NOW)
+
+    text = path.read_text(encoding="utf-8")
+
+    assert list(json.loads(text)) == ["encrypted"]
+    assert not [word for word in ("guest", HERE, "eyJ") if word in text]
+    assert kept(bank) == ["guest.1"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("key", ["", "another passphrase of words"], ids=["none", "another"])
+def test_without_the_key_it_is_spoiled(key: str, tmp_path: Path) -> None:
+    """Without its key, or with another, a bank cannot be used: what to do is said, and the file
+    stays as it is.
+    """
+    TokenBank(tmp_path / "bank", HERE, KEY).deposit([caller()], NOW)
+    before = (tmp_path / "bank" / "tokens.json").read_bytes()
+
+    with pytest.raises(SpoiledBank) as error:
+        TokenBank(tmp_path / "bank", HERE, key).deposit([caller()], NOW)
+
+    assert ("another key" if key else "bank_key_env") in str(error.value)
+    assert (tmp_path / "bank" / "tokens.json").read_bytes() == before
+
+
+def test_an_altered_byte_is_noticed(tmp_path: Path) -> None:
+    """An encrypted bank of which any piece was altered is refused: the salt, the time, the text,
+    the signature.
+    """
+    bank, path = TokenBank(tmp_path / "bank", HERE, KEY), tmp_path / "bank" / "tokens.json"
+    bank.deposit([caller()], NOW)
+    text = path.read_text(encoding="utf-8")
+    first, last = text.index(': "') + 3, text.rindex('"') - 5
+
+    for place in (first, first + 30, (first + last) // 2, last):
+        letter = "B" if text[place] == "A" else "A"
+        path.write_text(f"{text[:place]}{letter}{text[place + 1 :]}", encoding="utf-8")
+
+        with pytest.raises(SpoiledBank):
+            bank.deposits()
+
+
+def test_a_bank_gets_a_key(tmp_path: Path) -> None:
+    """A bank that was begun without a key is read with one, and encrypted from then on."""
+    TokenBank(tmp_path / "bank", HERE).deposit([caller()], NOW)
+    bank = TokenBank(tmp_path / "bank", HERE, KEY)
+
+    bank.deposit([caller("guest", 2)], NOW)
+
+    assert kept(bank) == ["guest.1", "guest.2"]
+    assert "eyJ" not in (tmp_path / "bank" / "tokens.json").read_text(encoding="utf-8")
+
+
 # --- From whom ---------------------------------------------------------------------------------
 
 
@@ -197,7 +340,7 @@ def test_a_folder_that_others_may_write_to_is_refused(
 
     assert f"chmod go-w {folder}" in complaint(folder)
     with pytest.raises(UsageError):
-        TokenBank(folder, HERE).deposit([caller()])
+        TokenBank(folder, HERE).deposit([caller()], NOW)
     assert [path.name for path in folder.iterdir()] == ["tokens.json"] * there
 
 
@@ -270,21 +413,20 @@ def test_a_pipe_is_no_bank(tmp_path: Path) -> None:
 
 def test_files_that_somebody_laid_out_are_not_used(tmp_path: Path) -> None:
     """A new file is one that was not there before, for its owner alone: names laid out in advance
-    get no token.
+    get no token. What a run that was killed had begun to write is cleared away as well.
     """
     folder = tmp_path / "bank"
     folder.mkdir(mode=0o700)
-    laid = folder / f"tokens.{os.getpid()}.new"
+    laid = folder / f".tokens.{os.getpid()}.new"
     laid.touch(mode=0o666)
     before = os.umask(0)
     try:
-        TokenBank(folder, HERE).deposit([caller()])
+        TokenBank(folder, HERE).deposit([caller()], NOW)
     finally:
         os.umask(before)
 
-    assert laid.read_text(encoding="utf-8") == ""
     assert stat.S_IMODE((folder / "tokens.json").stat().st_mode) == 0o600
-    assert not [path for path in folder.glob("*.new") if path != laid]
+    assert sorted(path.name for path in folder.iterdir()) == ["tokens.json", "tokens.lock"]
 
 
 def test_windows_has_no_such_modes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -293,7 +435,7 @@ def test_windows_has_no_such_modes(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     filled(tmp_path / "bank", [ROW], 0o666)
     bank = TokenBank(tmp_path / "bank", HERE)
 
-    bank.deposit([caller()])
+    bank.deposit([caller()], NOW)
 
     assert len(bank.deposits()) == 2
 
@@ -334,10 +476,10 @@ def test_a_lock_that_is_kept_is_told(watch: Watch, tmp_path: Path) -> None:
     goes on without it.
     """
     bank = TokenBank(tmp_path / "bank", HERE)
-    bank.deposit([caller()])
+    bank.deposit([caller()], NOW)
 
     with bank._locked(), pytest.raises(UsageError) as error:
-        bank.deposit([caller()])
+        bank.deposit([caller()], NOW)
 
     assert str(error.value).startswith(
         f"{tmp_path / 'bank'}: another run keeps this token bank locked"
@@ -345,19 +487,19 @@ def test_a_lock_that_is_kept_is_told(watch: Watch, tmp_path: Path) -> None:
     assert error.value.hint == "Wait for its end."
     assert 20 < watch.now < 20.1
     assert set(watch.naps) == {0.02}
-    bank.deposit([caller()])
+    bank.deposit([caller()], NOW)
     assert len(bank.deposits()) == 2
 
 
 def test_a_lock_that_is_given_back_is_taken(watch: Watch, tmp_path: Path) -> None:
     """Another run needs milliseconds: this one comes after it."""
     bank = TokenBank(tmp_path / "bank", HERE)
-    bank.deposit([caller()])
+    bank.deposit([caller()], NOW)
     other = contextlib.ExitStack()
     other.enter_context(bank._locked())
     watch.at[0.05] = other.close
 
-    bank.deposit([caller()])
+    bank.deposit([caller()], NOW)
 
     assert 0.05 <= watch.now < 0.1
     assert len(bank.deposits()) == 2
@@ -377,13 +519,13 @@ def test_windows_locks_the_first_byte(
         if refuse:
             raise refuse.pop()
 
-    monkeypatch.setattr(module, "fcntl", None)
+    monkeypatch.setattr(file_lock, "fcntl", None)
     monkeypatch.setitem(
         sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK="lock", LK_UNLCK="unlock")
     )
     bank = TokenBank(tmp_path / "bank", HERE)
 
-    bank.deposit([caller()])
+    bank.deposit([caller()], NOW)
 
     assert taken == [("lock", 1), ("lock", 1), ("unlock", 1)]
     assert watch.naps == [0.02]
@@ -393,16 +535,16 @@ def test_windows_locks_the_first_byte(
 def test_the_module_loads_where_there_is_no_fcntl(monkeypatch: pytest.MonkeyPatch) -> None:
     """The module can be imported on Windows, which has no fcntl."""
     monkeypatch.setitem(sys.modules, "fcntl", None)
-    spec = importlib.util.spec_from_file_location("bank_on_windows", module.__file__)
+    spec = importlib.util.spec_from_file_location("lock_on_windows", file_lock.__file__)
     assert spec is not None
     assert spec.loader is not None
     copy = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "bank_on_windows", copy)
+    monkeypatch.setitem(sys.modules, "lock_on_windows", copy)
 
     spec.loader.exec_module(copy)
 
     assert copy.fcntl is None
-    assert copy.TokenBank.__name__ == "TokenBank"
+    assert copy.lock.__name__ == "lock"
 
 
 def test_a_disk_that_is_full_costs_no_token(
@@ -412,14 +554,14 @@ def test_a_disk_that_is_full_costs_no_token(
     a file is.
     """
     bank = TokenBank(tmp_path / "bank", HERE)
-    bank.deposit([caller()])
+    bank.deposit([caller()], NOW)
 
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UsageError, match="cannot be written: No space left on device"):
-        bank.deposit([caller("guest", 2)])
+        bank.deposit([caller("guest", 2)], NOW)
 
     assert [deposit.refresh_token for deposit in bank.deposits()] == ["guest.1"]
     assert sorted(path.name for path in (tmp_path / "bank").iterdir()) == [

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from rolecall.commands import say_result
-from rolecall.commands.load import add_common_arguments, need_locust
+from rolecall.commands.load import add_common_arguments, need_locust, say_plan
 from rolecall.errors import UsageError
-from rolecall.screen import say
+from rolecall.screen import has_colours, width_of
 
 HELP = "find the highest rate that meets the objectives"
 
@@ -23,11 +24,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from rolecall.loadgen import options
     from rolecall.loadgen.scenarios import NAMES
 
-    add_common_arguments(parser)
+    add_common_arguments(parser, "capacity.json", _target_file)
     parser.add_argument(
         "--scenario", choices=NAMES, default="issuance", help="what is sent (default: %(default)s)"
     )
-    options.add_some(parser, "first-rate", "most-rate", "most-users", "search-time")
+    options.add_some(parser, "first-rate", "most-rate", "most-users", "search-time", "precision")
+
+
+def _target_file(text: str) -> Path:
+    """The path of a target file; a scenario, which `rolecall load` takes here, is refused."""
+    from rolecall.loadgen.scenarios import NAMES
+
+    if text in NAMES and not Path(text).exists():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is a scenario, not a target file. Write it as --scenario {text}"
+        )
+    return Path(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         RolecallError: an option, the target file or the accounts are wrong, or the search could not
             be begun.
     """
+    from rolecall.commands.certify import append_to_job_page
     from rolecall.loadgen import launch, result
     from rolecall.loadgen.scenarios import user_class_name
     from rolecall.report import load_terminal
@@ -48,11 +61,11 @@ def run(arguments: argparse.Namespace) -> int:
         argv += ["--users", "1", "--spawn-rate", "1"]
     with launch.prepared(arguments, argv) as session:
         if not arguments.json and not arguments.quiet:
-            say(session.plan(arguments), stream=sys.stderr)
+            say_plan(session.plan(arguments))
         document = session.run(result.CAPACITY)
-    folder = str(session.folder)
-    summary, verdict = (
-        load_terminal.capacity(document, folder),
-        load_terminal.capacity_verdict(document, folder),
-    )
-    return say_result(arguments, document, summary=summary, verdict=verdict)
+    folder, colour = str(session.folder), has_colours(sys.stdout)
+    width = width_of(sys.stdout)
+    summary = load_terminal.capacity(document, folder, colour=colour, width=width)
+    verdict = load_terminal.capacity_verdict(document, folder, colour=colour)
+    append_to_job_page((session.folder / result.SUMMARY).read_text(encoding="utf-8"))
+    return say_result(arguments, document, summary=summary, verdict=verdict, colour=colour)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rolecall.commands import say_result
 from rolecall.endings import end_as_ctrl_c_does
+from rolecall.errors import RolecallError
 from rolecall.harness.options import OPTIONS, Options
 from rolecall.screen import harmless, has_colours, say, width_of
 from rolecall.whole_files import NotWrittenWhole
@@ -37,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for name, keywords in OPTIONS.items():
         parser.add_argument(name, **keywords)
+    parser.add_argument(
+        "--notify",
+        metavar="CMD|URL",
+        help="tell this command or webhook when there is news since it was told last",
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print results.json and nothing else")
     how.add_argument(
@@ -51,15 +58,35 @@ def run(arguments: argparse.Namespace) -> int:
         UsageError: an option or the target file is wrong.
         RolecallError: the run could not be brought to its end.
     """
+    from rolecall.commands.telling import check_receiver, summary_of_no_run, tell, tell_of_no_run
     from rolecall.harness.entry import run_suite
     from rolecall.harness.progress import Progress
-    from rolecall.report import artefacts, terminal
 
     words = Options.of(arguments).words()
+    if arguments.notify:
+        check_receiver(arguments.notify)
     if arguments.select:
         words += ["-k", arguments.select]
     end_as_ctrl_c_does()  # SIGTERM is how CI systems end a job
-    finished = run_suite(words, Progress(sys.stderr, silent=arguments.json or arguments.quiet))
+    progress = Progress(sys.stderr, silent=arguments.json or arguments.quiet)
+    try:
+        finished = run_suite(words, progress)
+    except RolecallError as error:
+        summary = summary_of_no_run(error)
+        with suppress(NotWrittenWhole):  # the error itself says more
+            append_to_job_page(summary)
+        tell_of_no_run(arguments, error, summary)
+        raise
+    try:
+        return _print(arguments, finished)
+    finally:  # also where the job's page cannot be written
+        tell(arguments, finished)
+
+
+def _print(arguments: argparse.Namespace, finished: Run) -> int:
+    """Print what came of a run, and what else a reader should know; its exit code."""
+    from rolecall.report import artefacts, terminal
+
     document, folder = finished.document, str(finished.context.folder)
     colour = has_colours(sys.stdout)
     code = say_result(
@@ -71,7 +98,9 @@ def run(arguments: argparse.Namespace) -> int:
         verdict=terminal.verdict(document, folder).splitlines()[-1],
         colour=colour,
     )
-    append_to_job_page(finished.context.folder / artefacts.FORMATS["markdown"])
+    markdown = finished.context.folder / artefacts.FORMATS["markdown"]
+    if markdown.exists():  # it is not there where it could not be written
+        append_to_job_page(markdown.read_text(encoding="utf-8"))
     _say_certificate(arguments, finished)
     if finished.aborted:
         say(
@@ -83,19 +112,18 @@ def run(arguments: argparse.Namespace) -> int:
     return code
 
 
-def append_to_job_page(summary: Path) -> None:
-    """Append a run's summary to what GitHub shows of a job, where there is one (``summary`` is not
-    there if it could not be written).
+def append_to_job_page(summary: str) -> None:
+    """Append a run's summary to what GitHub shows of a job, where there is one.
 
     Raises:
         NotWrittenWhole: the file that $GITHUB_STEP_SUMMARY names cannot be written.
     """
     page = os.environ.get("GITHUB_STEP_SUMMARY")
-    if not page or not summary.exists():
+    if not page:
         return
     try:
         with Path(page).open("a", encoding="utf-8") as file:
-            file.write(f"{summary.read_text(encoding='utf-8')}\n")
+            file.write(f"{summary}\n")
     except OSError as error:
         raise NotWrittenWhole(page, error.strerror or type(error).__name__) from None
 

@@ -11,15 +11,10 @@ from rolecall.harness.options import DEFAULT_OUT
 from rolecall.screen import say
 
 HELP = "compare two finished runs: what changed, and whose doing it was"
-_EPILOG = (
-    "exit code: 0 nothing got worse, 1 something did, 2 usage, 3 nothing got worse as far as "
-    "the runs can be compared"
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Two runs, or all of them, and how to print."""
-    parser.epilog = _EPILOG
     parser.add_argument(
         "runs",
         nargs="*",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rolecall.commands import say_result
 from rolecall.errors import UsageError
 from rolecall.harness.options import DEFAULT_OUT
-from rolecall.screen import say
+from rolecall.report import blocks
+from rolecall.screen import has_colours, say, width_of
 
 HELP = "run a load scenario against a server"
 
@@ -28,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     _take_options_anywhere(parser)
     parser.add_argument("scenario", choices=NAMES, metavar="SCENARIO", help=", ".join(NAMES))
-    add_common_arguments(parser)
+    add_common_arguments(parser, "load.json")
     how = parser.add_argument_group("load: an open schedule, or a closed loop")
-    options.add_some(how, "rate", "duration", "ramp")
+    options.add_some(how, "rate", "duration", "ramp", "think", "think-mean", "abort-on")
     how.set_defaults(duration="30s")
     how.add_argument(
         "--users", type=int, metavar="N", help="clients that each wait for their answers"
@@ -40,6 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="RUN",
         help="an earlier run's folder, to compare this one with",
+    )
+    how.add_argument(
+        "--fail-if",
+        action="append",
+        default=[],
+        metavar="CONDITION",
+        help='with --baseline: slower, worse or a limit such as "baseline:p99<+10%%"; '
+        "may be repeated",
     )
     machines = parser.add_argument_group("many machines")
     machines.add_argument(
@@ -55,14 +65,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of both `rolecall load` and `rolecall capacity`."""
+def add_common_arguments(
+    parser: argparse.ArgumentParser, document: str, target: Callable[[str], Path] = Path
+) -> None:
+    """The options of both commands; ``--json`` prints the ``document``, ``target`` reads TARGET."""
     from rolecall.loadgen import options
 
     parser.add_argument(
         "target",
         nargs="?",
-        type=Path,
+        type=target,
         metavar="TARGET",
         help="target file (default: the embedded server)",
     )
@@ -86,7 +98,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         "--serve-option", action="append", default=[], help="an option for the embedded server"
     )
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--json", action="store_true", help="print load.json and nothing else")
+    how.add_argument("--json", action="store_true", help=f"print {document} and nothing else")
     how.add_argument(
         "--quiet", action="store_true", help="print one line with the verdict and nothing else"
     )
@@ -99,25 +111,36 @@ def run(arguments: argparse.Namespace) -> int:
         RolecallError: an option, the target file or the accounts are wrong, or the run could not be
             begun.
     """
+    from rolecall.commands.certify import append_to_job_page
     from rolecall.loadgen import compare, launch, result
+    from rolecall.loadgen.gates import BaselineGate
     from rolecall.report import load_terminal
 
     if arguments.worker:
         return launch.work(arguments)
     argv = _locust_argv(arguments)
+    gates = [BaselineGate.parse(text) for text in arguments.fail_if]
+    if gates and not arguments.baseline:
+        raise UsageError("--fail-if", "needs a baseline", "Give --baseline RUN as well.")
     before = compare.read(arguments.baseline) if arguments.baseline else None
     with launch.prepared(arguments, argv) as session:
         if not arguments.json and not arguments.quiet:
-            say(session.plan(arguments), stream=sys.stderr)
+            say_plan(session.plan(arguments))
         document = session.run(result.LOAD)
     if before is not None:
-        document = session.compared(document, before)
-    folder = str(session.folder)
-    summary, verdict = (
-        load_terminal.summary(document, folder),
-        load_terminal.verdict(document, folder),
-    )
-    return say_result(arguments, document, summary=summary, verdict=verdict)
+        document = session.compared(document, before, gates)
+    folder, colour = str(session.folder), has_colours(sys.stdout)
+    width = width_of(sys.stdout)
+    summary = load_terminal.summary(document, folder, colour=colour, width=width)
+    verdict = load_terminal.verdict(document, folder, colour=colour)
+    append_to_job_page((session.folder / result.SUMMARY).read_text(encoding="utf-8"))
+    return say_result(arguments, document, summary=summary, verdict=verdict, colour=colour)
+
+
+def say_plan(text: str) -> None:
+    """Print on standard error what is about to be sent, as wide as the terminal is."""
+    lines = blocks.wrapped(text.splitlines(), width_of(sys.stderr))
+    say("\n".join(lines), stream=sys.stderr)
 
 
 def _locust_argv(arguments: argparse.Namespace) -> list[str]:

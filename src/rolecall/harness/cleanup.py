@@ -16,7 +16,7 @@ from contextlib import suppress
 from rolecall.http.gate import Thing
 from rolecall.ledger import LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
-from rolecall.pausing import sleep
+from rolecall.pausing import sleep, this_moment
 from rolecall.spec.ids import in_path, own_id
 from rolecall.spec.model import API_KEY
 from rolecall.spec.templates import fill_path
@@ -26,7 +26,12 @@ from rolecall.toolkit.world import World
 
 _LOOKS = 3  # at each list, at least: what deletes in the background needs a moment
 _LOG_INS = 3  # times that the highest role logs in, where it meets trouble
+_GONE = (404, 410)  # what a deletion may be answered, whatever a fetch is by the dialect
 _PAUSE = 0.1  # seconds between two looks at a list that still shows what was deleted
+
+
+class _Gone(Inconclusive):
+    """What a list is in is not there any more."""
 
 
 class Tidying:
@@ -50,12 +55,12 @@ class Tidying:
         if not world.ledger.resources:
             return
         admin = await self._admin()
+        await asyncio.gather(
+            *(self._find_parents(admin, path, resource) for path, resource in self._lists())
+        )
         # Some servers delete a conversation and keep its messages, which nothing lists any more.
         await asyncio.gather(
-            *(
-                self._sweep(admin, path, resource, once=True)
-                for path, resource in self._lists_within()
-            )
+            *(self._sweep_within(admin, path, resource) for path, resource in self._lists_within())
         )
         await asyncio.gather(
             *(self._look_at(admin, path, resource) for path, resource in self._lists_to_prove())
@@ -66,7 +71,7 @@ class Tidying:
         while 0 < left < before:
             await asyncio.gather(
                 *(
-                    self._sweep(admin, path, resource, once=True)
+                    self._sweep_within(admin, path, resource)
                     for path, resource in self._lists_within()
                 )
             )
@@ -158,9 +163,8 @@ class Tidying:
                         world.spec.operations[f"delete-{entry.resource}"], caller, fixture
                     )
                     exchange = await world.perform(request, caller, repeatable=True)
-                if exchange.ok or (
-                    exchange.status in world.dialect.gone and self._says_that_it_is_gone(entry)
-                ):
+                is_gone = exchange.status in (*_GONE, *world.dialect.gone)
+                if exchange.ok or (is_gone and self._says_that_it_is_gone(entry)):
                     self._deleted.add(entry.resource)
                     world.ledger.gone(entry)
                     self._why.pop(entry.number, None)
@@ -201,15 +205,40 @@ class Tidying:
                 yield path, resource
 
     def _lists_within(self) -> Iterator[tuple[str, str]]:
-        """The lists of what was made inside of something of the run's own."""
+        """The lists of what was made inside of something of the run's own, or came with it; it may
+        be there when what it was in is gone.
+        """
         world = self._world
         for operation in world.spec.operations.values():
             if operation.effect == "list" and "{" in operation.path:
-                for parent in world.parents:
-                    yield (
-                        fill_path(operation.path, {operation.resource.parent: parent}),
-                        operation.resource.name,
-                    )
+                kind = operation.resource.parent
+                made = {entry.id for entry in world.ledger.with_id(kind)}
+                for parent in sorted(world.parents | made):
+                    yield fill_path(operation.path, {kind: parent}), operation.resource.name
+
+    async def _sweep_within(self, admin: Caller, path: str, resource: str) -> None:
+        """Look once through such a list; what contains it is deleted next, so the absence of what
+        was in it is not checked.
+        """
+        try:
+            found = await self._carrying_our_name(admin, path, resource)
+        except _Gone:
+            return
+        except Inconclusive as reason:
+            self._unseen[resource] = self._unreadable(resource, reason)
+            return
+        await self._delete_found(admin, path, resource, found)
+
+    async def _find_parents(self, admin: Caller, path: str, resource: str) -> None:
+        """Look for what may have been made, and have something in it that nothing else lists."""
+        world = self._world
+        if any(entry.resource == resource for entry in world.ledger.doubtful) and any(
+            inner.parent == resource for inner in world.spec.resources.values()
+        ):
+            with suppress(Inconclusive):  # the last look at it says so
+                for item in await self._carrying_our_name(admin, path, resource):
+                    if entry := await self._entry_of(path, resource, item):
+                        world.parents.add(entry.id)
 
     async def _look_at(self, admin: Caller, path: str, resource: str) -> None:
         """Read a list once; what it shows is noted by the world."""
@@ -220,31 +249,36 @@ class Tidying:
                 async for _ in self._world.pages(path, admin):
                     pass
 
-    async def _sweep(self, admin: Caller, path: str, resource: str, *, once: bool = False) -> None:
+    @staticmethod
+    def _unreadable(resource: str, reason: Inconclusive) -> str:
+        return f"the list of {resource}s cannot be read ({reason})"
+
+    async def _delete_found(
+        self, admin: Caller, path: str, resource: str, found: list[dict[str, object]]
+    ) -> list[LedgerEntry]:
+        """Delete what a list shows, where it is certain that it is the run's; what was deleted."""
+        self._found = {key: line for key, line in self._found.items() if key[0] != path}
+        entries = [entry for item in found if (entry := await self._entry_of(path, resource, item))]
+        await asyncio.gather(*(self._delete(admin, entry) for entry in entries))
+        return entries
+
+    async def _sweep(self, admin: Caller, path: str, resource: str) -> None:
         """Look through a list for what carries the run's name, among it what was made against all
         denial.
-
-        ``once``: what contains it is deleted next, so its absence is not checked.
         """
         await self._world.patience.settle(time.monotonic())
-        until = time.monotonic() + self._world.patience.seconds
+        until = this_moment() + self._world.patience.seconds
         looks = 0
-        while looks < _LOOKS or time.monotonic() < until:
+        while looks < _LOOKS or this_moment() < until:
             await sleep(_PAUSE if looks else 0.0)
             looks += 1
             try:
                 found = await self._carrying_our_name(admin, path, resource)
             except Inconclusive as reason:
-                self._unseen[resource] = f"the list of {resource}s cannot be read ({reason})"
+                self._unseen[resource] = self._unreadable(resource, reason)
                 return
-            self._found = {key: line for key, line in self._found.items() if key[0] != path}
-            deletable = [
-                entry for item in found if (entry := await self._entry_of(path, resource, item))
-            ]
+            deletable = await self._delete_found(admin, path, resource, found)
             if not deletable:
-                return
-            await asyncio.gather(*(self._delete(admin, entry) for entry in deletable))
-            if once:
                 return
         for entry in deletable:
             if entry.gone and entry.number not in self._why:
@@ -261,6 +295,8 @@ class Tidying:
             entry.claimed for entry in self._world.ledger.doubtful if entry.resource == resource
         } - {""}
         async for page in self._world.pages(path, admin):
+            if page.status in (*_GONE, *self._world.dialect.gone):
+                raise _Gone(f"a list: {page}")
             if not page.ok or not isinstance(page.json, list):
                 raise Inconclusive(f"a list: {page}")
             ours = (
@@ -291,7 +327,8 @@ class Tidying:
                 )
                 self._found[path, id] = f"perhaps {resource} {id or '(id unknown)'}: {what}"
             return None
-        entry = world.ledger.intend(resource, known.name if known else "found at the end")
+        name = known.name if known else "found at the end"
+        entry = world.ledger.intend(resource, name, at_any_rate=True)
         world.gate.own(entry, id)
         return entry
 

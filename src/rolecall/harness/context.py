@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rolecall.embedded import embedded_target
 from rolecall.evidence import Evidence
+from rolecall.harness.clock_turn import clock_turn
 from rolecall.harness.options import Options
+from rolecall.harness.rehearsal import stand_in
 from rolecall.harness.scheduler import Scheduler
 from rolecall.http.client import Client
 from rolecall.http.gate import Gate
-from rolecall.ledger import Ledger
+from rolecall.ledger import LEDGER, Ledger
+from rolecall.ready_made import check_names
 from rolecall.redaction import Secrets
 from rolecall.replay.layers import ReplayedLayers
 from rolecall.replay.moments import ReplayedLoop
@@ -23,7 +26,7 @@ from rolecall.run_folder import make_folder, new_run_id
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect, Specification
 from rolecall.target import Target, load_target
-from rolecall.token_bank import TokenBank
+from rolecall.token_bank import SpoiledBank, TokenBank
 from rolecall.toolkit.attacker import Attacker
 from rolecall.toolkit.expiry import Expiry
 from rolecall.toolkit.judge import Judge
@@ -74,7 +77,9 @@ class RunContext:
             target = recording.target if recording else _target(options, spec, opening)
             dialect = spec.dialect(target.dialect, target.source)
             _check_target(spec, target, dialect, is_replayed=bool(recording))
-            secrets, evidence = _secrets_of(target, spec), Evidence()
+            if options.target and not recording:
+                opening.enter_context(clock_turn(target.expiry.clock_url))
+            secrets, evidence = secrets_of(target, spec), Evidence()
             if recording:
                 opening.enter_context(recording.moments.everywhere())
             started, monotonic = time.time(), time.monotonic()
@@ -82,16 +87,26 @@ class RunContext:
             secrets.spare(id)
             folder = make_folder(options.out / id)
             loop = ReplayedLoop(recording.moments) if recording else None
-            scheduler = Scheduler(2 * target.concurrency, loop)
+            memory = recording.memory("") if recording else None
+            scheduler = Scheduler(2 * target.concurrency, loop, memory)
             scheduler.open()
             opening.callback(scheduler.close)
-            ledger = Ledger(folder / "ledger.jsonl")
+            ledger = Ledger(folder / LEDGER)
+            ledger.note(
+                "run",
+                run=id,
+                name=target.name,
+                base_url=target.base_url,
+                target=str(options.target or ""),
+            )
             gate = Gate(
                 ledger,
                 target.base_url,
                 target.accounts.values(),
                 clock_url=target.expiry.clock_url,
+                may_make=target.may_make,
                 read_only=options.read_only,
+                tries_denied=target.attempt_denied_writes,
             )
             layers = ReplayedLayers(recording) if recording else None
             client = Client(target, evidence, secrets, gate, layers)
@@ -123,6 +138,8 @@ def _target(options: Options, spec: Specification, opening: ExitStack) -> Target
     """The target of the file, or the embedded server, with what the options say instead."""
     if options.target:
         target = load_target(options.target, spec.roles)
+        if options.rehearse:
+            target = opening.enter_context(stand_in(target, spec.roles))
     else:
         target = opening.enter_context(embedded_target(spec.roles, options.serve_option))
     if options.rate is not None:
@@ -137,11 +154,14 @@ def _check_target(
 ) -> None:
     """Say what is wrong with the target's operations and token bank before anything is sent."""
     spec.for_target(target.operations, dialect, target.source)
+    reads = [name for name in spec.operations if name.startswith("fetch-")]
+    check_names(target.fixtures, spec.resources, reads, target.source)
     if target.expiry.bank and not is_replayed:
-        TokenBank(target.expiry.bank, target.base_url).deposits()
+        with suppress(SpoiledBank):  # the run goes on without it, and says so
+            TokenBank.of(target.expiry, target.base_url).deposits()
 
 
-def _secrets_of(target: Target, spec: Specification) -> Secrets:
+def secrets_of(target: Target, spec: Specification) -> Secrets:
     """The target file's secrets, told apart from what is public."""
     secrets = Secrets()
     secrets.spare(*_public_words(spec, target))

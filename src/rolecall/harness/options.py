@@ -64,6 +64,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
 PYTEST_OPTIONS: dict[str, dict[str, Any]] = {
     "--target": {"type": Path, "metavar": "FILE", "help": "target file of the server to certify"},
     "--no-reports": {"action": "store_true", "help": "leave results.json and nothing else"},
+    "--rehearse": {
+        "action": "store_true",
+        "help": "run against the embedded server in the shape of the target",
+    },
     "--replay": {
         "type": Path,
         "metavar": "RUN",
@@ -85,6 +89,7 @@ class Options:
     written. ``junit_inconclusive``: what an inconclusive test is in junit.xml, skipped or error.
     ``sign`` is the file of the private key that signs the certificate.
     ``waivers`` is the file of what is waived, ``since`` the run that this one is compared with.
+    With ``rehearse`` the embedded server stands in for the target, which is asked nothing.
     With ``replay``, the folder of a finished run, that run is judged again and no server is asked.
     """
 
@@ -98,6 +103,7 @@ class Options:
     sign: Path | None = None
     no_reports: bool = False
     replay: Path | None = None
+    rehearse: bool = False
     serve_option: Sequence[str] = ()
     waivers: Path | None = None
     since: str | None = None

@@ -27,7 +27,7 @@ from rolecall.harness.run import Run
 from rolecall.harness.scheduler import ScheduledTest
 from rolecall.harness.waiving import waive
 from rolecall.memory import Memory
-from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, Outcome
+from rolecall.outcomes import Finding, Flaky, Inconclusive, NotApplicable, NotTested, Outcome
 from rolecall.report import exchanges, terminal
 from rolecall.report.allure import identity
 from rolecall.spec.loading import load_specification
@@ -306,7 +306,7 @@ class ConformancePlugin:
         elif isinstance(error, Inconclusive):
             result.outcome, result.reason, result.look_at = (
                 Outcome.INCONCLUSIVE,
-                f"missing: {error.missing}",
+                error.missing if isinstance(error, Flaky) else f"missing: {error.missing}",
                 error.look_at,
             )
         elif isinstance(error, NotApplicable):

@@ -6,11 +6,11 @@ What may be the target's own fault is left to the tests.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rolecall.errors import Unreachable, UsageError
 from rolecall.evidence import Exchange
-from rolecall.http.transports import AWAY
+from rolecall.http.repeating import AWAY
 from rolecall.outcomes import Inconclusive, NotTested
 from rolecall.tokens import TOKEN_PATH, Grant
 from rolecall.toolkit.attacker import skew
@@ -30,6 +30,11 @@ class Preflight:
         self._world = world
         self._grants: dict[str, Grant] = {}
 
+    @property
+    def grants(self) -> Mapping[str, Grant]:
+        """The answers with a token, by account."""
+        return self._grants
+
     async def run(self) -> None:
         """Log every account in, the highest role first; afterwards it is known who was there before
         the run.
@@ -43,12 +48,12 @@ class Preflight:
         for name in sorted(world.target.accounts, key=lambda name: name != world.highest):
             try:
                 answer = await world.first_answer(name)
+                grant = Grant.of(answer)
             except (Inconclusive, NotTested):
                 if not self._grants and world.client.last_status in AWAY:
                     what = f"gives no usable answer: {world.client.last_status} to the first log-in"
                     raise Unreachable(world.target.base_url, what) from None
                 continue
-            grant = Grant.of(answer)
             if answer.ok and grant.token:
                 self._grants[name] = grant
                 await world.user(name)

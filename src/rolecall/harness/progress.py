@@ -50,11 +50,17 @@ class Progress:
             f"  {self._bad[Outcome.FAILED]} failed, {self._bad[Outcome.INCONCLUSIVE]} inconclusive "
         )
         self._width = max(self._width, len(line))
-        self._stream.write(f"\r{line}")
-        self._stream.flush()
+        self._write(f"\r{line}")
 
     def clear(self) -> None:
         """Take the bar away."""
         if not self._silent:
-            self._stream.write(f"\r{' ' * self._width}\r")
+            self._write(f"\r{' ' * self._width}\r")
+
+    def _write(self, text: str) -> None:
+        """Write on the terminal, unless it hung up."""
+        try:
+            self._stream.write(text)
             self._stream.flush()
+        except OSError:
+            self._silent = True

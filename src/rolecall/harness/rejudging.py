@@ -46,4 +46,5 @@ def rejudge(folder: Path, out: Path, stream: TextIO, *, silent: bool) -> dict[st
     for result in run.results:
         if NOT_RECORDED in result.reason:
             missing.setdefault(result.name, result.reason)
-    return rejudged.comparison(then.run.results, run.document, missing)
+    departure = recording.course.departure
+    return rejudged.comparison(then.run.results, run.document, missing, departure)

@@ -11,13 +11,15 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from rolecall.errors import ExitCode, Interrupted, RolecallError, Unreachable, place_of
+from rolecall.endings import first_noted
+from rolecall.errors import ExitCode, Interrupted, RolecallError, Unreachable, UsageError, place_of
 from rolecall.finished_run import EVIDENCE, REPLAY, RESULTS
 from rolecall.forked import beside
 from rolecall.harness.cleanup import tidy
 from rolecall.harness.context import RunContext
 from rolecall.harness.document import RunFacts, results_document
 from rolecall.harness.earlier import LAST, last_run, named_run, note_run
+from rolecall.harness.leftovers import left_by_others
 from rolecall.harness.options import Options
 from rolecall.harness.preflight import Preflight
 from rolecall.harness.results import TestResult, Verdict, judge
@@ -103,7 +105,8 @@ class Run:
         if isinstance(error, KeyboardInterrupt):
             self.aborted, self.exit_code = "interrupted", ExitCode.INTERRUPTED
         elif isinstance(error, RolecallError):
-            self.aborted, self.exit_code = str(error), error.exit_code
+            said = error.line if isinstance(error, UsageError) else str(error)
+            self.aborted, self.exit_code = said, error.exit_code
         else:
             self.aborted, self.exit_code = self.note_bug(error), ExitCode.HARNESS_ERROR
 
@@ -129,14 +132,22 @@ class Run:
     def close(self) -> Verdict:
         """Stop, tidy up and write every file; the verdict.
 
+        A signal that ends a run which has come to its end by itself does not break that off.
+
         Raises:
-            KeyboardInterrupt: it came while the files were made; ``fatal`` says so.
+            KeyboardInterrupt: a second one came while the files were made; ``fatal`` says so.
         """
         try:
-            return self._close()
+            with first_noted(self._interrupted_late):
+                return self._close()
         except KeyboardInterrupt:
             self.fatal = Interrupted(str(self.context.folder), len(self.left))
             raise
+
+    def _interrupted_late(self) -> None:
+        """Note that the run was to end, as long as that can be a part of its verdict."""
+        if not self.exit_code and not self.finished:
+            self.abort(KeyboardInterrupt())
 
     def _close(self) -> Verdict:
         try:
@@ -149,9 +160,9 @@ class Run:
             self.finished = time.time()
             self.context.scheduler.do(self.context.world.close())
             self.context.stack.close()
-        dead = self.context.world.client.dead
-        if dead and not self.exit_code:
-            self.abort(dead)
+        why = self.context.world.client.dead or self.context.world.ledger.full
+        if why and not self.exit_code:
+            self.abort(why)
         self.used_waivers = used_waivers(self.waivers, self.results, self.collected)
         verdict = judge(
             self.context.spec,
@@ -288,9 +299,16 @@ class Run:
             return {**self._checked(own | made), **of_allure()}
 
     def _remarks(self) -> Iterator[str]:
-        """Fill in the waivers' file; what could not be done of what the options ask for."""
+        """Fill in the waivers' file; what earlier runs left, and what could not be done of what the
+        options ask for.
+        """
+        others = self.context.world.others
+        if others:
+            yield left_by_others(others, self.options, self.context.started)
         if self.options.since and not self.before:
             yield f"no whole run of this target is in {self.options.out} to be compared with"
+        if self.context.expiry.unusable:
+            yield f"the run went on without its token bank: {self.context.expiry.unusable}"
         seen = [used.waiver for used in self.used_waivers if used.failures]
         if self.options.waivers and (
             said := note_seen(self.options.waivers, self.waivers.text, seen, self.waivers.today)
@@ -330,7 +348,9 @@ class Run:
             "read_only": self.options.read_only,
             "intrusive": self.options.intrusive,
         }
-        tests = {job.name: job.memory.kept for job in context.scheduler.jobs.values()}
+        scheduler = context.scheduler
+        tests = {job.name: job.memory.kept for job in scheduler.jobs.values()}
+        tests[""] = scheduler.memory.kept
         return replay_document(facts, context.target, tests, context.secrets)
 
     def _redacted_document(self, verdict: Verdict) -> dict[str, Any]:

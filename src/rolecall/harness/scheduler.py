@@ -8,7 +8,6 @@ once and not a thousand times.
 from __future__ import annotations
 
 import asyncio
-import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
@@ -18,14 +17,27 @@ from itertools import groupby
 from typing import Any
 
 from rolecall.counting_loop import CountingLoop
+from rolecall.endings import first_noted
+from rolecall.errors import RolecallError
 from rolecall.evidence import Evidence, TestEvidence
 from rolecall.memory import Memory
-from rolecall.outcomes import TransientFailure
+from rolecall.outcomes import (
+    Finding,
+    Flaky,
+    Inconclusive,
+    NotApplicable,
+    NotTested,
+    TransientFailure,
+)
+from rolecall.pausing import sleep
 from rolecall.spec.model import Cell
-from rolecall.toolkit.marks import ALONE
+from rolecall.toolkit.marks import ALONE, EXPIRED_SESSIONS, EXPIRY, ORDINARY
 from rolecall.toolkit.shared import UNCANCELLED
 
 _TRIES = 3
+#: Phases whose tests only read and change what is their own, so that they can be tried again: not
+#: those that wear out an account's patience, nor those over what the whole run saw.
+_REPEATABLE = frozenset({ORDINARY, EXPIRY, EXPIRED_SESSIONS})
 _LAST_WORDS = 5.0  # seconds for what is under way when the run is stopped
 
 
@@ -48,8 +60,14 @@ class ScheduledTest:
 class Scheduler:
     """An event loop in a thread, and the jobs it works through phase by phase."""
 
-    def __init__(self, in_flight: int, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    def __init__(
+        self,
+        in_flight: int,
+        loop: asyncio.AbstractEventLoop | None = None,
+        memory: Memory | None = None,
+    ) -> None:
         self.jobs: dict[str, ScheduledTest] = {}
+        self.memory = memory or Memory()  # of what is done before and after all tests
         self._in_flight = in_flight
         self._loop = loop or CountingLoop()
         self._thread = threading.Thread(
@@ -72,6 +90,7 @@ class Scheduler:
         return ((job.cell, job.evidence) for job in list(self.jobs.values()) if job.cell)
 
     async def _start(self) -> None:
+        await sleep(0)  # pytest may say so in any turn of the loop; in a replay it is that of then
         self._running = asyncio.create_task(self._run())
 
     def wait(self, name: str) -> ScheduledTest:
@@ -95,23 +114,12 @@ class Scheduler:
 
         A second one is raised wherever it comes.
         """
-        usual = signal.getsignal(signal.SIGINT)
 
-        def remember(number: int, frame: object) -> None:
+        def remember() -> None:
             self._interrupted = True
-            signal.signal(signal.SIGINT, usual)
 
-        ours = (
-            usual is signal.default_int_handler
-            and threading.current_thread() is threading.main_thread()
-        )
-        if ours:
-            signal.signal(signal.SIGINT, remember)
-        try:
+        with first_noted(remember):
             yield
-        finally:
-            if ours:
-                signal.signal(signal.SIGINT, usual)
 
     def do(self, coroutine: Coroutine[Any, Any, Any], timeout: float | None = None) -> Any:
         """Run something else on the same loop and return its result.
@@ -119,7 +127,8 @@ class Scheduler:
         Raises:
             TimeoutError: it was not done after ``timeout`` seconds.
         """
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        with Evidence.collect(memory=self.memory):  # the coroutine takes it along
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result(timeout)
         except (TimeoutError, KeyboardInterrupt):
@@ -173,20 +182,15 @@ class Scheduler:
             slots.release()
 
     async def _run_one(self, job: ScheduledTest) -> None:
-        """Run a test; one that met passing trouble starts again, with fixtures of its own."""
+        """Run a test, and note what came of it."""
         started = time.monotonic()
         try:
-            while True:
-                job.tries += 1
-                try:
-                    # Of this try alone: what came of one that was given up proves nothing.
-                    with Evidence.collect(job.name, job.memory) as job.evidence:
-                        await job.call()
-                except TransientFailure:
-                    if job.tries < _TRIES:
-                        continue
+            try:
+                await self._attempt(job)
+            except Finding as finding:
+                if not finding.is_doubtful or job.phase not in _REPEATABLE:
                     raise
-                break
+                await self._confirm(job, finding)
         except BaseException as error:
             job.error = error
             if isinstance(error, asyncio.CancelledError):
@@ -194,3 +198,37 @@ class Scheduler:
         finally:
             job.seconds = time.monotonic() - started
             job.done.set()
+
+    async def _attempt(self, job: ScheduledTest) -> None:
+        """Call a test; one that met passing trouble starts again, with fixtures of its own."""
+        for number in range(1, _TRIES + 1):
+            job.tries += 1
+            try:
+                # Of this try alone: what came of one that was given up proves nothing.
+                with Evidence.collect(job.name, job.memory) as job.evidence:
+                    await job.call()
+            except TransientFailure:
+                if number == _TRIES:
+                    raise
+            else:
+                return
+
+    async def _confirm(self, job: ScheduledTest, finding: Finding) -> None:
+        """Try a test once more that failed by an answer that may have been passing trouble.
+
+        Its evidence is that of both tries, and the failure stands unless the second try passed.
+
+        Raises:
+            Finding: the failure, as the first try saw it.
+            Flaky: the second try passed.
+        """
+        first = job.evidence
+        try:
+            await self._attempt(job)
+        except (Finding, Inconclusive, NotTested, NotApplicable, RolecallError):
+            first.exchanges += job.evidence.exchanges
+            job.evidence = first
+            raise finding from None
+        again = job.evidence.named.get("answer") or next(reversed(job.evidence.exchanges), None)
+        job.evidence.exchanges[:0] = first.exchanges
+        raise Flaky(finding, again) from None

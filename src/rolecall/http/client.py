@@ -7,30 +7,29 @@ No cookies, no redirects, no proxies from the environment. Every request passes 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json as jsonlib
 import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from rolecall.bounds import FIELD_SHOWN, URL_LIMIT
 from rolecall.errors import Unreachable
-from rolecall.evidence import Evidence, Exchange
+from rolecall.evidence import Evidence, Exchange, recalled
 from rolecall.http._httpx import httpx
 from rolecall.http.connection import VERBATIM
-from rolecall.http.gate import SAFE, TOKEN_PATH, About, Gate
+from rolecall.http.gate import SAFE, TOKEN_PATH, About, Creation, Gate
 from rolecall.http.layers import Layers, Way
 from rolecall.http.link import sendable
-from rolecall.http.transports import (
-    AWAY,
-    EXCHANGE,
-    PATIENT,
-    REPEATABLE,
-)
+from rolecall.http.repeating import AWAY
+from rolecall.http.transports import ENTRY, EXCHANGE, PATIENT, REPEATABLE
+from rolecall.ledger import LedgerEntry
 from rolecall.outcomes import TransientFailure
+from rolecall.pausing import sleep
 from rolecall.redaction import Secrets
 from rolecall.target import Target
 
@@ -43,6 +42,7 @@ _SCHEMES = ("http://", "https://")
 #: On whose behalf a request asks whether anybody is there at all; no answer to it is held against
 #: anybody.
 _PROBE = "probe"
+_PROBES = 5
 
 
 class Client:
@@ -58,7 +58,7 @@ class Client:
     ) -> None:
         self.base_url = target.base_url
         self.dead: Unreachable | None = None
-        self._layers: Way = layers or Layers(target)
+        self._layers: Way = layers or Layers(target, gate.ledger)
         self._recording = self._layers.outermost
         self._evidence = evidence
         self._answered: Exchange | None = None  # the last plain read that was answered
@@ -100,6 +100,7 @@ class Client:
             Unreachable: the target is gone; every later call says so at once.
             NotTested: nothing may be written.
             Inconclusive: it might change something that is not the run's own, so it was not sent.
+            NotWrittenWhole: what it makes could not be written down, so it was not sent.
         """
         # Longer than 40 lines because its arguments are explained here.
         self._check_alive()
@@ -122,6 +123,7 @@ class Client:
             extensions={
                 REPEATABLE: method in SAFE if repeatable is None else repeatable,
                 PATIENT: patient,
+                ENTRY: _entry(about),
             },
         )
         try:
@@ -172,6 +174,7 @@ class Client:
             method, url.geturl(), {name: _shown(value) for name, value in lines}, caller, attack
         )
         extensions = {REPEATABLE: method in SAFE, PATIENT: True, VERBATIM: message}
+        extensions[ENTRY] = _entry(about)
         await self._transmit(_request(exchange, extensions=extensions), exchange)
         return exchange
 
@@ -234,29 +237,19 @@ class Client:
             ) from None
         self._take(exchange)
         self.last_status = exchange.status
-        self._check_answered(exchange, asked, patient=request.extensions[PATIENT])
+        if exchange.status == 429 and request.extensions[PATIENT]:
+            await self._judge_throttling(exchange, asked)
+        self._check_answered(exchange)
         plain = exchange.method == "GET" and request.extensions[REPEATABLE] and not exchange.attack
         if plain and exchange.url.startswith(f"{self.base_url}/"):
             self._answered = exchange
 
-    def _check_answered(self, exchange: Exchange, asked: float, *, patient: bool) -> None:
+    def _check_answered(self, exchange: Exchange) -> None:
         """Refuse an answer that says only that the target could not answer now.
 
         Raises:
-            TransientFailure: it was throttled, away, or its answer was torn.
-            Unreachable: it has answered nothing but 429 since ``asked``.
+            TransientFailure: it was away, or its answer was torn.
         """
-        if exchange.status == 429 and patient:
-            if self._layers.last_let_through < asked:
-                self.dead = Unreachable(
-                    self.base_url,
-                    "gives no usable answer: nothing but 429, whatever the rate_limit",
-                )
-                raise replace(self.dead)
-            raise TransientFailure(
-                f"an answer to {exchange}: throttled {exchange.attempts} times",
-                "the rate_limit of the target file",
-            )
         if exchange.status in AWAY:
             raise TransientFailure(
                 f"an answer to {exchange}: the target, or what stands before it, was away",
@@ -274,27 +267,67 @@ class Client:
         """Tell a target that is gone from one that dropped a request.
 
         Raises:
-            Unreachable: nothing was answered since ``exchange`` was sent, and another request gets
-                no answer either.
+            Unreachable: nothing was answered since ``exchange`` was sent, and other requests get no
+                answer either.
         """
         async with (
             self._doubting
         ):  # one question for all whose requests have failed at the same time
             if self.dead:
                 raise replace(self.dead)
-            if self._layers.last_answer > exchange.started:
+            if recalled("answered since", lambda: self._layers.last_answer > exchange.started):
                 return
-            try:
-                await self._probe()
-            except httpx.TransportError:
+            if not await self._is_there():
                 unreached = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
                 what = "cannot be reached" if unreached else "gives no usable answer"
                 self.dead = Unreachable(self.base_url, f"{what}: {exchange.error}")
                 raise replace(self.dead) from None
 
-    async def _probe(self) -> None:
-        """Ask for something that was answered before, in turn and recorded as every request is; any
-        answer will do.
+    async def _is_there(self) -> bool:
+        """Whether one of a few probes is answered: a network that lost a request may lose a probe.
+
+        A port on which no server listens is asked once, and silence twice.
+        """
+        for number in range(_PROBES):
+            await sleep(0.1 * number)
+            try:
+                await self._probe()
+            except httpx.TransportError as error:
+                if isinstance(error, httpx.ConnectError) or (
+                    number and isinstance(error, httpx.TimeoutException)
+                ):
+                    return False
+            else:
+                return True
+        return False
+
+    async def _judge_throttling(self, exchange: Exchange, asked: float) -> NoReturn:
+        """Tell a target that lets nothing through from one that throttled a request.
+
+        Raises:
+            TransientFailure: it throttled this one.
+            Unreachable: it has answered nothing but 429 since ``asked``, another request as well.
+        """
+        async with self._doubting:
+            if self.dead:
+                raise replace(self.dead)
+            if recalled("throttled throughout", lambda: self._layers.last_let_through < asked):
+                status = 429
+                with contextlib.suppress(httpx.TransportError):
+                    status = await self._probe()
+                if status == 429:
+                    what = "gives no usable answer: nothing but 429, whatever the rate_limit"
+                    self.dead = Unreachable(self.base_url, what)
+                    raise replace(self.dead)
+        asks = exchange.header("retry-after")
+        missing = f"an answer to {exchange}: throttled {exchange.attempts} times" + (
+            f", and asked to wait {asks!r}" if asks else ""
+        )
+        raise TransientFailure(missing, "the rate_limit of the target file")
+
+    async def _probe(self) -> int:
+        """Ask for something that was answered before, in turn and recorded as every request is; the
+        status of the answer.
 
         Raises:
             httpx.TransportError: there is none.
@@ -314,6 +347,7 @@ class Client:
             await self._recording.handle_async_request(request)
         finally:
             self._take(exchange)
+        return exchange.status
 
     async def close(self) -> None:
         """Close all connections."""
@@ -330,6 +364,11 @@ def _usual_fields(token: str, attack: str, *, has_content: bool) -> dict[str, st
     if attack:
         fields["x-rolecall-attack"] = attack
     return fields
+
+
+def _entry(about: About) -> LedgerEntry | None:
+    """The ledger's entry of what a request makes."""
+    return about.entry if isinstance(about, Creation) else None
 
 
 def _request(exchange: Exchange, **parts: Any) -> httpx.Request:

@@ -22,6 +22,7 @@ import httptools
 from rolecall.bounds import BODY_LIMIT, FIELD_LIMIT, HEAD_LIMIT, KEPT
 from rolecall.fields import elements
 from rolecall.http._httpx import httpx
+from rolecall.transit import NoTunnel, Proxy
 
 #: The extension of a request that is sent as these bytes, whatever else it says.
 VERBATIM = "rolecall.verbatim"
@@ -47,7 +48,7 @@ _AT_ONCE = 1.0
 
 
 @dataclass(frozen=True)
-class Fragment:
+class TornAnswer:
     """What came of an answer that broke off; ``status`` is 0 where it broke off in its head."""
 
     status: int
@@ -65,9 +66,10 @@ class Connection(httpx.AsyncBaseTransport):
     not a byte of it did.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None, proxy: Proxy | None = None) -> None:
         self._tls = tls
-        self.fragment: Fragment | None = None
+        self._proxy = proxy
+        self.fragment: TornAnswer | None = None
         self._wire: _Wire | None = None
         self._leads_to: object = None
         self.is_connecting = False
@@ -122,12 +124,15 @@ class Connection(httpx.AsyncBaseTransport):
     async def _connect(self, url: httpx.URL) -> _Wire:
         host = url.raw_host.decode()
         port = url.port or (443 if url.scheme == "https" else 80)
-        tls = (self._tls or True) if url.scheme == "https" else None
+        tls = (self._tls or ssl.create_default_context()) if url.scheme == "https" else None
         self.is_connecting = True
         try:
-            _, wire = await asyncio.get_running_loop().create_connection(
-                _Wire, host, port, ssl=tls, happy_eyeballs_delay=_NEXT_ADDRESS, interleave=1
-            )
+            if self._proxy:
+                wire = await _through(self._proxy, host, port, tls)
+            else:
+                _, wire = await asyncio.get_running_loop().create_connection(
+                    _Wire, host, port, ssl=tls, happy_eyeballs_delay=_NEXT_ADDRESS, interleave=1
+                )
         except (OSError, UnicodeError) as error:
             raise httpx.ConnectError(getattr(error, "strerror", None) or str(error)) from error
         self.is_connecting = False
@@ -138,6 +143,62 @@ class Connection(httpx.AsyncBaseTransport):
         if self._wire:
             self._wire.close()
             self._wire = None
+
+
+async def _through(proxy: Proxy, host: str, port: int, tls: ssl.SSLContext | None) -> _Wire:
+    """A connection through a proxy's tunnel.
+
+    Raises:
+        OSError: there is none.
+    """
+    loop = asyncio.get_running_loop()
+    transport, tunnel = await loop.create_connection(
+        lambda: _Tunnel(proxy),
+        proxy.host,
+        proxy.port,
+        happy_eyeballs_delay=_NEXT_ADDRESS,
+        interleave=1,
+    )
+    wire, secured = _Wire(), None
+    try:
+        transport.write(proxy.connect(host, port))
+        await tunnel.opened
+        transport.set_protocol(wire)
+        secured = (
+            await loop.start_tls(transport, wire, tls, server_hostname=host) if tls else transport
+        )
+        if secured is None:
+            raise ConnectionResetError("the connection was closed")
+        wire.connection_made(secured)
+    except BaseException:  # the timeout's as well
+        transport.abort()
+        raise
+    return wire
+
+
+class _Tunnel(asyncio.Protocol):
+    """What a proxy answers until there is a tunnel."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy = proxy
+        self._said = b""
+        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        """Called by asyncio."""
+        self._said += data
+        if self.opened.done():
+            return
+        try:
+            if self._proxy.answered(self._said):
+                self.opened.set_result(None)
+        except NoTunnel as error:
+            self.opened.set_exception(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by asyncio."""
+        if not self.opened.done():
+            self.opened.set_exception(NoTunnel(f"{self._proxy} closed the connection"))
 
 
 def _written(request: httpx.Request) -> bytes:
@@ -334,14 +395,14 @@ class _Wire(asyncio.Protocol):
         self._idle_since = time.monotonic()
         return answer
 
-    def fragment(self) -> Fragment | None:
+    def fragment(self) -> TornAnswer | None:
         """What has come of the expected answer; None when not a byte of it has. The rest is not
         awaited.
         """
         answer = self._answer
         if answer is None or not answer.received:
             return None
-        return Fragment(answer.status, answer.version, answer.headers, answer.release()[:KEPT])
+        return TornAnswer(answer.status, answer.version, answer.headers, answer.release()[:KEPT])
 
     def close(self) -> None:
         """Close it, without waiting for what is still to come."""

@@ -11,7 +11,8 @@ request leaves only
   borrowed at this moment; or has an id of which it was seen that nothing else answers to it;
 - to the clock hook that the target file names, with its ledger entry written;
 
-and none of them in a read-only run, but for log-ins. Whose a thing is, the target alone cannot say:
+and none of them in a read-only run, but for log-ins, and for creations by callers who may not where
+the target file allows to try them. Whose a thing is, the target alone cannot say:
 a create may be answered with somebody else's id. An id is the run's own when the answer shows the
 name that the run gave, and when the target had not shown that id, for that kind of thing, before
 the create left, nor as the user of one of the accounts.
@@ -20,7 +21,7 @@ the create left, nor as the user of one of the accounts.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -58,11 +59,12 @@ class Thing:
 @dataclass(frozen=True)
 class Creation:
     """What a request is about: something new, under its ledger entry; ``inside`` is what it becomes
-    a part of, if anything.
+    a part of, if anything; ``denied`` says that the caller may not, by the permission table.
     """
 
     entry: LedgerEntry
     inside: Thing | None = None
+    denied: bool = False
 
 
 About = Thing | Creation | None
@@ -81,6 +83,9 @@ class Gate:
         accounts: those of the target file, each of which has a budget of log-ins.
         clock_url: the hook that moves the target's clock; empty when there is none.
         read_only: let nothing through that may change a thing.
+        tries_denied: but for a creation by a caller who may not, and the deletion of what came of
+            it.
+        may_make: whether the target file allows that things of a kind are made.
     """
 
     def __init__(
@@ -91,10 +96,14 @@ class Gate:
         *,
         clock_url: str = "",
         read_only: bool = False,
+        tries_denied: bool = False,
+        may_make: Callable[[str], bool] = lambda resource: True,
     ) -> None:
         self.ledger = ledger
         self.log_ins = LogInBudget(accounts)
         self.read_only = read_only
+        self.tries_denied = tries_denied
+        self.may_make = may_make
         self._base_url = base_url
         self._clock_url = clock_url
         self._protected: set[tuple[str, str]] = set()
@@ -163,14 +172,15 @@ class Gate:
         """Let a request pass, or say why not.
 
         Raises:
-            NotTested: the run is read-only.
+            NotTested: the run is read-only, or the target file forbids to make such a thing.
             Withheld: it might change something of which it is not certain that the run made it.
         """
         parts = urlsplit(url)
         is_token_endpoint = self._is_token_endpoint(url)
         overrides = means_another_method(parts.query, headers)
+        is_log_in = method == "POST" and is_token_endpoint
         if self.read_only and (
-            overrides or not (method in _READ_ONLY or (method == "POST" and is_token_endpoint))
+            overrides or not (method in _READ_ONLY or is_log_in or self._is_tried(method, about))
         ):
             raise NotTested(f"--read-only: {method} {parts.path} may write")
         if is_token_endpoint or (method in SAFE and not overrides):
@@ -186,6 +196,14 @@ class Gate:
         else:
             self._admit_change(what, f"{parts.path}?{parts.query}", about)
 
+    def _is_tried(self, method: str, about: About) -> bool:
+        """Whether this belongs to what a read-only run may try all the same."""
+        if not self.tries_denied or about is None:
+            return False
+        return (
+            about.denied if isinstance(about, Creation) else method == "DELETE" and self.owns(about)
+        )
+
     def admit_log_in(self, method: str, url: str, content: bytes, attack: str) -> LoginTrial | None:
         """Take a log-in to one of the accounts from its budget; None where the request is none.
 
@@ -199,12 +217,28 @@ class Gate:
         return url.partition("?")[0] == f"{self._base_url}{TOKEN_PATH}"
 
     def _admit_creation(self, what: str, creation: Creation) -> None:
+        self.expect_may_make(creation.entry.resource, creation.inside)
         if not self.ledger.is_open(creation.entry):
             raise Withheld(f"an entry in the ledger for {what}", "the ledger of the run")
         if creation.inside and not self.owns(creation.inside):
             raise Withheld(
                 f"a {creation.inside.resource} of the run's own to make a "
                 f"{creation.entry.resource} in"
+            )
+
+    def expect_may_make(self, resource: str, inside: Thing | None = None) -> None:
+        """Such a thing may be made; if it is made inside of another, that is the run's own, or can
+        be.
+
+        Raises:
+            NotTested: the target file forbids it.
+        """
+        if not self.may_make(resource):
+            raise NotTested(f"[fixtures.{resource}] create = false: a {resource} would be made")
+        if inside and not self.may_make(inside.resource) and not self.owns(inside):
+            raise NotTested(
+                f"[fixtures.{inside.resource}] create = false: a {resource} would be made in a "
+                f"{inside.resource} that was there before"
             )
 
     def _admit_change(self, what: str, rest: str, thing: Thing | None) -> None:

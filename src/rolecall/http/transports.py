@@ -1,33 +1,25 @@
-"""The layers of a request, each an httpx transport: recording, pacing, retrying, network."""
+"""The layers of a request, httpx transports: recording, the ledger, and the network."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import errno
-import math
 import re
 import socket
 import ssl
 import time
-from collections import deque
 from urllib.parse import urlsplit
 
 from rolecall.bounds import KEPT
 from rolecall.counting_loop import next_turn
 from rolecall.evidence import Exchange
-from rolecall.fields import elements, seconds_to_wait
+from rolecall.fields import elements
 from rolecall.http._httpx import httpx
 from rolecall.http.coding import Undecodable, decoded
-from rolecall.http.connection import VERBATIM, Connection, Fragment, Unreadable
+from rolecall.http.connection import VERBATIM, Connection, TornAnswer, Unreadable
+from rolecall.ledger import Ledger, LedgerEntry
 from rolecall.target import Target
-
-AWAY = frozenset(
-    {502, 503, 504}
-)  # RFC 9110 15.6: a gateway's answer, which says nothing of the operation
-_ATTEMPTS = 4
-_THROTTLED_ATTEMPTS = 8
-_LONGEST_WAIT = 120.0  # seconds; a Retry-After that asks for more is not waited for
 
 _ERRNO = re.compile(r"\[Errno (\d+)\]")  # one for each address, where a name has several
 
@@ -35,8 +27,9 @@ _ERRNO = re.compile(r"\[Errno (\d+)\]")  # one for each address, where a name ha
 _FINISHED = re.compile(rb'(?:[^"]+|"(?:[^"\\]|\\.)*")*', re.DOTALL)
 
 #: What a request carries through the layers: its exchange; whether it may be sent again when it is
-#: unknown if it was carried out; whether a 429 is waited for.
+#: unknown if it was carried out; whether a 429 is waited for; the ledger's entry of what it makes.
 EXCHANGE, REPEATABLE, PATIENT = "rolecall.exchange", "rolecall.repeatable", "rolecall.patient"
+ENTRY = "rolecall.entry"
 
 
 class Recording(httpx.AsyncBaseTransport):
@@ -70,128 +63,30 @@ class Recording(httpx.AsyncBaseTransport):
         return response
 
 
-class Pace:
-    """When the next request may leave: so many per second, and fewer for a while once the target
-    has asked for it.
+class WrittenDown(httpx.AsyncBaseTransport):
+    """Lets a request that makes something leave once its entry in the ledger is on the disk.
+
+    The disk is waited for in a thread, and once for all who wait at the same time: a target far
+    away must not wait for a slow disk.
     """
 
-    def __init__(self, limit: float) -> None:
-        self._limit = limit or float("inf")
-        self._rate = self._limit
-        self._next = 0.0
-        self._begun = 0.0
-        self._slowed = 0.0
-        self._raised = 0.0
-        self._growth = 0.0  # of the rate, per second
-        self._answered: deque[float] = deque(maxlen=1000)
+    def __init__(self, inner: httpx.AsyncBaseTransport, ledger: Ledger) -> None:
+        self._inner = inner
+        self._ledger = ledger
+        self._turn = asyncio.Lock()
 
-    async def turn(self) -> None:
-        """Wait for a turn."""
-        now = time.monotonic()
-        self._begun = self._begun or now
-        self._rate = min(
-            self._limit, self._rate * math.exp(self._growth * min(now - self._raised, 60.0))
-        )
-        self._raised = now
-        slot = max(self._next, now)
-        self._next = slot + 1 / self._rate
-        if slot > now:
-            await asyncio.sleep(slot - now)
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Wait for the disk, and send.
 
-    @property
-    def last_answer(self) -> float:
-        """When the last request was let through; 0 before the first."""
-        return self._answered[-1] if self._answered else 0.0
-
-    def answered(self) -> None:
-        """Note that a request was let through."""
-        self._answered.append(time.monotonic())
-
-    def pause(self, seconds: float) -> None:
-        """Hold every request back for some seconds."""
-        self._next = max(self._next, time.monotonic() + seconds)
-
-    def slow_down(self, seconds: float, sent: float) -> None:
-        """Pause, and go on at the rate that was let through; once for all that were sent before the
-        pause.
-
-        The rate rises again, the slower the longer the pause: a moment's trouble must not make a
-        night's run take days.
+        Raises:
+            NotWrittenWhole: the disk did not take the entry.
         """
-        now = time.monotonic()
-        if sent >= self._slowed:
-            window = min(1.0, max(0.1, now - self._begun))
-            let_through = sum(1 for moment in self._answered if moment > now - window)
-            if let_through:
-                self._rate = min(self._rate, max(1.0, 0.9 * let_through / window))
-            self._growth = 0.02 / max(1.0, seconds)
-            self._slowed = now
-        self.pause(seconds)
-
-
-class Pacing(httpx.AsyncBaseTransport):
-    """Keeps to a rate and a number of requests in flight, and waits as a 429 asks (RFC 6585 4)."""
-
-    def __init__(self, inner: httpx.AsyncBaseTransport, pace: Pace, concurrency: int) -> None:
-        self._inner = inner
-        self._pace = pace
-        self._slots = asyncio.Semaphore(concurrency)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send when it is time, and again when the target asked to wait."""
-        exchange: Exchange = request.extensions[EXCHANGE]
-        for attempt in range(1, _THROTTLED_ATTEMPTS + 1):
-            async with self._slots:
-                await self._pace.turn()
-                sent = time.monotonic()
-                response = await self._inner.handle_async_request(request)
-            if response.status_code != 429:
-                self._pace.answered()
-                return response
-            if not request.extensions[PATIENT]:
-                return response
-            seconds = _retry_after(response, 1.0)
-            if seconds > _LONGEST_WAIT:
-                return response
-            self._pace.slow_down(seconds, sent)
-            if attempt < _THROTTLED_ATTEMPTS:
-                exchange.attempts += 1
-        return response
-
-
-class Retrying(httpx.AsyncBaseTransport):
-    """Sends again what did not reach the target, and what is safe to send twice when the target was
-    briefly away.
-    """
-
-    def __init__(self, inner: httpx.AsyncBaseTransport, pace: Pace) -> None:
-        self._inner = inner
-        self._pace = pace
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send, and again where that is safe."""
-        repeatable = request.extensions[REPEATABLE]
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                response = await self._inner.handle_async_request(request)
-                if response.status_code not in AWAY or not repeatable or attempt == _ATTEMPTS:
-                    return response
-                seconds = _retry_after(response, 0.0)
-                if seconds > _LONGEST_WAIT:
-                    return response
-                self._pace.pause(seconds)
-            except Unreadable:
-                raise
-            except httpx.ConnectError:
-                if attempt == _ATTEMPTS:
-                    raise
-            except (httpx.NetworkError, httpx.RemoteProtocolError):
-                if not repeatable or attempt == _ATTEMPTS:
-                    raise
-            request.extensions[EXCHANGE].attempts += 1
-            await asyncio.sleep(0.05 * 2**attempt)
-            await self._pace.turn()
-        raise AssertionError("unreachable: the last attempt returns or raises")
+        entry: LedgerEntry | None = request.extensions.get(ENTRY)
+        if entry:
+            async with self._turn:
+                if not self._ledger.is_stored(entry):
+                    await asyncio.to_thread(self._ledger.store)
+        return await self._inner.handle_async_request(request)
 
 
 class Network(httpx.AsyncBaseTransport):
@@ -201,6 +96,7 @@ class Network(httpx.AsyncBaseTransport):
 
     def __init__(self, target: Target) -> None:
         self._tls = _tls(target)
+        self._proxy = target.proxy
         self._idle: list[Connection] = []
         self._timeout = target.timeout
         self.last_answer = 0.0
@@ -222,7 +118,9 @@ class Network(httpx.AsyncBaseTransport):
             or self._keeps is False
             or (self._keeps is None and not request.extensions[REPEATABLE])
         )
-        connection = self._idle.pop() if self._idle and not anew else Connection(self._tls)
+        connection = (
+            self._idle.pop() if self._idle and not anew else Connection(self._tls, self._proxy)
+        )
         was_open = connection.is_open
         exchange.at, exchange.started = time.time(), time.monotonic()
         try:
@@ -239,7 +137,7 @@ class Network(httpx.AsyncBaseTransport):
         except Undecodable as error:
             read = error.decoded[:KEPT]
             version, fields = _version(response), response.headers.raw
-            _note(Fragment(response.status_code, version, fields, read), exchange)
+            _note(TornAnswer(response.status_code, version, fields, read), exchange)
             raise Unreadable(str(error)) from None
         finally:
             await self._done_with(connection, exchange, verbatim=verbatim)
@@ -286,7 +184,7 @@ async def _read(response: httpx.Response) -> None:
     response._content = decoded(body, codings)  # noqa: SLF001  # what aread() does
 
 
-def _note(fragment: Fragment, exchange: Exchange) -> None:
+def _note(fragment: TornAnswer, exchange: Exchange) -> None:
     """Keep what came of an answer that did not come whole; half a string may be half a secret, and
     is left out.
     """
@@ -310,21 +208,9 @@ def _tls(target: Target) -> ssl.SSLContext | None:
     """How TLS is spoken to the target and to its clock; None for plain HTTP, since loading the CA
     bundle alone takes 20 ms.
     """
-    if isinstance(target.verify_tls, str):
-        return ssl.create_default_context(cafile=target.verify_tls)
     if all(urlsplit(url).scheme != "https" for url in (target.base_url, target.expiry.clock_url)):
         return None
-    context: ssl.SSLContext = httpx.create_ssl_context(verify=target.verify_tls, trust_env=False)
-    return context
-
-
-def _retry_after(response: httpx.Response, otherwise: float) -> float:
-    """Seconds that an answer asks to wait; ``otherwise`` when it says nothing."""
-    first = {
-        name: next(iter(response.headers.get_list(name)), "") for name in ("retry-after", "date")
-    }
-    seconds = seconds_to_wait(first["retry-after"], first["date"])
-    return otherwise if seconds is None else seconds
+    return target.transit.tls()
 
 
 def _sentence(error: Exception) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import count
 from time import perf_counter
 from urllib.parse import quote
 
@@ -28,6 +29,7 @@ from rolecall.spec.ids import in_path
 from rolecall.spec.model import Dialect, Specification
 from rolecall.spec.templates import fill_path
 from rolecall.tokens import TOKEN_PATH
+from rolecall.transit import Transit
 
 #: What is told of the cells in the end: those sampled, those with expired tokens, those not sampled
 #: and what is not tested with the reason, and what is left behind.
@@ -54,7 +56,7 @@ class ClientContext:
         accounts: Sequence[LoadAccount],
         *,
         timeout: float,
-        verify: bool | str = True,
+        verify: bool | str | Transit = True,
         sessions_coexist: bool = True,
         shared_accounts: bool = False,
         tells: bool = False,
@@ -62,6 +64,7 @@ class ClientContext:
         racers: int = 5,
         email_domain: str = "example.org",
         expired: ExpiredTokens | None = None,
+        may_make: Callable[[str], bool] = lambda resource: True,
     ) -> None:
         # Longer than 40 lines because it lists all that clients share, with what each thing is for.
         self.origin = origin
@@ -82,6 +85,7 @@ class ClientContext:
         self.recorder = Recorder(0.0)
         self._email_domain = email_domain
         self._expired = expired
+        self._may_make = may_make
         self._sampling: Sampling | None = None
         self._sampling_begins = RLock()
         self._timeout = timeout
@@ -103,6 +107,10 @@ class ClientContext:
         self.is_over = False
         #: Requests beside the load, which are in no figure: of set-up and of tidying up.
         self.beside = 0
+        #: Numbers for clients that are not to do all the same at the same time.
+        self.numbers = count()
+        #: The e-mails of the accounts that took part in what is measured.
+        self.used: set[str] = set()
         self._refresh_get = self._template("GET", f"{TOKEN_PATH}?refreshToken=~1", bearer="~2")
         self._reads: dict[str, tuple[bytes, ...]] = {}
         self._lists: dict[str, tuple[str, ...]] = {}
@@ -115,6 +123,7 @@ class ClientContext:
         self.entries = {}
         self.under_way = {}
         self.is_over = False
+        self.used.clear()
 
     def give_up(self) -> None:
         """Fail what is under way as `unanswered`, with the time that it was waited for."""
@@ -157,6 +166,7 @@ class ClientContext:
                     partial(self.ask, connection),
                     email_domain=self._email_domain,
                     expired=self._expired,
+                    may_make=self._may_make,
                 )
                 self._sampling.prepare()
         return self._sampling

@@ -51,7 +51,7 @@ def is_needed(target: Target) -> bool:
     if not expiry.clock_url or expiry.signing_key:
         return False
     try:
-        deposits = TokenBank(expiry.bank, target.base_url).deposits() if expiry.bank else []
+        deposits = TokenBank.of(expiry, target.base_url).deposits() if expiry.bank else []
     except UsageError:
         return True
     return not any(deposit.expires < time.time() - MARGIN for deposit in deposits)
@@ -173,12 +173,14 @@ class MovedClock:
         origin = Origin.of(f"{parts.scheme}://{parts.netloc}")
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         body = json.dumps({"advance": seconds}).encode()
-        self._ledger.intend(CLOCK, f"{seconds:+.12g} s")
+        self._ledger.intend(CLOCK, f"{seconds:+.12g} s", at_any_rate=bool(self._moved))
+        if not self._moved:
+            self._ledger.store()
         if not self._moved:
             self._moved = seconds
             self._say_left("it was not put back")
         connection = WireConnection(
-            origin, timeout=self._target.timeout, verify=self._target.verify_tls
+            origin, timeout=self._target.timeout, verify=self._target.transit
         )
         try:
             connection.exchange(

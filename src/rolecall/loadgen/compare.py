@@ -24,6 +24,7 @@ from statistics import NormalDist, fmean
 from typing import Any, Literal
 
 from rolecall.errors import UsageError
+from rolecall.loadgen.generator_limits import most_lag
 from rolecall.loadgen.race_scenario import RefreshRaceScenario
 from rolecall.loadgen.scenarios import MIXED, GuardedScenario
 from rolecall.schema_validation import validation_errors
@@ -119,6 +120,12 @@ def _obstacles(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[
                 f"{name} is too short: {len(document['batches'])} s, and less than "
                 f"{_LEAST_BLOCKS} s says nothing of noise"
             )
+        lag, most = document["dispatch_lag_ms"]["p99"], most_lag(document)
+        if lag > most:
+            yield (
+                f"the times of {name} are not the server's alone: its generator was {lag:.0f} ms "
+                f"behind its schedule (p99, at most {most:.0f} ms)"
+            )
     if before["scenario"] != after["scenario"]:
         yield f"other scenario: {before['scenario']}, and now {after['scenario']}"
     if _load(before) != _load(after):
@@ -174,6 +181,24 @@ def _violations(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator
             yield f"violations ({kind}): {old} -> {new}"
 
 
+def _even(batches: Sequence[Mapping[str, Any]], seconds: float) -> list[Mapping[str, Any]]:
+    """The batches of a run of so many seconds; one that was cut short by its end, by more than a
+    half, is part of the one before it.
+    """
+    *before, last = batches
+    last = {**last, "end_s": max(min(last["end_s"], seconds), last["begin_s"])}
+    if (
+        not before
+        or last["end_s"] - last["begin_s"] >= (before[0]["end_s"] - before[0]["begin_s"]) / 2
+    ):
+        return [*before, last]
+    *before, previous = before
+    counts = {name: previous[name] + last[name] for name in ("requests", "errors", "throttled")}
+    times = [*previous["response_ms"], *last["response_ms"]]
+    both = {"begin_s": previous["begin_s"], "end_s": last["end_s"], "response_ms": times}
+    return [*before, {**counts, **both}]
+
+
 @dataclass(frozen=True)
 class _Block:
     """Some batches in a row; ``passed`` counts the requests up to each of the run's times."""
@@ -189,7 +214,7 @@ class _Run:
     """A run cut into blocks."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
-        batches = document["batches"]
+        batches = _even(document["batches"], document["duration_s"])
         size = math.ceil(len(batches) / _MOST_BLOCKS)
         parts = [batches[at : at + size] for at in range(0, len(batches), size)]
         self._times = sorted({ms for batch in batches for ms, _ in batch["response_ms"]})
@@ -218,7 +243,8 @@ class _Run:
     def _block(self, batches: Sequence[Mapping[str, Any]]) -> _Block:
         counts: Counter[float] = Counter()
         for batch in batches:
-            counts.update(dict(batch["response_ms"]))
+            for ms, count in batch["response_ms"]:
+                counts[ms] += count
         return _Block(
             seconds=batches[-1]["end_s"] - batches[0]["begin_s"],
             requests=sum(batch["requests"] for batch in batches),
@@ -302,7 +328,7 @@ class _Measure:
     def _figures(self, old: float, new: float, figures: Sequence[float]) -> str:
         unit = self.unit if self.unit == "/s" else f" {self.unit}"
         change, low, high = (
-            f"{value if self.unit == '%' else value * 100:+.2g}" for value in figures
+            _signed(value if self.unit == "%" else value * 100) for value in figures
         )
         name = " points" if self.unit == "%" else " %"
         values = f"{self.name} {old:.3g} -> {new:.3g}{unit}"
@@ -320,6 +346,11 @@ _MEASURES = (
     _Measure("errors", "%", ("better", "fewer"), ("worse", "more")),
     _Measure("throttled", "%", ("better", "fewer"), ("worse", "more")),
 )
+
+
+def _signed(value: float) -> str:
+    """A change to two digits, as people write it."""
+    return f"{value:+,.0f}" if abs(value) >= 99.5 else f"{value:+.2g}"
 
 
 def _ratio(old: float, new: float) -> float:

@@ -86,6 +86,7 @@ class Coordinator:
         self.errors: list[str] = []
         #: Requests beside the load: of set-up and of tidying up.
         self.beside = 0
+        self._accounts: dict[str, int] = {}
         self._names: dict[str, str] = {}
         self._absent: dict[str, float] = {}
         self._why: dict[str, str] = {}
@@ -100,6 +101,11 @@ class Coordinator:
             "others, and sent nothing"
             for client in self._strangers
         ]
+
+    @property
+    def accounts_used(self) -> int:
+        """How many accounts took part; one that two workers share counts twice."""
+        return sum(self._accounts.values())
 
     def prepare(self, scenario: str, clients: int, options: Mapping[str, Any]) -> None:
         """Let the workers get ready.
@@ -145,6 +151,7 @@ class Coordinator:
         self.sampled = {name: set() for name in SAMPLED}
         self.died, self.errors, self.beside = [], [], 0
         self._absent, self._why, self._strangers = {}, {}, []
+        self._accounts = {}
 
     def ready(self, worker: str, packed: object) -> None:
         """On `Ready`: a worker is, or says why it cannot be."""
@@ -227,6 +234,7 @@ class Coordinator:
                 self._compare(segment, report)
             segment.totals.add(name, delta)
         self.beside += report.beside
+        self._accounts[worker] = max(self._accounts.get(worker, 0), report.accounts)
         self._note_left(report)
         if report.error:
             segment.errors.append(report.error)

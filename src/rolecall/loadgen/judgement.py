@@ -48,7 +48,9 @@ class Judgement:
         beyond: list[Objective] = []
         limited: list[str] = []
         if not void:
-            beyond = beyond_doubt(objectives, measured, slow=any(generator_limits.slow(measured)))
+            beyond = beyond_doubt(
+                objectives, measured, slow=any(generator_limits.slow(measured, objectives))
+            )
             limited = [*_limited(measured, objectives, closed=closed)]
             if failed and not beyond and not limited:
                 limited = [*_disturbed(measured, failed)]
@@ -65,22 +67,36 @@ def _limited(
 ) -> Iterator[str]:
     """Sentences on why the run says nothing of the server under this load, though nothing broke."""
     yield from generator_limits.of_the_answers(measured)
+    yield from _unknown_names(measured, objectives)
     if measured["dropped"]:
         yield (
             f"{measured['dropped']} arrivals were dropped, no client was free to send them: raise "
             "--in-flight"
         )
-    yield from generator_limits.of_the_generator(measured)
+    yield from generator_limits.of_the_generator(measured, objectives)
     if closed:
         yield from generator_limits.of_a_closed_loop(measured)
     throttled, requests = measured["throttled"], measured["requests"]
-    is_asked_for = any(objective.measure == "throttled" for objective in objectives)
+    is_asked_for = any(
+        objective.measure == "throttled" and not objective.request for objective in objectives
+    )
     if generator_limits.MOST_THROTTLED * requests < throttled < requests and not is_asked_for:
         yield (
             f"{throttled:,} of {requests:,} requests were answered 429: the server was hardly "
             "under the load that was asked for; "
             'lower the rate, or say how many may be turned away (--slo "throttled<90%")'
         )
+
+
+def _unknown_names(measured: Mapping[str, Any], objectives: Sequence[Objective]) -> Iterator[str]:
+    """Sentences on objectives of requests that were not made, since the name may be misspelt."""
+    names = dict.fromkeys(row["name"] for row in measured["entries"])
+    for objective in objectives:
+        if names and objective.request and objective.request not in names:
+            yield (
+                f"{objective.text}: no request is called {objective.request!r}; there were "
+                f"{', '.join(names)}"
+            )
 
 
 def _disturbed(measured: Mapping[str, Any], failed: Sequence[Mapping[str, Any]]) -> Iterator[str]:

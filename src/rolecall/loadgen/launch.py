@@ -7,6 +7,7 @@ import contextlib
 import csv
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ from rolecall.loadgen import compare, plan, result
 from rolecall.loadgen.accounts import COLUMNS, LoadAccount
 from rolecall.loadgen.checks.expired import Left
 from rolecall.loadgen.clock import MovedClock, is_needed
+from rolecall.loadgen.gates import BaselineGate, decided
 from rolecall.loadgen.options import OPTIONS
 from rolecall.loadgen.provisioning import make_users, sessions_coexist
 from rolecall.loadgen.scenarios import GuardedScenario
@@ -83,9 +85,13 @@ class LaunchedRun:
             )
         else:
             load = "a search for the capacity"
+        if thinking := plan.think(plan.parse(self.argv)):
+            load += f", thinking for {thinking} between steps"
+        count = len(self.resolved.accounts)
+        held = plan.sessions_held(plan.parse(self.argv), self.scenario, count, max(self.workers, 1))
         who = (
-            f"{len(self.resolved.accounts)} accounts, {self.workers or 1} "
-            f"process{'es' if self.workers > 1 else ''}"
+            f"{count} accounts{'' if held is None else f', sessions of {held} of them'}, "
+            f"{self.workers or 1} process{'es' if self.workers > 1 else ''}"
         )
         return (
             f"plan          {self.scenario}: {load}; {who}; {self.resolved.name} at "
@@ -99,7 +105,7 @@ class LaunchedRun:
             MovedClock(self.clock, self.folder) if self.clock else None,
         )
         try:
-            why = f"Locust ended at once (exit {self._launch_at(clock)}); see what it printed above"
+            why = _why_nothing_is_left(self._launch_at(clock))
         except KeyboardInterrupt:
             exit_code, why = ExitCode.INTERRUPTED, "it was interrupted"
         path = self.folder / name
@@ -110,9 +116,17 @@ class LaunchedRun:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return document
 
-    def compared(self, document: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-        """The document with its comparison with an earlier run, written anew."""
+    def compared(
+        self,
+        document: dict[str, Any],
+        before: Mapping[str, Any],
+        gates: Sequence[BaselineGate] = (),
+    ) -> dict[str, Any]:
+        """The document with its comparison with an earlier run, and what the gates make of it,
+        written anew.
+        """
         document = {**document, "comparison": compare.compare(before, document).document()}
+        document = decided(document, gates)
         result.write_document(self.folder, document)
         return document
 
@@ -151,6 +165,16 @@ class LaunchedRun:
             return _wait(coordinator)
 
 
+def _why_nothing_is_left(exit_code: int) -> str:
+    """Why Locust left no document."""
+    if exit_code == -signal.SIGKILL:
+        return (
+            "the generator was killed (SIGKILL), as the kernel does where memory is short; let "
+            "fewer clients send, or use another machine"
+        )
+    return f"Locust ended at once (exit {exit_code}); see what it printed above"
+
+
 @contextlib.contextmanager
 def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[LaunchedRun]:
     """All that a run needs before Locust starts; an embedded server runs as long as the block.
@@ -177,7 +201,7 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
             )
             coexist = sessions_coexist(target)
             argv += where if coexist else [*where, "--lone-sessions"]
-            resolved = plan.ResolvedTarget.of(plan.parse(argv))
+            resolved = _resolved(arguments, plan.parse(argv))
         except KeyboardInterrupt:
             interrupted = int(ExitCode.INTERRUPTED), "it was interrupted"
             result.write_nothing(plan.parse(argv), arguments.scenario, *interrupted)
@@ -194,16 +218,28 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
         yield LaunchedRun(arguments.scenario, run, argv, resolved, clock, workers, bind, port, note)
 
 
+def _resolved(arguments: argparse.Namespace, options: argparse.Namespace) -> plan.ResolvedTarget:
+    """The target and its accounts, which are enough for what is asked for.
+
+    Raises:
+        UsageError: something is wrong with them, or they are not.
+    """
+    resolved = plan.ResolvedTarget.of(options)
+    count, workers = len(resolved.accounts), max(arguments.workers, 1)
+    plan.see_that_sessions_suffice(options, arguments.scenario, count, workers)
+    return resolved
+
+
 def _passed(arguments: argparse.Namespace) -> Iterator[str]:
     """Our options that Locust's processes get as they are."""
     for option in OPTIONS:
         value = getattr(arguments, option.dest, None) if option.passed else None
         if value is not None:
-            yield f"--{option.name}={value}"
+            values = value if option.kind is list else [value]
+            yield from (f"--{option.name}={text}" for text in values)
+    yield f"--command={shlex.join(['rolecall', *sys.argv[1:]])}"
     if arguments.json or arguments.quiet:
         yield "--silent"
-    for objective in arguments.slo:
-        yield f"--slo={objective}"
 
 
 @contextlib.contextmanager

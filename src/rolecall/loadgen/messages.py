@@ -194,6 +194,7 @@ class Report(Message):
         races: `Races.take`, with ``measured``.
         sampled: what the sampling tried, and left at the target, by the names of `SAMPLED`.
         beside: requests beside the load.
+        accounts: that took part so far in this segment.
         last: whether no report follows in this segment.
         away: seconds that it stood still, if they were too many to go on.
         error: what broke on this side; empty if nothing did.
@@ -208,6 +209,7 @@ class Report(Message):
     races: Mapping[str, Any] | None = None
     sampled: Mapping[str, list[str]] | None = None
     beside: int = 0
+    accounts: int = 0
     last: bool = False
     away: float = 0.0
     error: str = ""
@@ -226,6 +228,7 @@ class Report(Message):
             races=_races(members["races"]) if is_news else None,
             sampled=_sampled(members["sampled"]),
             beside=whole("beside", members["beside"]),
+            accounts=whole("accounts", members["accounts"]),
             last=flag("last", members["last"]),
             away=number("away", members["away"]),
             error=text("error", members["error"]),

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from rolecall.errors import UsageError
 from rolecall.histogram import Histogram
+from rolecall.loadgen.measure.totals import PERCENTS
 
 Verdict = Literal["met", "missed", "invalid"]
 
@@ -35,7 +36,8 @@ _WHOLE = {
 }
 _KNOWN = (
     "known: p50 (or any percentile), mean, max in us, ms, s; rate in /s; errors, throttled, "
-    "violations, late, dropped as a number or in %"
+    "violations, late, dropped as a number or in %; of the requests of one name: "
+    '"issue:p99<250ms"'
 )
 
 
@@ -45,7 +47,8 @@ class Objective:
 
     ``rate`` is the good answers a second; the others are counts, or shares in per cent: ``errors``
     of the requests that were not throttled, ``throttled`` and ``violations`` of all requests,
-    ``late`` and ``dropped`` of all that were scheduled.
+    ``late`` and ``dropped`` of all that were scheduled. With a ``request`` it is asked of the
+    requests of that name alone.
     """
 
     text: str
@@ -53,17 +56,22 @@ class Objective:
     comparison: str
     limit: float
     unit: Literal["ms", "%", "/s", ""]
+    request: str = ""
 
     @classmethod
     def parse(cls, text: str, where: str = "--slo") -> Objective:
         """The objective that a person wrote; UsageError where it cannot be read."""
-        plain = re.sub(r"\s", "", text.lower())
+        request, _, rest = text.rpartition(":")
+        plain, request = re.sub(r"\s", "", rest.lower()), request.strip()
         match = _FORM.fullmatch(plain)
         if match is None:
             raise UsageError(
                 where, f"{text!r} is not an objective", f'write it as "p99<250ms"; {_KNOWN}'
             )
         measure, comparison, number, unit = match.groups()
+        shown = f"{request}:{plain}" if request else plain
+        if request:
+            _see_that_a_row_has_it(measure, text, where)
         limit = float(number)
         if measure in ("mean", "max") or _PERCENTILE.fullmatch(measure):
             if unit not in _UNITS:
@@ -72,11 +80,11 @@ class Objective:
                     f"{text!r}: a time needs a unit, one of {', '.join(_UNITS)}",
                     f"{measure}{comparison}{number}ms?",
                 )
-            return cls(plain, measure, comparison, limit * _UNITS[unit], "ms")
+            return cls(shown, measure, comparison, limit * _UNITS[unit], "ms", request)
         if measure == "rate" and unit in ("", "/s"):
-            return cls(plain, measure, comparison, limit, "/s")
+            return cls(shown, measure, comparison, limit, "/s", request)
         if measure in _WHOLE and unit in ("", "%"):
-            return cls(plain, measure, comparison, limit, "%" if unit else "")
+            return cls(shown, measure, comparison, limit, "%" if unit else "", request)
         what = "unit" if measure == "rate" or measure in _WHOLE else "measure"
         raise UsageError(
             where, f"{text!r}: unknown {what} {unit if what == 'unit' else measure!r}", _KNOWN
@@ -84,6 +92,15 @@ class Objective:
 
     def observed(self, document: Mapping[str, Any]) -> float | None:
         """What ``load.json`` says of the measure, in this unit; None where nothing was measured."""
+        if not self.request:
+            return self._of(document)
+        rows = [self._of(row) for row in rows_of(document, self.request)]
+        known = [value for value in rows if value is not None]
+        worst = min if self.comparison.startswith(">") else max
+        return worst(known, default=None)
+
+    def _of(self, document: Mapping[str, Any]) -> float | None:
+        """What a document, or one of its rows, says of the measure."""
         if self.unit == "ms":
             return _time(self.measure, document) if _let_in(document) else None
         if self.unit == "/s":
@@ -102,6 +119,30 @@ class Objective:
         return observed is not None and _COMPARE[self.comparison](observed, self.limit)
 
 
+def rows_of(document: Mapping[str, Any], request: str) -> list[dict[str, Any]]:
+    """The rows of ``load.json`` that have this name, each with its rate of good answers."""
+    seconds = document["duration_s"]
+    return [
+        {
+            **row,
+            "rate": (_let_in(row) - sum(row["errors"].values())) / seconds if seconds else 0.0,
+        }
+        for row in document["entries"]
+        if row["name"] == request
+    ]
+
+
+def _see_that_a_row_has_it(measure: str, text: str, where: str) -> None:
+    """Check that a measure can be asked of the requests of one name."""
+    known = (*PERCENTS, "mean", "max", "rate", "errors", "throttled")
+    if measure not in known:
+        raise UsageError(
+            where,
+            f"{text!r}: {measure} is not known of the requests of one name",
+            f"Known: {', '.join(known)}.",
+        )
+
+
 def judge(objectives: Iterable[Objective], document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """``objectives`` of ``load.json``: each with what was observed, and whether it held."""
     return [
@@ -112,6 +153,7 @@ def judge(objectives: Iterable[Objective], document: Mapping[str, Any]) -> list[
             "limit": objective.limit,
             "observed": objective.observed(document),
             "held": objective.holds(document),
+            **({"request": objective.request} if objective.request else {}),
         }
         for objective in objectives
     ]
@@ -146,18 +188,30 @@ def verdict(
 
 
 def beyond_doubt(
-    objectives: Iterable[Objective], document: Mapping[str, Any], *, slow: bool = False
+    objectives: Iterable[Objective],
+    document: Mapping[str, Any],
+    *,
+    slow: bool = False,
+    rest: int = 0,
 ) -> list[Objective]:
     """The objectives that the server missed even if this side's own faults are all excused.
 
     A limit from below, as that of ``rate``, is never missed beyond doubt: what was not sent might
     have been answered.
+
+    Args:
+        slow: whether all times may be this side's own.
+        rest: requests that are still to come, which are all answered well and at once.
     """
-    best = at_best(document, slow=slow)
+    best = at_best(document, slow=slow, rest=rest)
+    # which of the rows those faults are in is not known
+    is_excused = slow or best["requests"] > document["requests"] or document["pauses"]["requests"]
     return [
         objective
         for objective in objectives
-        if objective.comparison in _FROM_ABOVE and _is_beyond(objective, best)
+        if not (objective.request and is_excused)
+        and objective.comparison in _FROM_ABOVE
+        and _is_beyond(objective, best)
     ]
 
 
@@ -171,14 +225,14 @@ def _is_beyond(objective: Objective, best: Mapping[str, Any]) -> bool:
     )
 
 
-def at_best(document: Mapping[str, Any], *, slow: bool = False) -> dict[str, Any]:
+def at_best(document: Mapping[str, Any], *, slow: bool = False, rest: int = 0) -> dict[str, Any]:
     """What ``load.json`` would have said of the best server that could have left what was measured.
 
     What was dropped or could not be sent is taken to be answered well, and at once; so is what was
     due before this process went on after a pause. Where the generator was ``slow`` altogether, all
-    times may be its own.
+    times may be its own. The ``rest`` is still to come.
     """
-    unsent = int(document["dropped"]) + sum(document["own_failures"].values())
+    unsent = int(document["dropped"]) + sum(document["own_failures"].values()) + rest
     pauses = document["pauses"]
     errors = Counter(document["errors"])
     errors.subtract(pauses["errors"])

@@ -1,15 +1,20 @@
 """The open loop: each arrival is sent when it is due, whatever became of those before.
 
-A timer in the hub looks twice in a millisecond who is due and switches to a client that is free; a
-client is a greenlet that waits in the hub between its steps. Where all clients are busy, who is due
+A timer in the hub looks twice in a millisecond who is due and switches to a sender that is free; a
+sender is a greenlet that waits in the hub between two steps. Where all senders are busy, who is due
 waits for one, and the waiting counts as response time.
+
+A sender has connections, a client has an account and tokens. Senders are taken last in, first out,
+so that connections stay warm and none is used just when the server ends it for being idle; clients
+first in, first out, so that the load is spread over all of their accounts, and over the scenarios
+of a mix by their weights.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -21,11 +26,15 @@ from greenlet import getcurrent, greenlet
 
 from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.scenario import Scenario
+from rolecall.loadgen.thinking import ThinkingClients
+from rolecall.loadgen.transport.client import WireConnection
 
 _TICK = 0.0005  # seconds
 #: Seconds after which an arrival that is sent counts as late.
 LATE = 0.010
 _AT_ONCE = 16  # clients that log in at the same time, beforehand
+#: Seconds after which no more sessions are begun beforehand than there are senders.
+_LONG_ENOUGH = 30.0
 
 
 class OpenLoop:
@@ -33,16 +42,30 @@ class OpenLoop:
 
     Args:
         make: makes one client.
-        most: how many there are at most, which is as many steps as are under way at a time.
-        patience: seconds that who is due waits for a client that is free; then the step is dropped.
+        most: how many steps are under way at a time, at most, each with a sender.
+        patience: seconds that who is due waits for a sender that is free; then the step is dropped.
+        think: gives the seconds that a client thinks after a step, if it does. Another one takes
+            the next step then; where all think, it is the one that has thought for longest.
     """
 
-    def __init__(self, make: Callable[[], Scenario], *, most: int, patience: float) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Scenario],
+        *,
+        most: int,
+        patience: float,
+        think: Callable[[], float] | None = None,
+    ) -> None:
         self._make = make
         self._most = most
         self._patience = patience
         self._hub = get_hub()
-        self._clients: list[Scenario] = []
+        # those that take no step just now
+        self._clients: deque[Scenario] | ThinkingClients = (
+            ThinkingClients(think) if think else deque()
+        )
+        self._made: list[Scenario] = []
+        self._senders: list[list[WireConnection]] = []
         self._idle: list[greenlet] = []
         self._waiting: deque[float] = deque()
         self._recorder = Recorder(0.0)
@@ -54,18 +77,60 @@ class OpenLoop:
         self._broken: Exception | None = None
         self._timer: Any = None
 
-    def provide(self, count: int) -> None:
-        """Make clients beforehand, each ready for its first step.
+    def provide(self, count: int, sessions: int = 0) -> None:
+        """Make clients beforehand, each ready for its first step, and as many senders.
+
+        Args:
+            sessions: clients that hold a session, where the scenario has such: more than ``count``
+                if there are so many accounts. Those beyond it are made as long as each log-in
+                succeeds and it does not take too long.
 
         Raises:
             Exception: what one of them broke with.
         """
-        clients = [self._make() for _ in range(min(count, self._most))]
-        for broken in filter(None, Pool(_AT_ONCE).map(_prepared, clients)):
-            raise broken
-        for client in clients:  # in the hub, to which they give way
-            self._hub.loop.run_callback(self._employ(client).switch)
+        count = min(count, self._most)
+        clients = [self._make() for _ in range(count)]
+        holders = sum(client.holds_session for client in clients)
+        while holders and holders < sessions and len(clients) < self._most:
+            clients.append(self._make())
+            holders += clients[-1].holds_session
+        free: deque[list[WireConnection]] = deque([] for _ in range(count))
+        self._prepare(clients, count, free)
+        for connections in free:  # in the hub, to which they give way
+            self._hub.loop.run_callback(self._employ(connections).switch)
         gevent.sleep(0)
+
+    def _prepare(
+        self, clients: Sequence[Scenario], least: int, free: deque[list[WireConnection]]
+    ) -> None:
+        """Prepare ``least`` clients, and the others while that goes well; keep those that are ready
+        if any are.
+        """
+        until = perf_counter() + _LONG_ENOUGH
+        goes_well = True
+
+        def prepare(numbered: tuple[int, Scenario]) -> Exception | None:
+            nonlocal goes_well
+            number, client = numbered
+            if number >= least and not (goes_well and perf_counter() < until):
+                return None
+            connections = free.popleft()
+            try:
+                client.use(connections)
+                client.prepare()
+            except Exception as error:  # noqa: BLE001  # gevent would print it
+                return error
+            finally:
+                free.append(connections)
+            goes_well = goes_well and client.is_ready
+            return None
+
+        found = Pool(min(_AT_ONCE, max(least, 1))).map(prepare, enumerate(clients))
+        for broken in filter(None, found):
+            raise broken
+        ready = [client for client in clients if client.is_ready]
+        self._made += clients
+        self._clients.extend(ready or clients[:least])
 
     def run(
         self,
@@ -81,7 +146,7 @@ class OpenLoop:
         Args:
             times: when they are due, in seconds after ``recorder.start``, ascending.
             grace: seconds for steps under way after the last arrival; then they are given up.
-            abandon: whether arrivals that wait for a client by then are dropped at once; else they
+            abandon: whether arrivals that wait for a sender by then are dropped at once; else they
                 are sent until the grace is over.
             look: called with its period in seconds, before what is due is sent: may `stop` this.
 
@@ -130,8 +195,11 @@ class OpenLoop:
 
     def close(self) -> None:
         """Close all connections."""
-        for client in self._clients:
+        for client in self._made:
             client.close()
+        for connections in self._senders:
+            for connection in connections:
+                connection.close()
 
     def _tick(self) -> None:
         """In the hub: send what is due; an exception ends the run, the hub would only print it."""
@@ -153,9 +221,8 @@ class OpenLoop:
             recorder.lag.note(now - due)
             if self._idle:
                 self._send(self._idle.pop(), due, now)
-            elif len(self._clients) < self._most:
-                client = self._employ(self._make())
-                client.switch()
+            elif len(self._senders) < self._most:
+                self._employ([]).switch()
                 self._send(self._idle.pop(), due, now)
             else:
                 self._waiting.append(due)
@@ -167,9 +234,9 @@ class OpenLoop:
         if self._broken or (self._due == math.inf and not recorder.under_way and not self._waiting):
             self._over.set()
 
-    def _send(self, client: greenlet, due: float, now: float) -> None:
+    def _send(self, sender: greenlet, due: float, now: float) -> None:
         self._count(due, now)
-        client.switch(due)
+        sender.switch(due)
 
     def _count(self, due: float, now: float) -> None:
         recorder = self._recorder
@@ -177,13 +244,13 @@ class OpenLoop:
         recorder.under_way += 1
         recorder.late += now - due > LATE
 
-    def _employ(self, client: Scenario) -> greenlet:
+    def _employ(self, connections: list[WireConnection]) -> greenlet:
         """A greenlet that waits in the hub, takes a step when one is due, then those that wait."""
-        self._clients.append(client)
-        return greenlet(lambda: self._work(client), self._hub)
+        self._senders.append(connections)
+        return greenlet(lambda: self._work(connections), self._hub)
 
-    def _work(self, client: Scenario) -> None:
-        me = getcurrent()
+    def _work(self, connections: list[WireConnection]) -> None:
+        me, clients = getcurrent(), self._clients
         try:
             while True:
                 self._idle.append(me)
@@ -192,7 +259,10 @@ class OpenLoop:
                     recorder = (
                         self._recorder
                     )  # a step counts where it was sent, however long it takes
+                    client = clients.popleft() if clients else self._one_more()
+                    client.use(connections)
                     client.step(due)
+                    clients.append(client)
                     if recorder.under_way:  # else it was given up
                         recorder.completed += 1
                         recorder.under_way -= 1
@@ -203,11 +273,8 @@ class OpenLoop:
         except Exception as error:  # noqa: BLE001  # the hub would swallow it
             self._broken = error
 
-
-def _prepared(client: Scenario) -> Exception | None:
-    """Prepare a client; what it broke with, which gevent would print."""
-    try:
-        client.prepare()
-    except Exception as error:  # noqa: BLE001  # it is raised where the others are known, too
-        return error
-    return None
+    def _one_more(self) -> Scenario:
+        """A client for a moment in which all others take a step."""
+        client = self._make()
+        self._made.append(client)
+        return client

@@ -41,6 +41,7 @@ class Option:
             known |= {"action": "store_true"}
         elif self.kind is list:
             known |= {"action": "append", "default": [], "metavar": self.metavar}
+            known |= {"choices": self.choices} if self.choices else {}
         else:
             known |= {"type": self.kind, "default": self.default, "metavar": self.metavar}
             known |= {"choices": self.choices} if self.choices else {}
@@ -75,6 +76,20 @@ OPTIONS = (
         choices=("constant", "poisson"),
         passed=True,
     ),
+    Option(
+        "think",
+        "how long a client thinks between two steps: 1..5s (evenly), or 2s",
+        metavar="TIME",
+        passed=True,
+        shared=True,
+    ),
+    Option(
+        "think-mean",
+        "the same as an average, with times that are spread exponentially",
+        metavar="TIME",
+        passed=True,
+        shared=True,
+    ),
     Option("seed", "which Poisson arrivals (default: 0)", int, 0, "N", passed=True),
     Option(
         "in-flight",
@@ -107,8 +122,18 @@ OPTIONS = (
         shared=True,
     ),
     # the result
-    Option("slo", 'such as "p99<250ms"; may be repeated', list, metavar="OBJECTIVE"),
+    Option("slo", 'such as "p99<250ms"; may be repeated', list, metavar="OBJECTIVE", passed=True),
+    Option(
+        "abort-on",
+        "stop early: at a violation, or once an objective (slo) can no longer be met; "
+        "may be repeated",
+        list,
+        metavar="violation|slo",
+        choices=("violation", "slo"),
+        passed=True,
+    ),
     Option("run-folder", "where load.json and the others are left", metavar="DIR"),
+    Option("command", "the command line that is said in the result", metavar="TEXT"),
     Option("parent", "end when this process is gone", int, 0, "PID"),
     Option("silent", "say nothing of how the run goes", bool, default=False),
     Option(
@@ -125,6 +150,14 @@ OPTIONS = (
     Option("most-rate", "never ask for more", float, 0.0, "R", passed=True),
     Option("most-users", _MOST_USERS, int, 0, "N", passed=True),
     Option("search-time", "seconds it may take (default: 165)", float, 165.0, "S", passed=True),
+    Option(
+        "precision",
+        "a capacity that is known less well, in per cent, is no result (default: 5)",
+        float,
+        5.0,
+        "PERCENT",
+        passed=True,
+    ),
 )
 _BY_NAME = {option.name: option for option in OPTIONS}
 

@@ -55,6 +55,7 @@ def taken(own: argparse.Namespace, job: Prepare) -> argparse.Namespace:
         if name != "host":
             setattr(options, name, _checked(name, value))
     plan.weights(options)
+    plan.think(options)
     return options
 
 

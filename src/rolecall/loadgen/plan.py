@@ -17,10 +17,12 @@ from rolecall.loadgen.options import OPTIONS, add_arguments
 from rolecall.loadgen.race_scenario import RefreshRaceScenario
 from rolecall.loadgen.scenarios import MIXED, SCENARIOS, USUAL_WEIGHTS, GuardedScenario
 from rolecall.loadgen.schedule import Schedule, duration
+from rolecall.loadgen.thinking import Think
 from rolecall.loadgen.transport.outgoing import Origin
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect, Specification
 from rolecall.target import ExpiryOptions, Target, load_target
+from rolecall.transit import Transit
 from rolecall.urls import is_loopback
 
 #: What is asked of every run, unless it asks for something else of the same.
@@ -40,7 +42,7 @@ class ResolvedTarget:
     dialect: Dialect
     accounts: Sequence[LoadAccount]
     timeout: float
-    verify: bool | str
+    verify: bool | str | Transit
     #: Tokens that have expired since the target's clock was moved, or why there are none.
     left: Left = field(default_factory=Left)
 
@@ -87,7 +89,7 @@ class ResolvedTarget:
             dialect=dialect,
             accounts=accounts,
             timeout=options.answer_timeout or (target.timeout if target else TIMEOUT),
-            verify=target.verify_tls if target else True,
+            verify=target.transit if target else True,
             left=Left.read(Path(options.expired_tokens)) if options.expired_tokens else Left(),
         )
 
@@ -110,14 +112,8 @@ def check(options: argparse.Namespace) -> None:
     seconds(options.duration, "--duration")
     seconds(options.ramp, "--ramp")
     schedule(options)
-    for objective in objectives(options):
-        if options.capacity and objective.measure == "rate":
-            hint = "Leave it out; --first-rate and --most-rate say where it looks."
-            raise UsageError(
-                "--slo",
-                f"{objective.text!r} cannot be an objective: the search finds the rate",
-                hint,
-            )
+    objectives(options)
+    think(options)
     weights(options)
     if options.guarding not in SCENARIOS:
         raise UsageError(
@@ -128,6 +124,8 @@ def check(options: argparse.Namespace) -> None:
     for name, least in (("in_flight", 1), ("racers", 2), ("first_rate", 0.1), ("search_time", 10)):
         if not least <= getattr(options, name) < math.inf:
             raise UsageError(f"--{name.replace('_', '-')}", f"must be at least {least}")
+    if not 0 < options.precision <= 100:
+        raise UsageError("--precision", "must be more than 0 and at most 100 (per cent)")
     if not 0 <= options.prometheus_port < 65536:
         raise UsageError("--prometheus-port", f"{options.prometheus_port} is not a port")
 
@@ -170,11 +168,47 @@ def objectives(options: argparse.Namespace) -> list[Objective]:
         UsageError: one cannot be read.
     """
     chosen = [Objective.parse(text) for text in options.slo]
-    measures = {objective.measure for objective in chosen}
+    measures = {objective.measure for objective in chosen if not objective.request}
     # A server that answers fast, and wrongly, keeps any objective of time.
     return chosen + [
         usual for usual in map(Objective.parse, USUAL_OBJECTIVES) if usual.measure not in measures
     ]
+
+
+def think(options: argparse.Namespace) -> Think | None:
+    """How long clients think between two steps; None where they do not.
+
+    Raises:
+        UsageError: that cannot be read.
+    """
+    return Think.parse(options.think, options.think_mean)
+
+
+def see_that_sessions_suffice(
+    options: argparse.Namespace, scenario: str, accounts: int, workers: int = 1
+) -> None:
+    """Check that an open schedule has as many sessions as it takes if each thinks between steps.
+
+    Raises:
+        UsageError: it has fewer, or the scenario holds none.
+    """
+    thinking, schedule_ = think(options), schedule(options)
+    if thinking is None or schedule_ is None:
+        return
+    held = sessions_held(options, scenario, accounts, workers)
+    if held is None:
+        raise UsageError(
+            "--think", f"{scenario} has no sessions that could think under --rate", "Use --users."
+        )
+    peak = max(max(phase.low, phase.high) for phase in schedule_.phases)
+    needed = math.ceil(peak * thinking.mean)
+    if held < needed:
+        raise UsageError(
+            "--think",
+            f"at {peak:g}/s, thinking for {thinking}, {needed:,} sessions are needed, and there "
+            f"are {held:,}",
+            "Give more accounts (--accounts), a higher --in-flight, or a lower rate.",
+        )
 
 
 def weights(options: argparse.Namespace) -> Mapping[str, int]:
@@ -214,9 +248,29 @@ def shape(options: argparse.Namespace, scenario: str) -> dict[str, Any]:
         kinds.add(options.guarding)
     if RefreshRaceScenario.name in kinds:
         chosen["racers"] = options.racers
+    if thinking := think(options):
+        chosen["think"] = str(thinking)
     if options.rate or options.capacity:
         chosen["in_flight"] = options.in_flight
     return chosen
+
+
+def sessions_held(
+    options: argparse.Namespace, scenario: str, accounts: int, workers: int = 1
+) -> int | None:
+    """How many of the accounts hold a session; None where the scenario holds none.
+
+    In a closed loop as many as there are clients, in an open schedule all, if so many steps may be
+    under way.
+    """
+    kinds = set(weights(options)) if scenario == MIXED else {scenario}
+    if scenario == GuardedScenario.name:
+        kinds = {options.guarding}
+    if not any(SCENARIOS[kind].holds_session for kind in kinds):
+        return None
+    is_open = options.rate or (options.capacity and not options.most_users)
+    most = options.in_flight * workers if is_open else options.most_users or options.num_users
+    return min(accounts, most or accounts)
 
 
 #: What a master's command line says for all its workers, each with its type. Host and accounts,
@@ -255,6 +309,14 @@ def chosen_url(options: argparse.Namespace, target: Target | None = None) -> str
     if target is None and options.target:
         target = load_target(Path(options.target), load_specification().roles)
     return target.base_url if target else ""
+
+
+def accounts_given(options: argparse.Namespace) -> int:
+    """How many accounts there are; 0 where they cannot be read."""
+    try:
+        return len(ResolvedTarget.of(options).accounts)
+    except UsageError:
+        return 0
 
 
 def target_shown(options: argparse.Namespace) -> dict[str, str]:

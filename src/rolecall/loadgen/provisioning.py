@@ -55,7 +55,7 @@ class ProvisionedServer:
         self.pause = _PAUSE
         self._origin = Origin.of(target.base_url)
         self._connection = WireConnection(
-            self._origin, timeout=target.timeout, verify=target.verify_tls
+            self._origin, timeout=target.timeout, verify=target.transit
         )
 
     def close(self) -> None:

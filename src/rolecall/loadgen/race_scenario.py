@@ -12,6 +12,7 @@ from rolecall.loadgen.checks.races import Race, RaceCall, outcome_of
 from rolecall.loadgen.checks.sessions import Path, Refresh, SessionGrant
 from rolecall.loadgen.client_context import ClientContext
 from rolecall.loadgen.scenario import RefreshingScenario, sound
+from rolecall.loadgen.transport.client import WireConnection
 from rolecall.loadgen.transport.wire import Response
 
 
@@ -27,6 +28,13 @@ class RefreshRaceScenario(RefreshingScenario):
         super().__init__(context)
         self._racers = [self.connection, *(context.connect() for _ in range(context.racers - 1))]
         self._races = 0
+
+    def use(self, connections: list[WireConnection]) -> None:
+        """Race over these connections from now on, one for each racer."""
+        while len(connections) < self.context.racers:
+            connections.append(self.context.connect())
+        self.connection = connections[0]
+        self._racers = connections[: self.context.racers]
 
     def close(self) -> None:
         """Close all connections."""

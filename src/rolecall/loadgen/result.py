@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import shlex
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,9 +20,9 @@ from rolecall.loadgen import objectives, plan
 from rolecall.loadgen.checks.violations import KINDS, Violation
 from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.unexpected import described
-from rolecall.report import load_page, percentiles
+from rolecall.report import load_junit, load_page, load_summary, percentiles
 
-LOAD, CAPACITY = "load.json", "capacity.json"
+LOAD, CAPACITY, SUMMARY = "load.json", "capacity.json", "summary.md"
 #: The findings of a search that took no step.
 NOTHING_FOUND: Mapping[str, Any] = {
     "axis": "rate",
@@ -37,12 +39,19 @@ def about(options: argparse.Namespace, scenario: str, started: float) -> dict[st
     return {
         "run": Path(options.run_folder).name,
         "rolecall": rolecall.__version__,
+        "command": options.command or shlex.join(["locust", *sys.argv[1:]]),
         "scenario": scenario,
         "options": _shape(options, scenario),
         "target": plan.target_shown(options),
         "started": _iso(started),
         "finished": _iso(time.time()),
     }
+
+
+def accounts(options: argparse.Namespace, used: int) -> dict[str, int]:
+    """How many accounts there are, and how many of them took part; workers may share some."""
+    given = plan.accounts_given(options)
+    return {"given": given, "used": min(used, given)}
 
 
 def samples(violations: Sequence[Violation]) -> list[dict[str, Any]]:
@@ -94,11 +103,19 @@ def write_capacity(folder: Path, document: Mapping[str, Any]) -> None:
     Raises:
         NotWritten: as for `write`.
     """
-    _write(folder, CAPACITY, document, {"load.html": lambda: load_page.write(None, document)})
+    page = {"load.html": lambda: load_page.write(None, document)}
+    _write(folder, CAPACITY, document, {**page, **_for_ci(document)})
 
 
 def _page(document: Mapping[str, Any]) -> dict[str, Callable[[], str]]:
-    return {"load.html": lambda: load_page.write(document)}
+    return {"load.html": lambda: load_page.write(document), **_for_ci(document)}
+
+
+def _for_ci(document: Mapping[str, Any]) -> dict[str, Callable[[], str]]:
+    return {
+        "junit.xml": lambda: load_junit.write(document),
+        SUMMARY: lambda: load_summary.write(document),
+    }
 
 
 def _write(

@@ -39,6 +39,10 @@ class Roster:
     def __iter__(self) -> Self:
         return self
 
+    def __len__(self) -> int:
+        """The accounts that are not reserved."""
+        return len(self._logins)
+
     def __next__(self) -> Login:
         return self.turn()
 

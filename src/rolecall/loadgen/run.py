@@ -7,6 +7,7 @@ import contextlib
 import logging
 import math
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ import gevent
 from gevent.event import Event
 
 from rolecall.errors import ExitCode, RolecallError
-from rolecall.loadgen import plan, result
+from rolecall.loadgen import aborting, plan, result
 from rolecall.loadgen.checks.violations import KINDS
 from rolecall.loadgen.coordinator import Coordinator, Segment
 from rolecall.loadgen.judgement import Judgement
@@ -27,7 +28,7 @@ from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.objectives import Objective
 from rolecall.loadgen.schedule import Schedule, duration
 from rolecall.loadgen.unexpected import described
-from rolecall.screen import harmless, is_terminal
+from rolecall.screen import harmless, is_terminal, width_of
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -42,6 +43,8 @@ GRACE = 10.5
 #: Seconds that they have where the run was ended early, and that their reports may take then.
 _SHORT_GRACE, _LAST_WORDS = 2.0, 4.0
 _LONG = 86_400.0 * 365
+#: Seconds between two looks whether the run goes on for nothing.
+_LOOK = 1.0
 
 
 @dataclass
@@ -61,6 +64,9 @@ class LoadRun:
     objectives: list[Objective] = field(default_factory=list)
     stopped: Event = field(default_factory=Event)
     _interrupted: bool = False
+    #: Why the run was ended early by itself; empty if it was not.
+    _aborted: str = ""
+    _looked: float = 0.0
     _said: float = 0.0
     _error: RolecallError | None = None
     _segment: Segment | None = None
@@ -74,7 +80,7 @@ class LoadRun:
     def begin(self) -> None:
         """Lead a run, beside whatever Locust does."""
         self.document, self._segment, self._error, self.started = None, None, None, time.time()
-        self._interrupted = False
+        self._interrupted, self._aborted = False, ""
         self.stopped.clear()
         gevent.spawn(self._conduct)
 
@@ -139,7 +145,8 @@ class LoadRun:
             self._segment = self.coordinator.go(schedule, grace=GRACE)
             limit = schedule.duration + GRACE
             while not self.coordinator.wait(self._segment, 1.0) and not self.stopped.is_set():
-                if self.coordinator.errors:  # the others need not go on with what is void
+                # the others need not go on with what is void
+                if self.coordinator.errors or self._is_to_stop(schedule.duration, schedule.count()):
                     self.coordinator.end()
                 if perf_counter() - self._segment.began > limit + 10:
                     break
@@ -150,8 +157,27 @@ class LoadRun:
         ramp = duration(self.options.ramp, "--ramp") if self.options.ramp else 0.0
         until = perf_counter() + seconds + ramp
         while perf_counter() < until and not self.stopped.wait(0.1) and not self.coordinator.errors:
-            pass
+            if self._is_to_stop(seconds + ramp, None):
+                break
         self._runner.stop()
+
+    def _is_to_stop(self, seconds: float, planned: int | None) -> bool:
+        """Whether the run goes on for nothing (``--abort-on``); says why."""
+        conditions, now = self.options.abort_on, perf_counter()
+        if not conditions or self._segment is None or now < self._looked + _LOOK or self._aborted:
+            return False
+        self._looked = now
+        so_far = self._segment.totals.so_far()
+        self._aborted = aborting.why_to_stop(
+            conditions,
+            so_far,
+            self.objectives,
+            violations=self.coordinator.violations.total,
+            to_come=aborting.rest(so_far, planned, seconds),
+        )
+        if self._aborted:
+            self.say(self._aborted)
+        return bool(self._aborted)
 
     def _watch(self) -> None:
         """Look after the workers, and say how the run goes."""
@@ -173,8 +199,7 @@ class LoadRun:
             self.say(
                 f"{now.second:>5} s  {now.rate:>9,.1f}/s  p50 {1000 * now.p50:,.1f} ms  p99 "
                 f"{1000 * now.p99:,.1f} ms"
-                f"  errors {now.errors:,}  throttled {now.throttled:,}  violations "
-                f"{now.violations:,}",
+                f"  errors {now.errors:,}  violations {now.violations:,}  429 {now.throttled:,}",
                 passing=True,
             )
 
@@ -185,7 +210,7 @@ class LoadRun:
         line = harmless(line)
         with contextlib.suppress(OSError, ValueError):  # the reader may have left
             if is_terminal(sys.stderr):
-                sys.stderr.write(f"\r{line:<{_WIDTH}}" if passing else f"\r{line:<{_WIDTH}}\n")
+                sys.stderr.write(over(line, width_of(sys.stderr), passing=passing))
             elif not passing or time.monotonic() - self._said >= _SAY_EVERY:
                 self._said = time.monotonic()
                 sys.stderr.write(f"{line}\n")
@@ -219,7 +244,7 @@ class LoadRun:
                 logging.getLogger(__name__).warning(reason)
         with contextlib.suppress(OSError, ValueError):
             if self.options.headless and is_terminal(sys.stderr):
-                sys.stderr.write(f"\r{' ' * _WIDTH}\r")
+                sys.stderr.write(over("", width_of(sys.stderr), passing=True) + "\r")
 
     def leave_out(self, path: Path, error: Exception) -> None:
         """Say in the result that a file beside it could not be written."""
@@ -238,7 +263,8 @@ class LoadRun:
     def write(self) -> dict[str, Any]:
         """Judge, and write load.json and what lies beside it."""
         segment = self._segment or Segment(0, Totals(), perf_counter(), set())
-        planned = self._schedule.duration if self._schedule and not self._interrupted else 0.0
+        is_whole = not (self._interrupted or self._aborted)
+        planned = self._schedule.duration if self._schedule and is_whole else 0.0
         measured = segment.totals.document(planned)
         violations = self.coordinator.violations
         judged = Judgement.of(
@@ -256,11 +282,12 @@ class LoadRun:
             **result.about(self.options, self.scenario, self.started),
             "verdict": judged.verdict,
             "exit_code": int(self.exit_code(judged.verdict)),
-            "reasons": seen + judged.reasons,
+            "reasons": [*seen, *judged.reasons, *filter(None, [self._aborted])],
             "arrivals": self._schedule.pack() if self._schedule else None,
             "users": None if self._schedule else self.options.num_users,
             **measured,
             "objectives": judged.objectives,
+            "accounts": result.accounts(self.options, self.coordinator.accounts_used),
             "requests_beside": self.coordinator.beside,
             "violation_samples": result.samples(violations.samples),
             "sampled": {name: sorted(found) for name, found in self.coordinator.sampled.items()},
@@ -306,5 +333,18 @@ class LoadRun:
 
 #: Seconds between two passing lines where there is no terminal.
 _SAY_EVERY = 10.0
-#: Characters that a line written over another has at least.
-_WIDTH = 110
+
+
+def over(line: str, width: int | None, *, passing: bool) -> str:
+    """A line that is written over the one before it: a passing one is cut to the terminal's width,
+    and stays on its row; any other is wrapped between words, and ends.
+    """
+    room = (width or _WIDTH) - 1  # a row that is full would begin the next one
+    if not passing:
+        pieces = textwrap.wrap(line, room, subsequent_indent=" " * 14, break_long_words=False)
+        return "".join(f"\r{piece:<{room}}\n" for piece in pieces or [""])
+    return f"\r{line[:room]:<{room}}"
+
+
+#: Columns of a terminal that does not say how wide it is.
+_WIDTH = 80

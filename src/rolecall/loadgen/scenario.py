@@ -31,7 +31,7 @@ _TRIED = 50
 _LONGEST_PAUSE = 60.0
 
 
-_NEVER_LEFT = frozenset({"refused", "dns", "tls", "local"})
+_NEVER_LEFT = frozenset({"refused", "dns", "tls", "files", "ports", "local"})
 
 
 PROFILE = "fetch-user-self"
@@ -44,6 +44,8 @@ class Scenario:
     """One client: its connection, and the account and tokens that it holds."""
 
     name: ClassVar[str]
+    #: Whether the client goes on with tokens of its own, and so needs an account of its own.
+    holds_session: bool = False
 
     def __init__(self, context: ClientContext) -> None:
         self.context = context
@@ -55,6 +57,17 @@ class Scenario:
 
     def prepare(self) -> None:
         """Get what the first step needs."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has what its first step needs."""
+        return True
+
+    def use(self, connections: list[WireConnection]) -> None:
+        """Send over these connections from now on; those that are missing are added to the list."""
+        if not connections:
+            connections.append(self.context.connect())
+        self.connection = connections[0]
 
     def step(self, due: float) -> None:
         """Do one thing that was due at this moment (seconds of `time.perf_counter`)."""
@@ -140,6 +153,7 @@ class Scenario:
         """Log in the account that is held, else the next one."""
         context = self.context
         account, request = self._login or context.logins.turn()
+        context.used.add(account.email)
         known = context.invariants.log_in(account) if context.looks else None
         response = self.call("POST", name, request, due, context.dialect.issued, known)
         if response is None or known is None:
@@ -171,9 +185,16 @@ class Scenario:
 class RefreshingScenario(Scenario):
     """A client that holds a session, with an account of its own where there are enough."""
 
+    holds_session = True
+
     def __init__(self, context: ClientContext) -> None:
         super().__init__(context)
         self.grant: SessionGrant | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a session to go on with."""
+        return self.grant is not None
 
     def prepare(self) -> None:
         """Log in, beside the load."""
@@ -181,10 +202,12 @@ class RefreshingScenario(Scenario):
 
     def step(self, due: float) -> None:
         """Go on with what is held; a client that lost it logs in, and that is the step."""
-        if self.grant is None:
+        grant = self.grant
+        if grant is None:
             self._begin(due, "issue (anew)")
         else:
-            self.go_on(self.grant, due)
+            self.context.used.add(grant.account.email)
+            self.go_on(grant, due)
 
     def _begin(self, due: float, name: str) -> None:
         """Log in the account that was free for longest: nothing of it is under way any more."""

@@ -9,6 +9,7 @@ from rolecall.loadgen.checks.sessions import SessionGrant
 from rolecall.loadgen.client_context import ClientContext
 from rolecall.loadgen.race_scenario import RefreshRaceScenario
 from rolecall.loadgen.scenario import PROFILE, RefreshingScenario, Scenario
+from rolecall.loadgen.transport.client import WireConnection
 
 
 class IssuanceScenario(Scenario):
@@ -47,6 +48,10 @@ class RefreshPostScenario(RefreshingScenario):
         self.refresh("POST", grant, due)
 
 
+#: Steps between the beginnings of two clients; it has no divisor in common with a round.
+_STRIDE = 5
+
+
 class SessionScenario(RefreshingScenario):
     """A client's life: log in, read what the role may read, refresh before the end, go on."""
 
@@ -56,7 +61,8 @@ class SessionScenario(RefreshingScenario):
 
     def __init__(self, context: ClientContext) -> None:
         super().__init__(context)
-        self._steps = 0
+        # each begins elsewhere in the round of two refreshes, else all would refresh together
+        self._steps = next(context.numbers) * _STRIDE % (2 * (self._READS + 1))
 
     def go_on(self, grant: SessionGrant, due: float) -> None:
         """Read, or refresh by both paths in turn; by POST where the token may have expired."""
@@ -99,6 +105,17 @@ class GuardedScenario(Scenario):
         super().__init__(context)
         self._inner = inner
         self._steps = 0
+        self.holds_session = inner.holds_session
+
+    @property
+    def is_ready(self) -> bool:
+        """As the other scenario has it."""
+        return self._inner.is_ready
+
+    def use(self, connections: list[WireConnection]) -> None:
+        """Send over these connections from now on, the other scenario too."""
+        super().use(connections)
+        self._inner.use(connections)
 
     def prepare(self) -> None:
         """As the other scenario has it."""

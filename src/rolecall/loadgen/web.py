@@ -70,6 +70,19 @@ def guard(
         return response
 
 
+def let_choose(app: Flask, choose: Callable[[str], None]) -> None:
+    """Call ``choose`` with the scenario that the page names as it begins a run.
+
+    Args:
+        choose: is called before Locust begins it; not for what goes through with an error.
+    """
+
+    @app.before_request
+    def chosen() -> None:
+        if request.method == "POST" and request.path.endswith("/swarm"):
+            choose(request.form.get("scenario", ""))
+
+
 def _is_foreign(asked: Request, names: Iterable[str], *, everywhere: bool) -> bool:
     """Whether a request is not one of the page itself, or of a program on this machine."""
     host = asked.environ.get("HTTP_HOST", "").lower()

@@ -25,7 +25,7 @@ from rolecall.loadgen.measure.pauses import Pauses
 from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.messages import End, Go, Message, Prepare, Ready, Report
 from rolecall.loadgen.open_loop import OpenLoop
-from rolecall.loadgen.plan import ResolvedTarget, weights
+from rolecall.loadgen.plan import ResolvedTarget, think, weights
 from rolecall.loadgen.provisioning import NoUsers
 from rolecall.loadgen.scenario import Scenario
 from rolecall.loadgen.scenarios import maker
@@ -78,6 +78,8 @@ class Worker:
         self._pauses: Pauses | None = None
         self._away = 0.0
         self.context: ClientContext | None = None
+        #: The seconds that a client thinks between two steps, one time after the other.
+        self.think: Callable[[], float] | None = None
         #: Set while clients in a closed loop are to go on.
         self.going = Event()
 
@@ -96,13 +98,16 @@ class Worker:
             self.context.begin(Recorder(perf_counter()))
             self._check_log_in(resolved.base_url)
             make = self._maker(job.scenario)
+            thinking = think(self._options)
+            self.think = thinking.dice(job.index) if thinking else None
             if job.clients:
                 self._open_loop = OpenLoop(
                     make,
                     most=self._options.in_flight,
                     patience=math.inf if self._options.capacity else _PATIENCE,
+                    think=self.think,
                 )
-                self._open_loop.provide(job.clients)
+                self._open_loop.provide(job.clients, sessions=len(self.context.logins))
             self.context.beside += self.context.recorder.begun
         except RolecallError as reason:
             answer = Ready(str(reason), reason.exit_code)
@@ -128,6 +133,7 @@ class Worker:
             racers=self._options.racers,
             email_domain=resolved.target.email_domain if resolved.target else "example.org",
             expired=resolved.expired,
+            may_make=resolved.target.may_make if resolved.target else lambda resource: True,
         )
 
     def _check_log_in(self, base_url: str) -> None:
@@ -299,6 +305,7 @@ class Worker:
             violations=violations,
             seen=context.invariants.take(),
             races=context.races.take(),
+            accounts=len(context.used),
         )
 
     def client(self, scenario: str) -> Scenario:

@@ -93,6 +93,10 @@ class Census:
         ]
         return changed + self.harm
 
+    def left(self) -> list[str]:
+        """What was added and is still there."""
+        return [key for key in self._everything() if key not in self._before]
+
     def log_ins_beyond_budget(self) -> list[str]:
         """The accounts that were logged in, or refused, more often than a run may."""
         return [
@@ -136,6 +140,9 @@ class Census:
                 document = loads(text.encode())
                 document.pop("updatedAt", None)
                 things[f"{resource}/{document['id']}"] = document
+        for text in store.api_keys():
+            key = loads(text.encode())
+            things[f"api-keys/{key['id']}"] = key
         for user in self._users:
             account = store.account(user)
             things[f"account {user}"] = (account.email, account.password) if account else None

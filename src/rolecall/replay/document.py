@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from rolecall.jwt_forging import signed_by
+from rolecall.ready_made import ReadyMade
 from rolecall.redaction import Secrets
 from rolecall.target import Account, ApiKeyOptions, ExpiryOptions, Target
 
-FORMAT = 1
+FORMAT = 2
 #: In place of a key: one that the algorithm takes, or one that it does not.
 _FITS, _UNFIT = "<private key>", "<no key for this algorithm>"
 _CURVES: dict[str, type[ec.EllipticCurve]] = {
@@ -62,10 +63,13 @@ def _target_as_json(target: Target, secrets: Secrets) -> dict[str, Any]:
     document["api_keys"]["tokens"] = {role: secrets.label_of(tokens[role]) for role in tokens}
     expiry = document["expiry"]
     expiry["bank"] = "(the token bank)" if expiry["bank"] else ""
+    expiry["bank_key"] = ""
     expiry["command"] = "(the operator's program)" if expiry["command"] else ""
     if expiry["signing_key"]:
         expiry["signing_key"] = _FITS if _fits(target.expiry) else _UNFIT
     document["verify_tls"] = True
+    document["client_cert"] = document["client_key"] = ""
+    document["proxy"] = None
     return document
 
 
@@ -88,7 +92,8 @@ def target_of(document: Mapping[str, Any]) -> Target:
     if expiry["signing_key"] == _FITS:
         expiry["signing_key"] = _new_key(expiry["algorithm"])
     accounts = {name: Account(**account) for name, account in document["accounts"].items()}
-    target = Target(**{**document, "accounts": accounts})
+    fixtures = {name: ReadyMade(**given) for name, given in document.get("fixtures", {}).items()}
+    target = Target(**{**document, "accounts": accounts, "fixtures": fixtures})
     return replace(
         target, api_keys=ApiKeyOptions(**document["api_keys"]), expiry=ExpiryOptions(**expiry)
     )
@@ -99,7 +104,7 @@ def _new_key(algorithm: str) -> str:
     was, since the answers are those of then.
     """
     if algorithm.startswith("HS"):
-        return "a key that signs what nobody checks, and is long enough for every HMAC: 0123456789"
+        return "a key of a replay, whose signatures no server checks: long enough for every HMAC"
     key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
     if algorithm in _CURVES:
         key = ec.generate_private_key(_CURVES[algorithm]())

@@ -7,13 +7,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from rolecall.evidence import Exchange
+from rolecall.evidence import Exchange, memory
 from rolecall.http._httpx import httpx
 from rolecall.http.layers import Way
 from rolecall.http.transports import EXCHANGE
 from rolecall.outcomes import Inconclusive
 from rolecall.replay.moments import ReplayedLoop
-from rolecall.replay.recording import Recorded, RecordedRun
+from rolecall.replay.recorded import Recorded
+from rolecall.replay.recording import RecordedRun
 
 #: What a test is told whose request was not sent then.
 NOT_RECORDED = "is not in the evidence"
@@ -61,6 +62,7 @@ class _Replaying(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer as then."""
         exchange: Exchange = request.extensions[EXCHANGE]
+        self._recording.course.asked(exchange, memory())
         recorded = self._shelf.take(exchange)
         if recorded is None:
             what = f"{exchange.method} {urlsplit(exchange.url).path} as {exchange.caller}"
@@ -68,7 +70,8 @@ class _Replaying(httpx.AsyncBaseTransport):
             self._recording.missing.setdefault(exchange.test, what)
             raise NotRecorded(f"an answer to {what}, which {NOT_RECORDED}", "rolecall rejudge")
         exchange.attempts = recorded.attempts
-        exchange.at, exchange.started = recorded.at, recorded.started
+        exchange.at, exchange.queued = recorded.at, recorded.queued
+        exchange.started = recorded.started
         loop = asyncio.get_running_loop()
         assert isinstance(loop, ReplayedLoop)
         await loop.come_to(recorded.turn, recorded.resumed)
@@ -159,5 +162,5 @@ def _is_alike(then: str, now: str) -> bool:
     parts = [urlsplit(url).path.split("/") for url in (then, now)]
     if len(parts[0]) != len(parts[1]):
         return False
-    differing = [one for one, other in zip(*parts, strict=True) if one != other]
+    differing = [before for before, after in zip(*parts, strict=True) if before != after]
     return len(differing) <= 1

@@ -83,10 +83,12 @@ def _for_replay(exchange: Exchange, redact: Redact, longest: int) -> dict[str, A
     """
     more: dict[str, Any] = {
         "_test": exchange.test,
-        "_started": round(exchange.started, 7),
-        "_finished": round(exchange.finished, 7),
+        "_at": exchange.at,
+        "_queued": exchange.queued,
+        "_started": exchange.started,
+        "_finished": exchange.finished,
         "_turn": exchange.turn,
-        "_resumed": round(exchange.resumed, 7),
+        "_resumed": exchange.resumed,
     }
     if exchange.failure:
         more |= {"_failure": exchange.failure, "_begun": exchange.begun}

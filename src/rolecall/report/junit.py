@@ -72,14 +72,14 @@ def _add_case(suite: ElementTree.Element, test: Mapping[str, Any], element: str,
         suite,
         "testcase",
         classname=suite.get("name", ""),
-        name=_clean(test["name"]),
+        name=clean(test["name"]),
         time=f"{test['seconds']:.3f}",
     )
     if element:
         child = ElementTree.SubElement(
-            case, element, message=_clean(test["reason"]), type=test["outcome"]
+            case, element, message=clean(test["reason"]), type=test["outcome"]
         )
-        child.text = _clean(text)
+        child.text = clean(text)
 
 
 def _element(outcome: str, level: str, inconclusive: str) -> str:
@@ -120,5 +120,6 @@ def _of_open(test: Mapping[str, Any], cause: Undecided | None) -> list[str]:
     return lines
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """A text without the characters that XML cannot hold."""
     return _FORBIDDEN.sub("\ufffd", text)

@@ -37,7 +37,7 @@ FOREIGN = {
             *("path", "domain"),  # of cookies
         }
     ),
-    "ledger.jsonl": frozenset({"id"}),
+    "ledger.jsonl": frozenset({"id", "undo"}),
     "replay.json": frozenset({"target", "tests"}),
     "report.html": frozenset({"texts", "cells", "tests", "exchanges", "lines"}),
 }

@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 from rolecall.histogram import Histogram
 from rolecall.report import charts
 from rolecall.report.charts import Point, Scale
+from rolecall.report.load_frame import scrolling
 
 #: More points than this are drawn as fewer: a point for several seconds.
 _MOST_POINTS = 480
@@ -51,18 +53,34 @@ class Times:
         self._document = document
         columns = document["timeline"]
         starts = columns["second"]
-        self._width = starts[1] - starts[0] if len(starts) > 1 else 1.0
+        width = starts[1] - starts[0] if len(starts) > 1 else 1.0
         self._fold = max(1, math.ceil(len(starts) / _MOST_POINTS))
-        self.step = self._width * self._fold
-        self._end = len(starts) * self._width
+        self.step = width * self._fold
+        end = len(starts) * width
+        # of the last second only a part may belong to the run
+        self._end = min(end, max(float(document["duration_s"]), starts[-1])) or end
+        self._begins = starts[:: self._fold]
+        if len(self._begins) > 1 and self._end - self._begins[-1] < self.step / 2:
+            self._begins = self._begins[:-1]
         self._x = charts.across(0.0, self._end)
-        self._middles = [begin + self.step / 2 for begin in starts[:: self._fold]]
+        self._ends = [*self._begins[1:], self._end]
+        self._middles = [
+            (begin + till) / 2 for begin, till in zip(self._begins, self._ends, strict=True)
+        ]
         self._counts = {
-            name: [total / self.step for total in self._folded(columns[name], sum)]
+            name: [
+                total / (till - begin)
+                for total, begin, till in zip(
+                    self._folded(columns[name], sum), self._begins, self._ends, strict=True
+                )
+            ]
             for name in ("scheduled", "sent", "requests", "errors", "throttled", "violations")
         }
         # The highest of several seconds: a bad one does not disappear among good ones.
-        self._slow = {name: self._folded(columns.get(name, []), max) for name, *_ in _LINES}
+        self._slow = {
+            name: self._folded(columns[name], max) if columns.get(name) else []
+            for name, *_ in _LINES
+        }
         self._counts["good"] = [
             max(requests - errors - throttled, 0.0)
             for requests, errors, throttled in zip(
@@ -126,18 +144,22 @@ class Times:
             return '<p class="yes">No errors, nothing throttled, no violations.</p>'
         errors, throttled = self._counts["errors"], self._counts["throttled"]
         y = charts.upward(
-            max(one + other for one, other in zip(errors, throttled, strict=True)) or 1.0, 150
+            max(failed + slowed for failed, slowed in zip(errors, throttled, strict=True)) or 1.0,
+            150,
         )
         layers = []
-        for index, (one, other) in enumerate(zip(errors, throttled, strict=True)):
-            left, right = index * self.step, min((index + 1) * self.step, self._end)
-            if one:
-                layers.append(charts.box(self._x, y, (left, 0, right, one), "error"))
-            if other:
-                layers.append(charts.box(self._x, y, (left, one, right, one + other), "throttled"))
-        for at, value in zip(self._middles, self._counts["violations"], strict=True):
+        for index, (failed, slowed) in enumerate(zip(errors, throttled, strict=True)):
+            left, right = self._begins[index], self._ends[index]
+            if failed:
+                layers.append(charts.box(self._x, y, (left, 0, right, failed), "error"))
+            if slowed:
+                above = (left, failed, right, failed + slowed)
+                layers.append(charts.box(self._x, y, above, "throttled"))
+        for index, (at, value) in enumerate(
+            zip(self._middles, self._counts["violations"], strict=True)
+        ):
             if value:
-                title = f"{number(value * self.step)} violations"
+                title = f"{self._count('violations', index)} violations"
                 layers.append(charts.mark(at, 0, self._x, y, "violation", title, "diamond"))
         styles = {"errors": "error", "throttled": "throttled", "violations": "violation"}
         keys = [key(styles[name], name, "block") for name in names]
@@ -153,19 +175,18 @@ class Times:
         counts = [name for name in ("errors", "throttled", "violations") if any(self._counts[name])]
         titles = {"good": "good answers"}
         rows = []
-        for index, middle in enumerate(self._middles):
-            begin = middle - self.step / 2
+        for index, begin in enumerate(self._begins):
             span = (
                 f"{number(begin)} s"
                 if self.step == 1
-                else f"{number(begin)} .. {number(begin + self.step)} s"
+                else f"{number(begin)} .. {number(self._ends[index])} s"
             )
             rows.append(
                 [
                     span,
                     *(f"{number(self._counts[name][index])}/s" for name in rates),
                     *(milliseconds(self._slow[name][index]) for name, _ in times),
-                    *(number(round(self._counts[name][index] * self.step)) for name in counts),
+                    *(self._count(name, index) for name in counts),
                 ]
             )
         return {
@@ -184,10 +205,17 @@ class Times:
             "rows": rows,
         }
 
+    def _count(self, name: str, index: int) -> str:
+        """How many there were at a point."""
+        seconds = self._ends[index] - self._begins[index]
+        return number(round(self._counts[name][index] * seconds))
+
     def _folded(
         self, values: Sequence[float], into: Callable[[Iterable[float]], float]
     ) -> list[float]:
-        return [into(values[at : at + self._fold]) for at in range(0, len(values), self._fold)]
+        """A value for each point; a last second of less than half is part of the point before."""
+        edges = [number * self._fold for number in range(len(self._begins))] + [len(values)]
+        return [into(values[at:till]) for at, till in pairwise(edges)]
 
     def _points(self, name: str) -> list[Point]:
         return list(zip(self._middles, self._counts[name], strict=True))
@@ -261,7 +289,9 @@ def percentiles(document: Mapping[str, Any]) -> str:
     limits = [
         objective
         for objective in document["objectives"]
-        if objective["unit"] == "ms" and objective["measure"] != "mean"
+        if objective["unit"] == "ms"
+        and objective["measure"] != "mean"
+        and not objective.get("request")  # the curve is that of all requests
     ]
     top = max([*values, *(value for _, value in service), *(limit["limit"] for limit in limits)])
     spread = top > _SPREAD * max(document["response_ms"]["p50"], 0.001)
@@ -492,8 +522,8 @@ def key(style: str, text: str, shape: str = "") -> str:
 
 def _figure(words: Sequence[str], drawing: str) -> str:
     return (
-        f"<figure><figcaption>{''.join(words)}</figcaption><div "
-        f'class="wide">{drawing}</div></figure>'
+        f"<figure><figcaption>{''.join(words)}</figcaption>"
+        f"{scrolling('chart', drawing, 'chart-frame')}</figure>"
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from rolecall.report import load_charts
 from rolecall.report.load_charts import milliseconds, number
+from rolecall.report.load_frame import STYLE, footer, scrolling
 from rolecall.report.page import page
 
 _STYLES = {"held": "yes", "failed": "no", "violated": "no"}
@@ -27,7 +28,8 @@ def write(load: Mapping[str, Any] | None, capacity: Mapping[str, Any] | None = N
         data = times.data() if times else None
     first = capacity or load or {}
     title = f"{first.get('scenario', 'load')}: {first.get('target', {}).get('name', '')} - Rolecall"
-    return page(title, "\n".join(parts), data)
+    parts.append(footer(first))
+    return page(title, f"<main>{chr(10).join(parts)}</main>", data, STYLE)
 
 
 def _head(document: Mapping[str, Any], command: str) -> str:
@@ -36,13 +38,13 @@ def _head(document: Mapping[str, Any], command: str) -> str:
         document["target"]["name"],
         document["target"]["base_url"],
     )
-    whereto = "" if name == address else f"{address} · "
+    shown_address = "" if name == address else f"{address} · "
     reasons = "".join(f"<li>{escape(reason)}</li>" for reason in document["reasons"])
     return (
         f'<header><div class="small">rolecall {command}</div>'
         f"<h1>{escape(document['scenario'])} against {escape(name)}</h1>"
         f'<p><span class="verdict {escape(verdict)}">{escape(verdict)}</span></p>'
-        f'<p class="small">{escape(whereto + _when(document) + _how(document))}</p>'
+        f'<p class="small">{escape(shown_address + _when(document) + _how(document))}</p>'
         + (f'<ul class="reasons {escape(verdict)}-reasons">{reasons}</ul>' if reasons else "")
         + "</header>"
     )
@@ -111,6 +113,8 @@ def _accounts(document: Mapping[str, Any]) -> str:
         f"Dispatch lag: p99 {milliseconds(document['dispatch_lag_ms']['p99'])}, "
         f"max {milliseconds(document['dispatch_lag_ms']['max'])}. "
     )
+    users = document.get("accounts")
+    more += f" {users['used']:,} of {users['given']:,} accounts took part." if users else ""
     said = f"{open_ if document['scheduled'] else ''}{counts['requests']} requests.{more}"
     return f'<p class="small">{escape(said)}</p>'
 
@@ -126,7 +130,7 @@ def _objectives(objectives: Sequence[Mapping[str, Any]]) -> str:
         ]
         for objective in objectives
     ]
-    return _section("Objectives", _table(["objective", "observed", ""], rows)) if rows else ""
+    return _section("Objectives", _table(["objective", "observed", "result"], rows)) if rows else ""
 
 
 def _observed(objective: Mapping[str, Any]) -> str:
@@ -144,6 +148,8 @@ def _comparison(comparison: Mapping[str, Any] | None) -> str:
     words = {"better": "yes", "worse": "no", "same": ""}
     lines = [(change["sentence"], words[change["verdict"]]) for change in comparison["measures"]]
     lines += [(reason, "") for reason in comparison["reasons"]]
+    held = {True: "yes", False: "no", None: ""}
+    lines += [(gate["sentence"], held[gate["held"]]) for gate in comparison.get("gates", ())]
     items = "".join(f'<li class="{style}">{escape(line)}</li>' for line, style in lines)
     head = "" if comparison["comparable"] else "<p>The two runs are not comparable.</p>"
     return _section("Against the baseline", f'{head}<ul class="reasons">{items}</ul>')
@@ -161,7 +167,7 @@ def _percentiles(document: Mapping[str, Any]) -> str:
             ("dispatch_lag_ms", "dispatch lag, the generator's own"),
         )
     ]
-    return _table(["", *_TIMES], rows)
+    return _table(["time", *_TIMES], rows)
 
 
 def _requests(document: Mapping[str, Any]) -> str:
@@ -176,7 +182,7 @@ def _requests(document: Mapping[str, Any]) -> str:
         ]
         for entry in document["entries"]
     ]
-    head = ["", "requests", "errors", "throttled", "p50", "p99", "max", "service p99"]
+    head = ["request", "requests", "errors", "throttled", "p50", "p99", "max", "service p99"]
     return _section("Requests", _table(head, rows)) if rows else ""
 
 
@@ -242,6 +248,15 @@ def _state_of(worker: Mapping[str, Any]) -> str:
     return f'<td class="{style}">{escape(worker["state"])}</td>'
 
 
+#: What the kernel says of a worker's machine: member and column.
+_MACHINE = {"waited": "waited for a core", "machine_busy": "machine busy", "stolen": "steal"}
+
+
+def _of_the_machine(worker: Mapping[str, Any], name: str) -> str:
+    """A share of its machine's time; runs of earlier versions have none."""
+    return f"{worker[name]:.0%}" if name in worker else "-"
+
+
 def _workers(workers: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         [
@@ -250,11 +265,17 @@ def _workers(workers: Sequence[Mapping[str, Any]]) -> str:
             f"<td>{worker['requests']:,}</td>",
             f"<td>{worker['cpu']:.0%}</td>",
             f"<td>{worker.get('cpu_most', worker['cpu']):.0%}</td>",
+            *(f"<td>{_of_the_machine(worker, name)}</td>" for name in _MACHINE),
         ]
         for worker in workers
     ]
     return (
-        _section("Workers", _table(["", "state", "requests", "of a core", "at most"], rows))
+        _section(
+            "Workers",
+            _table(
+                ["worker", "state", "requests", "of a core", "at most", *_MACHINE.values()], rows
+            ),
+        )
         if rows
         else ""
     )
@@ -287,7 +308,7 @@ def _capacity(document: Mapping[str, Any]) -> str:
                 for name in ("p50_ms", "p99_ms")
             ),
             *(f"<td>{step[name]:,}</td>" for name in ("errors", "throttled", "violations")),
-            f'<td class="left">{escape(step["why"])}</td>',
+            f'<td class="left why">{escape(step["why"])}</td>',
         ]
         for step in document["steps"]
     ]
@@ -324,7 +345,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     )
     lines = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     table = f"<table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table>"
-    return f'<div class="wide">{table}</div>'
+    return scrolling("table", table)
 
 
 def _time(counted: Mapping[str, Any], name: str) -> str:

@@ -2,57 +2,79 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from rolecall.report import blocks
 from rolecall.screen import harmless, harmless_document
 
 _TIMES = ("p50", "p90", "p99", "p99.9", "max")
+#: Those of a narrow terminal, and the columns from which on a terminal is none.
+_FEW_TIMES = ("p50", "p99", "max")
+_WIDE = 103
+_GOOD, _BAD, _UNSURE = "1;32", "1;31", "1;33"
+#: The word of a line that has a colour, in the order in which they are looked for.
+_COLOURS = tuple(
+    (re.compile(pattern), code)
+    for pattern, code in (
+        (r"^verdict       (MET)\b", _GOOD),
+        (r"^verdict       (MISSED)\b", _BAD),
+        (r"^verdict       (INVALID)\b", _UNSURE),
+        (r"^objective     .*: (held)\b", "32"),
+        (r"^objective     .*: (NOT held)\b", _BAD),
+        (r"^(violation|error) ", _BAD),
+        (r"^(not sent|not tested) ", "33"),
+        (r"^(?:compared|gate)      .*: (slower|more|carries less)\b", _BAD),
+        (r"^(?:compared|gate)      .*: (faster|fewer|carries more)\b", "32"),
+        (r"^[ 0-9.,-]+  (held)\b", "32"),
+        (r"^[ 0-9.,-]+  (failed|violated)\b", _BAD),
+        (r"^[ 0-9.,-]+  (unclear|generator)\b", "33"),
+    )
+)
 
 
-def summary(document: Mapping[str, Any], folder: str) -> str:
-    """The whole text: what was sent and how it was answered, what was wrong, and the verdict."""
+def summary(
+    document: Mapping[str, Any], folder: str, *, colour: bool = False, width: int | None = None
+) -> str:
+    """The whole text: what was sent and how it was answered, what was wrong, and the verdict.
+
+    ``width`` is that of the terminal in columns; without one no line is wrapped.
+    """
     clean = harmless_document(document)
-    wrong = (*_wrong(clean), *_violations(document["violation_samples"]))
-    return "\n".join([*_figures(clean), *wrong, *_compared(clean), verdict(document, folder)])
+    lines = [*_figures(clean), *_wrong(clean)]
+    wrong, compared = _violations(document["violation_samples"]), _compared(clean)
+    shown = [
+        *_table(clean["entries"], width),
+        *blocks.wrapped([*lines, *wrong, *compared], width),
+    ]
+    last = verdict(document, folder, colour=colour, width=width)
+    return "\n".join([*(_painted(line, colour=colour) for line in shown), last])
 
 
-def verdict(document: Mapping[str, Any], folder: str) -> str:
+def verdict(
+    document: Mapping[str, Any], folder: str, *, colour: bool = False, width: int | None = None
+) -> str:
     """One line with the verdict, and where the files are."""
     document = harmless_document(document)
     word = str(document["verdict"]).upper()
     about = f"{document['scenario']} on {document['target']['name']}"
-    return (
+    line = (
         f"verdict       {word}: {about}, {document['rate']:,.1f} good answers/s (exit "
         f"{document['exit_code']}); {harmless(folder)}"
     )
+    return "\n".join(_painted(piece, colour=colour) for piece in blocks.wrapped([line], width))
 
 
-def capacity(document: Mapping[str, Any], folder: str) -> str:
+def capacity(
+    document: Mapping[str, Any], folder: str, *, colour: bool = False, width: int | None = None
+) -> str:
     """What a search found: its steps by rate, or as they were taken where the server did not stay
-    the same, and the capacity.
+    the same, and the capacity; ``width`` as for `summary`.
     """
     document = harmless_document(document)
-    axis, head = ("concurrency", "users") if document["axis"] == "concurrency" else ("rate", "rate")
-    lines = [
-        f"{head:>12}{'answered':>12}{'p50 ms':>10}{'p99 ms':>10}{'errors':>9}{'429':>7}  verdict"
-    ]
-    steps = (
-        document["steps"]
-        if document["outcome"] == "unstable"
-        else sorted(document["steps"], key=lambda step: float(step[axis]))
-    )
-    for step in steps:
-        times = "".join(
-            f"{'-' if step[name] is None else f'{step[name]:,.1f}':>10}"
-            for name in ("p50_ms", "p99_ms")
-        )
-        lines.append(
-            f"{step[axis]:>12,{'.1f' if axis == 'rate' else ''}}{step['throughput']:>12,.1f}"
-            f"{times}{step['errors']:>9,}{step['throttled']:>7,}"
-            f"  {step['verdict']}{', ' if step['why'] else ''}{step['why']}"
-        )
-    lines += [f"objective     {objective}" for objective in document["objectives"]]
+    lines = [f"objective     {objective}" for objective in document["objectives"]]
     if knee := document["knee"]:
         lines.append(
             f"knee          {knee['rate']:,.1f}/s: beyond it waiting costs more than it brings"
@@ -62,7 +84,40 @@ def capacity(document: Mapping[str, Any], folder: str) -> str:
             f"law           {_most(law)}; typically {law['off']:.1%} off what was measured"
         )
     lines += [f"because       {reason}" for reason in document["reasons"]]
-    return "\n".join([*lines, capacity_verdict(document, folder)])
+    shown = [*_steps(document, width), *blocks.wrapped(lines, width)]
+    last = capacity_verdict(document, folder, colour=colour, width=width)
+    return "\n".join([*(_painted(line, colour=colour) for line in shown), last])
+
+
+def _steps(document: Mapping[str, Any], width: int | None) -> Iterator[str]:
+    """The table of a search's steps; the reasons are wrapped in their column."""
+    is_wide = width is None or width >= _WIDE
+    first, second = (12, 10) if is_wide else (9, 9)
+    axis, head = ("concurrency", "users") if document["axis"] == "concurrency" else ("rate", "rate")
+    yield (
+        f"{head:>{first}}{'answered':>{first}}{'p50 ms':>{second}}{'p99 ms':>{second}}"
+        f"{'errors':>{second - 1}}{'429':>7}  verdict"
+    )
+    steps = (
+        document["steps"]
+        if document["outcome"] == "unstable"
+        else sorted(document["steps"], key=lambda step: float(step[axis]))
+    )
+    for step in steps:
+        times = "".join(
+            f"{'-' if step[name] is None else f'{step[name]:,.1f}':>{second}}"
+            for name in ("p50_ms", "p99_ms")
+        )
+        figures = (
+            f"{step[axis]:>{first},{'.1f' if axis == 'rate' else ''}}"
+            f"{step['throughput']:>{first},.1f}{times}"
+            f"{step['errors']:>{second - 1},}{step['throttled']:>7,}  "
+        )
+        said = f"{step['verdict']}{', ' if step['why'] else ''}{step['why']}"
+        left = None if width is None else max(width - len(figures), 20)
+        pieces = [said] if left is None else textwrap.wrap(said, left) or [""]
+        yield figures + pieces[0]
+        yield from (" " * len(figures) + piece for piece in pieces[1:])
 
 
 def _most(law: Mapping[str, Any]) -> str:
@@ -75,7 +130,9 @@ def _most(law: Mapping[str, Any]) -> str:
     return "no peak" + (f", and never more than {law['bound']:,.1f}/s" if law["bound"] else "")
 
 
-def capacity_verdict(document: Mapping[str, Any], folder: str) -> str:
+def capacity_verdict(
+    document: Mapping[str, Any], folder: str, *, colour: bool = False, width: int | None = None
+) -> str:
     """One line with the capacity, and where the files are."""
     document = harmless_document(document)
     found = document["capacity"]
@@ -87,25 +144,48 @@ def capacity_verdict(document: Mapping[str, Any], folder: str) -> str:
     if found["low"] is not None and found["high"] is not None:
         span = f"{found['low']:,.1f} to {found['high']:,.1f}"
         rate = f"unstable, {span}/s" if document["outcome"] == "unstable" else f"{rate} ({span})"
-    return (
+    line = (
         f"verdict       {word}: {about}: {rate} (exit {document['exit_code']}); {harmless(folder)}"
     )
+    return "\n".join(_painted(piece, colour=colour) for piece in blocks.wrapped([line], width))
+
+
+def _table(entries: Iterable[Mapping[str, Any]], width: int | None) -> Iterator[str]:
+    """The requests by name; a narrow terminal has fewer percentiles."""
+    is_wide = width is None or width >= _WIDE
+    names = _TIMES if is_wide else _FEW_TIMES
+    yield (
+        f"{'':<26}{'requests':>10}{'errors':>9}{'429':>7}"
+        + "".join(f"{name:>9}" for name in names)
+        + ("   ms" if is_wide else "")
+    )
+    for entry in entries:
+        # A 429 has no response time.
+        times, is_let_in = entry["response_ms"], entry["requests"] > entry["throttled"]
+        name = f"{entry['method']:<5}{entry['name']:<21}"
+        if len(name) > 26 and not is_wide:  # what follows has a line of its own
+            yield name
+            name = " " * 26
+        yield (
+            f"{name}{entry['requests']:>10,}"
+            f"{sum(entry['errors'].values()):>9,}{entry['throttled']:>7,}"
+            + "".join(f"{times[name]:>9,.1f}" if is_let_in else f"{'-':>9}" for name in names)
+        )
+
+
+def _painted(line: str, *, colour: bool) -> str:
+    """A line of ours with its word in colour."""
+    if not colour:
+        return line
+    for pattern, code in _COLOURS:
+        found = pattern.search(line)
+        if found:
+            begin, end = found.span(1)
+            return f"{line[:begin]}\033[{code}m{line[begin:end]}\033[0m{line[end:]}"
+    return line
 
 
 def _figures(document: Mapping[str, Any]) -> Iterator[str]:
-    yield (
-        f"{'':<26}{'requests':>10}{'errors':>9}{'429':>7}"
-        + "".join(f"{name:>9}" for name in _TIMES)
-        + "   ms"
-    )
-    for entry in document["entries"]:
-        # A 429 has no response time.
-        times, is_let_in = entry["response_ms"], entry["requests"] > entry["throttled"]
-        yield (
-            f"{entry['method']:<5}{entry['name']:<21}{entry['requests']:>10,}"
-            f"{sum(entry['errors'].values()):>9,}{entry['throttled']:>7,}"
-            + "".join(f"{times[name]:>9,.1f}" if is_let_in else f"{'-':>9}" for name in _TIMES)
-        )
     if document["arrivals"]:
         lag = document["dispatch_lag_ms"]["p99"]
         yield (
@@ -114,9 +194,13 @@ def _figures(document: Mapping[str, Any]) -> Iterator[str]:
             f" {document['late']:,} late, {document['dropped']:,} dropped; dispatch lag p99 "
             f"{lag:.1f} ms"
         )
+    if accounts := document.get("accounts"):
+        yield f"accounts      {accounts['used']:,} of {accounts['given']:,} took part"
     cpu = ", ".join(f"{worker['name']} {worker['cpu']:.0%}" for worker in document["workers"])
     pause = document["pauses"]["longest_ms"]
-    yield f"generator     CPU {cpu or 'not known'}; longest pause {pause:,.0f} ms"
+    busy = max((worker.get("machine_busy", 0.0) for worker in document["workers"]), default=0.0)
+    machine = f"; machine {busy:.0%} busy" if busy else ""
+    yield f"generator     CPU {cpu or 'not known'}{machine}; longest pause {pause:,.0f} ms"
 
 
 def _wrong(document: Mapping[str, Any]) -> Iterator[str]:
@@ -161,6 +245,8 @@ def _compared(document: Mapping[str, Any]) -> Iterator[str]:
             change["sentence"] for change in comparison["measures"]
         ]:
             yield f"compared      {sentence}"
+        for gate in comparison.get("gates", ()):
+            yield f"gate          {gate['sentence']}"
 
 
 _LINES = 12  # of an exchange; all of it is in load.json and load.html

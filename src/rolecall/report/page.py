@@ -13,10 +13,12 @@ from typing import Any
 _POLICY = "default-src 'none'; style-src {}; script-src {}; base-uri 'none'; form-action 'none'"
 
 
-def page(title: str, body: str, data: Any = None) -> str:
-    """The whole file; ``data`` is what the script shows where the pointer is."""
+def page(title: str, body: str, data: Any = None, style: str = "") -> str:
+    """The whole file; ``data`` is what the script shows where the pointer is, ``style`` comes after
+    that of all pages.
+    """
     script = "" if data is None else f"{data_block(data)}<script>{_SCRIPT}</script>\n"
-    return _file(title, _POLICY.format("'unsafe-inline'", "'unsafe-inline'"), "", body + script)
+    return _file(title, _POLICY.format("'unsafe-inline'", "'unsafe-inline'"), style, body + script)
 
 
 def locked_page(title: str, body: str, data: Any, style: str, scripts: Sequence[str]) -> str:

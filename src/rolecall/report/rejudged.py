@@ -10,17 +10,21 @@ _SHOWN = 20  # requirements, with their tests
 
 
 def comparison(
-    then: Mapping[str, Any], now: Mapping[str, Any], missing: Mapping[str, str]
+    then: Mapping[str, Any],
+    now: Mapping[str, Any],
+    missing: Mapping[str, str],
+    departure: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Two results.json of one run, compared.
 
     Args:
         missing: by test, what of its evidence is not there: it cannot be judged again.
+        departure: where the replay left the run's course (`rolecall.replay.course`), if it did.
 
     Returns:
         ``run``, ``then`` and ``now`` (verdict and suite version), ``requirements`` (how many were
-        compared), ``differences`` (requirement, then, now, tests) and ``not_judged``
-        (requirement, then, tests with the reason).
+        compared), ``differences`` (requirement, then, now, tests), ``not_judged`` (requirement,
+        then, tests with the reason) and ``departure``.
     """
     before, after = _outcomes(then), _outcomes(now)
     differences, not_judged = [], []
@@ -43,6 +47,7 @@ def comparison(
         "requirements": len(before),
         "differences": differences,
         "not_judged": not_judged,
+        "departure": dict(departure) if departure else None,
     }
 
 
@@ -82,6 +87,7 @@ def text(comparison: Mapping[str, Any], folder: str) -> str:
         f"now        {now['verdict'].upper()} (rolecall {now['suite']})",
         *_list("differs", comparison["differences"], _difference),
         *_list("not judged again", comparison["not_judged"], _not_judged),
+        *_departure(comparison, folder),
         _sentence(comparison),
     ]
     return "\n".join(lines)
@@ -110,6 +116,26 @@ def _not_judged(entry: Mapping[str, Any]) -> Iterable[str]:
     yield f"  {entry['requirement']} ({entry['then']} then)"
     for name, reason in list(entry["tests"].items())[:3]:
         yield f"    {name}: {reason}"
+
+
+def _departure(comparison: Mapping[str, Any], folder: str) -> Iterable[str]:
+    """Where the replay left the run's course, if that may be why something is not as then."""
+    left = comparison["departure"]
+    if not left or exit_code(comparison) == _SAME:
+        return
+    known = "" if left["is_known"] else ", which is not in the evidence"
+    yield f"the replay left the run's course at exchange {left['exchange']}:"
+    yield f"  now: {left['now']}, for {left['test']}"
+    if left["decision"]:
+        yield f"       what it learnt last, beside its answers: {left['decision']}{known}"
+    yield f"  then: {left['then']}{_for(left['test_then'])}"
+    yield "  What comes after it may differ for that reason alone. If the suite is that of then,"
+    yield "  judge again; else look at why the test asks for something else now:"
+    yield f"  rolecall show {folder} {left['exchange']}"
+
+
+def _for(test: str) -> str:
+    return f", for {test}" if test else ""
 
 
 def _sentence(comparison: Mapping[str, Any]) -> str:

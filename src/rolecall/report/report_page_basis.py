@@ -31,13 +31,13 @@ def style_of(verdict: str) -> str:
 def head(results: Mapping[str, Any]) -> str:
     """The header of the page, and the cards."""
     target, style = results["target"], style_of(results["verdict"])
-    whereto = "" if target["name"] == target["base_url"] else f"{html(target['base_url'])} · "
+    shown_address = "" if target["name"] == target["base_url"] else f"{html(target['base_url'])} · "
     reasons = "".join(f"<li>{html(reason)}</li>" for reason in results["reasons"][:LINES])
     return (
         '<header><div class="small">rolecall certify</div>'
         f"<h1>{html(target['name'], 200)}</h1>"
         f'<p><span class="verdict {style}">{html(results["verdict"])}</span></p>'
-        f'<p class="small">{whereto}{_when(results)} · '
+        f'<p class="small">{shown_address}{_when(results)} · '
         f"{sum(results['counts']['tests'].values()):,} tests · {results['requests']:,} requests · "
         f"{_seconds(results):.0f} s</p>"
         + (f'<ul class="reasons {style}-reasons">{reasons}</ul>' if reasons else "")

@@ -6,13 +6,17 @@ a target stand in code spans or are escaped: none of them is a link, an image or
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rolecall.report.causes import Cause, advice, causes, deciding
+from rolecall.report.markdown import bounded as _bounded
+from rolecall.report.markdown import code as _code
+from rolecall.report.markdown import entities as _entities
+from rolecall.report.markdown import fence as _fence
+from rolecall.report.markdown import text as _text
+from rolecall.report.notice import ended
 from rolecall.report.undecided import undecided
-from rolecall.screen import harmless
 
 _SIGNS = {
     "conformant": "✅",
@@ -30,18 +34,12 @@ _MARKS = {
     "not-applicable": "n/a",
 }
 _MOST_CAUSES, _MOST_OPEN, _MOST_NAMES = 50, 20, 12
-_LONGEST = 600  # characters of somebody else's words
-#: Signs of Markdown, and of what GitHub adds to it: tables, mentions, issues, mathematics.
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#|~$])")
-#: What is one only where a line begins, and what makes a link or a mention of an address.
-_AT_THE_BEGINNING = re.compile(r"^(\d{1,9}(?=[.)](?: |$)))?([-+=.)])")
-_ADDRESS = re.compile(r"(?i)www(?=\.)|\w(?=://)|@")
 
 
 def write(results: Mapping[str, Any]) -> str:
     """The text of the file, below 1 MiB however much was found."""
     found, hints = causes(results), advice(results)
-    parts = [_head(results), _reasons(results)]
+    parts = [_head(results), _reasons(results), _since(results.get("since"))]
     if found:
         parts.append(_findings(found))
     parts += [_open(results), _advice(hints), _matrix(results["cells"])]
@@ -60,7 +58,8 @@ def _head(results: Mapping[str, Any]) -> str:
         ("Run", f"{_code(results['run'])}, {results['requests']:,} requests"),
     ]
     lines = [f"| {name} | {value} |" for name, value in rows]
-    heading = f"## {_SIGNS[verdict]} Rolecall: {verdict}"
+    end = ended(results["exit_code"])
+    heading = f"## {_SIGNS[verdict]} Rolecall: {verdict}{f' ({end})' if end else ''}"
     return "\n".join([heading, "", "| | |", "|---|---|", *lines])
 
 
@@ -74,6 +73,24 @@ def _departures(departures: Mapping[str, Any]) -> str:
 
 def _reasons(results: Mapping[str, Any]) -> str:
     return "\n".join(f"- {_text(reason)}" for reason in results["reasons"])
+
+
+def _since(compared: Mapping[str, Any] | None) -> str:
+    """What changed since the run that this one was compared with."""
+    if not compared:
+        return ""
+    requirements = [change for change in compared["changes"] if change["what"] == "requirement"]
+    lines = [f"### Since {_code(compared['run'])}", ""]
+    lines += [f"- not comparable: {_text(reason)}" for reason in compared["reasons"]]
+    lines += [
+        f"- {_code(change['name'])}: {change['before']}, then {change['after']} ({change['whose']})"
+        for change in requirements[:_MOST_OPEN]
+    ]
+    if len(requirements) > _MOST_OPEN:
+        lines.append(f"- {len(requirements) - _MOST_OPEN} more are in `results.json`")
+    cells = len(compared["changes"]) - len(requirements)
+    lines.append(f"- {cells} cells changed" if cells else "- no cell changed")
+    return "\n".join(lines)
 
 
 def _findings(found: Sequence[Cause]) -> str:
@@ -160,38 +177,3 @@ def _mark(cell: Mapping[str, Any]) -> str:
     if cell["outcome"] == "passed":
         return _ALLOWED if cell["expected"] == "allow" else _REFUSED
     return _MARKS[cell["outcome"]]
-
-
-# --- Somebody else's words ----------------------------------------------------------------------
-
-
-def _bounded(text: str) -> str:
-    text = harmless(" ".join(text.split()))
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
-
-
-def _entities(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _text(text: str) -> str:
-    """A text of which nothing is a tag, a link, a mention or any other sign of Markdown."""
-    text = _SPECIAL.sub(r"\\\1", _bounded(text))
-    text = _AT_THE_BEGINNING.sub(r"\1\\\2", text)
-    # A comment of HTML is no word, and so no address goes on behind it.
-    return _ADDRESS.sub(r"\g<0><!-- -->", _entities(text))
-
-
-def _code(text: str) -> str:
-    """A code span, in a table too; its fence is longer than any within (CommonMark 6.1)."""
-    text = _bounded(text).replace("|", "\\|") or " "
-    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
-    space = " " if text[0] == "`" or text[-1] == "`" else ""
-    return f"{fence}{space}{text}{space}{fence}"
-
-
-def _fence(text: str) -> str:
-    """A block of code, with a fence that is longer than any within (CommonMark 4.5)."""
-    text = harmless(text)
-    fence = "`" * max(3, max(map(len, re.findall("`+", text)), default=0) + 1)
-    return f"{fence}sh\n{text}\n{fence}"

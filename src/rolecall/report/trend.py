@@ -122,8 +122,8 @@ def _kind(outcomes: Sequence[str], runs: Sequence[Line]) -> dict[str, str]:
     ]
     changes = [_judged_alike(before[1][-1], after[1][0]) for before, after in pairwise(streaks)]
     is_bad, last = streaks[-1]
-    short = len(changes) == 2 and len(streaks[1][1]) == 1  # see _OFTEN
-    if all(changes) and (len(changes) >= _OFTEN or short):
+    short = len(changes) == 2 and all(changes) and len(streaks[1][1]) == 1  # see _OFTEN
+    if sum(changes) >= _OFTEN or short:
         kind = "flaky"
     elif not is_bad:
         kind = "mended"

@@ -24,6 +24,8 @@ OUTCOMES = {
 #: What a server answers at a path, or to a method, that it does not have (RFC 9110 15.5.5, 15.5.6,
 #: 15.6.2).
 _ABSENT = (404, 405, 501)
+#: How the reason begins of a test that failed and passed at its second try.
+FLAKY = "flaky: "
 _ID = re.compile(r"/(?=[^/]*\d)[^/]{8,}")
 
 
@@ -114,7 +116,8 @@ def _status(test: Mapping[str, Any]) -> int:
 
 def _key(test: Mapping[str, Any]) -> tuple[str, ...]:
     if test["outcome"] == "inconclusive" and (found := EXCHANGE.search(test["reason"])):
-        return ("inconclusive", "answer", plain(found["answer"]))
+        kind = "flaky" if test["reason"].startswith(FLAKY) else "answer"
+        return ("inconclusive", kind, plain(found["answer"]))
     name, reason = short_name(test["name"]), test["reason"]
     if name not in test["look_at"]:
         reason = reason.replace(name, "...")
@@ -169,7 +172,9 @@ def _kind(group: _Group) -> str:
             for _, test in group.tests
             if (seen := EXCHANGE.search(test["reason"]))
         )
-        return f"{found['answer']} to {_some(list(requests))}"
+        answered = f"{found['answer']} to {_some(list(requests))}"
+        is_flaky = first["reason"].startswith(FLAKY)
+        return f"{FLAKY}{answered}, as expected at the second try" if is_flaky else answered
     reasons = {test["reason"] for _, test in group.tests}
     ends = {reason.rpartition(": ")[2] for reason in reasons}
     text = ends.pop() if len(reasons) > 1 and len(ends) == 1 else first["reason"]

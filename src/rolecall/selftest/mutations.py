@@ -104,7 +104,7 @@ def _probe(name: str, *faults: str) -> Case:
 
 _UPDATE = "test_a_refused_write_does_nothing[update-contact-guest-token]"
 NOBODY_CAN = Sight(
-    _probe("nobody-updates-contacts", "flip-update-contact-bot", "flip-update-contact-admin"),
+    _probe("no-role-updates-contacts", "flip-update-contact-bot", "flip-update-contact-admin"),
     "PERM-update-contact and guest and token",
     ((_UPDATE, "inconclusive"), ("PERM-update-contact", "inconclusive")),
 )

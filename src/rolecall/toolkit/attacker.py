@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,10 +12,11 @@ import jwt
 from rolecall.evidence import Exchange, cite
 from rolecall.jwt_forging import OwnKey, Parts, Sign, compact, own_key_for, own_keys, signed_by
 from rolecall.outcomes import Finding, Inconclusive, NotTested
+from rolecall.pausing import this_moment
 from rolecall.spec.ids import identifiers
 from rolecall.spec.model import SIGNING_KEY, Operation
 from rolecall.tokens import Caller
-from rolecall.toolkit.clock import TOO_FAR_APART, date_of, time_of_target
+from rolecall.toolkit.clock import TOO_FAR_APART, date_of, shows_its_own_time, time_of_target
 from rolecall.toolkit.expectations import any_of
 from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.things import Request
@@ -316,15 +316,19 @@ class Attacker:
         """The target's time at least, by the clock that it writes into tokens.
 
         Raises:
-            Inconclusive: its clock and ours are too far apart.
+            NotTested: as for `target_key`: whoever asks wants to sign for that time.
+            Inconclusive: its clock and ours are too far apart, and its Date header and its tokens
+                do not show the same time.
         """
+        await self.target_key()
         caller = await self._world.user(self._world.highest)
         low, high = skew(caller.grant.exchange)
-        if low > TOO_FAR_APART or high < -TOO_FAR_APART:
+        far = low > TOO_FAR_APART or high < -TOO_FAR_APART
+        if far and not shows_its_own_time(caller.grant):
             raise Inconclusive(
                 f"clocks that agree: the target's is {(low + high) / 2:+.0f} s from ours", "SEC-T11"
             )
-        return time_of_target(caller.grant).earliest(time.monotonic())
+        return time_of_target(caller.grant).earliest(this_moment())
 
 
 def unissued(token: str) -> Caller:
@@ -340,5 +344,5 @@ def skew(exchange: Exchange) -> tuple[float, float]:
     date = date_of(exchange)
     if date is None:
         return 0.0, 0.0
-    wall = time.time() - time.monotonic()
+    wall = exchange.at - exchange.started
     return date - (wall + exchange.finished), date + 1 - (wall + exchange.started)

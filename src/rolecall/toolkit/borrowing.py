@@ -8,6 +8,7 @@ tried first on a user that the run makes for this.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections import defaultdict
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from rolecall.http.gate import Thing
 from rolecall.ledger import CHANGE, LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
-from rolecall.pausing import sleep
+from rolecall.pausing import sleep, this_moment
 from rolecall.spec.model import Operation
 from rolecall.spec.templates import fill_path
 from rolecall.tokens import Caller
@@ -77,9 +78,10 @@ class Borrowing:
             before = await self._undisturbed(user)
             loan = await self._loan(user, before, request, caller)
             loan.entry = self._world.ledger.intend(
-                CHANGE, f"{', '.join(loan.restore)} of user {caller.user}"
+                CHANGE, f"{', '.join(loan.restore)} of user {caller.user}", undo=self._undo(loan)
             )
             self._world.gate.own(loan.entry, caller.user)
+            self._world.ledger.store()  # here, since what changes the user makes nothing
             self._open.append(loan)
             try:
                 with self._world.gate.borrowing("user", caller.user):
@@ -96,6 +98,34 @@ class Borrowing:
             return
         async with self.borrow(caller, request) as lent:
             yield lent
+
+    def _undo(self, loan: Loan) -> dict[str, Any]:
+        """What another process has to know to put the user back; nothing if a secret is in it."""
+        before = {name: loan.before[name] for name in loan.restore if name in loan.before}
+        undo = {"write": loan.restore, "before": before}
+        text = json.dumps(undo)
+        return {} if self._world.client.secrets.redact(text) != text else undo
+
+    async def take_over(self, entry: LedgerEntry, caller: Caller) -> None:
+        """Take over the loan of a run that did not end it, by its ledger, for `put_all_back`; left
+        alone is a user that does not show what that run wrote.
+
+        Raises:
+            Inconclusive: no answer shows the user.
+        """
+        user = Fixture(self._world.spec.resources["user"], entry.id, "")
+        shown = await self._world.observe(user, piece="")
+        restore, before = entry.undo.get("write"), entry.undo.get("before", {})
+        if not restore or shown is None:
+            return
+        is_as_before = all(
+            (name in shown, shown.get(name)) == (name in before, before.get(name))
+            for name in restore
+        )
+        if is_as_before or any(self._world.mark in str(shown.get(name)) for name in restore):
+            operation = self._world.spec.operations["update-user"]
+            request = await self._world.request(operation, caller, user)
+            self._open.append(Loan(user, before, restore, request, caller, entry))
 
     async def put_all_back(self) -> None:
         """Put back every user on loan; the ledger keeps one that cannot be put back."""
@@ -186,7 +216,7 @@ class Borrowing:
             shown.update(await self._world.observe(extra, piece="") or {})
             return shown.get(member) != extra.name
 
-        await self._world.patience.until(is_another, time.monotonic(), f"{member} given back")
+        await self._world.patience.until(is_another, this_moment(), f"{member} given back")
         return member in shown, shown.get(member)
 
     @shared_setup
@@ -224,7 +254,7 @@ class Borrowing:
             return (await self._world.observe(extra, piece="") or {}).get(member) == text
 
         return await self._accepts(extra, member, text) and await self._world.patience.until(
-            is_shown, time.monotonic(), f"{member} written"
+            is_shown, this_moment(), f"{member} written"
         )
 
     async def _accepts(self, extra: Fixture, member: str, value: Any) -> bool:
@@ -263,7 +293,7 @@ class Borrowing:
                 await world.send(
                     method, where, caller, json=loan.restore, about=about, repeatable=True
                 )
-            if await world.patience.until(lambda: self._is_as_before(loan), time.monotonic()):
+            if await world.patience.until(lambda: self._is_as_before(loan), this_moment()):
                 self._end(loan)
                 return
 

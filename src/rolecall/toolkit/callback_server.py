@@ -9,14 +9,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from rolecall import evidence
+from rolecall.evidence import memory, recalled
 from rolecall.pausing import sleep
 
 #: An address that never resolves (RFC 2606), for targets that cannot reach this machine.
 NOWHERE = "https://rolecall.invalid"
 _PATIENCE = 2.0  # seconds for a caller to say what it wants
 _LATE = 0.2  # seconds that a call may come after the answer
-_CALLS = "calls of a server of ours"
 
 
 @dataclass
@@ -28,9 +27,10 @@ class Listener:
 
     async def was_called(self) -> bool:
         """Whether the server was called, until a moment after the last answer."""
-        if not self.calls:
+        if not recalled("called at once", lambda: self.calls > 0):
             await sleep(_LATE)
-        return bool(self.calls)
+        was_called: bool = recalled("called in the end", lambda: self.calls > 0)
+        return was_called
 
 
 @asynccontextmanager
@@ -39,17 +39,29 @@ async def listening(document: Mapping[str, Any]) -> AsyncIterator[Listener]:
 
     In a replay there is no server, and the calls are those of then.
     """
-    memory = evidence.memory()
-    if memory.is_replayed:
-        url, calls = memory.recall(_CALLS, lambda: [NOWHERE, 0])
-        yield Listener(url, calls)
-        return
+    listener = Listener(NOWHERE)
+    server = _nothing() if memory().is_replayed else _serving(document, listener)
+    try:
+        async with server:
+            listener.url = recalled("address of a server of ours", lambda: listener.url)
+            await sleep(0)  # how many turns of the loop it takes to listen is not to matter
+            yield listener
+    finally:
+        await sleep(0)
+
+
+@asynccontextmanager
+async def _nothing() -> AsyncIterator[None]:
+    yield
+
+
+@asynccontextmanager
+async def _serving(document: Mapping[str, Any], listener: Listener) -> AsyncIterator[None]:
     body = json.dumps(document).encode()
     head = (
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
         f"{len(body)}\r\nconnection: close\r\n\r\n"
     )
-    listener = Listener("")
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         listener.calls += 1
@@ -65,7 +77,4 @@ async def listening(document: Mapping[str, Any]) -> AsyncIterator[Listener]:
     host, port = server.sockets[0].getsockname()
     listener.url = f"http://{host}:{port}"
     async with server:
-        try:
-            yield listener
-        finally:
-            memory.recall(_CALLS, lambda: [listener.url, listener.calls])
+        yield

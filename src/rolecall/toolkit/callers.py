@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from rolecall.evidence import Exchange
+from rolecall.evidence import Exchange, memory
 from rolecall.http.client import Client
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.spec.claims import role_of_scope
 from rolecall.spec.ids import id_text, own_id
-from rolecall.spec.model import API_KEY, API_KEYS, TOKEN, Dialect, Specification
+from rolecall.spec.model import API_KEY, API_KEYS, TOKEN, Dialect, Operation, Specification
 from rolecall.spec.templates import fill, fill_path
 from rolecall.target import Account, Target
 from rolecall.tokens import Caller, Grant, claims_of, user_of
@@ -63,6 +64,8 @@ class Callers:
         self.written: set[tuple[str, str, Path]] = set()
         #: The resources of which a list was seen to show a thing of the run's own by its name.
         self.listed: set[str] = set()
+        #: By the id of another run: how many of its things were there before this one made any.
+        self.others: Counter[str] = Counter()
         self._given: dict[str, object] = {}
         self._numbers = itertools.count(1)
 
@@ -113,8 +116,8 @@ class Callers:
         Where tokens live for minutes only, the user logs in anew before the end comes near.
         """
         caller = await self._user(name)
-        lifetime = caller.grant.lifetime
-        if lifetime and 0 < _FRESH * lifetime < time.monotonic() - caller.grant.exchange.finished:
+        age, lifetime = time.monotonic() - caller.grant.exchange.finished, caller.grant.lifetime
+        if memory().rarely("a token grows old", 0 < _FRESH * (lifetime or 0.0) < age):
             invalidate(self, "_user", name)
             caller = await self._user(name)
         return caller
@@ -276,15 +279,27 @@ class Callers:
                 turn.
         """
         who, token = (str(caller), caller.token) if caller else ("nobody", "")
-        asked = time.monotonic()
         exchange = await self.client.send(method, path, caller=who, token=token, **options)
         refused = exchange.status in (*self.dialect.expired, *self.dialect.anonymous)
-        if caller and refused and caller.may_have_ended(asked, exchange):
+        if caller and refused and caller.may_have_ended(exchange):
             raise TransientFailure(
                 f"an answer before the token's end: {exchange}",
                 "the rate limit and the lifetime of tokens",
             )
         return exchange
+
+    def may_be_tried(self, operation: Operation | None, caller: Caller | None) -> bool:
+        """Whether a read-only run may try this write: a creation by a role that may not, where the
+        target file allows it.
+        """
+        return (
+            self.target.attempt_denied_writes
+            and operation is not None
+            and operation.effect == "create"
+            and caller is not None
+            and caller.role in self.roles
+            and caller.role not in self.spec.allowed_roles(operation.name)
+        )
 
     def as_given(self, id: str) -> Any:
         """An id as the target writes it in JSON: a number, where it gave a number."""

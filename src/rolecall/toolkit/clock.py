@@ -20,7 +20,7 @@ from rolecall.fields import http_date
 from rolecall.http.gate import Creation
 from rolecall.ledger import CLOCK, LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
-from rolecall.pausing import sleep
+from rolecall.pausing import sleep, this_moment
 from rolecall.spec.claims import numeric_date
 from rolecall.target import Account
 from rolecall.tokens import Grant
@@ -92,8 +92,21 @@ def time_of_target(grant: Grant) -> ClockReading:
     issued, date = by_issue(grant), by_date(grant.exchange)
     if issued and date and issued.high < date.low - TOO_FAR_APART:
         return date
-    ours = time.time() - time.monotonic()
+    ours = grant.exchange.at - grant.exchange.started
     return issued or date or ClockReading(ours, ours)
+
+
+def shows_its_own_time(grant: Grant) -> bool:
+    """Whether a log-in tells the target's time twice, in the token's iat and in the Date header,
+    and both are the same: however far it is from ours, what depends on time can be judged by it.
+    """
+    issued, date = by_issue(grant), by_date(grant.exchange)
+    return (
+        issued is not None
+        and date is not None
+        and issued.low < date.high + _SLACK
+        and date.low < issued.high + _SLACK
+    )
 
 
 @dataclass(eq=False)
@@ -183,10 +196,16 @@ class TargetClock:
                     "a clock that can be put back: neither a Date header nor a token's iat shows "
                     "the target's time"
                 )
-        await uncancelled(self._send(int(seconds) if seconds == int(seconds) else seconds))
+        await uncancelled(self._send(seconds))
 
-    async def _send(self, seconds: float) -> None:
-        move = ClockMove(seconds, self._world.ledger.intend(CLOCK, f"{seconds:+.12g} s"))
+    async def _send(self, seconds: float, *, is_undoing: bool = False) -> None:
+        seconds = int(seconds) if seconds == int(seconds) else seconds
+        ours = time.time() - time.monotonic()
+        ahead = {where: [at.low - ours, at.high - ours] for where, at in self._before.items()}
+        entry = self._world.ledger.intend(
+            CLOCK, f"{seconds:+.12g} s", undo={"ahead": ahead}, at_any_rate=is_undoing
+        )
+        move = ClockMove(seconds, entry)
         self._moves.append(move)
         self._measured = self._where = None
         url, body = self._world.target.expiry.clock_url, {"advance": seconds}
@@ -209,6 +228,22 @@ class TargetClock:
             raise TransientFailure(f"a clock that moves: {exchange}", "[expiry] clock_url")
         if not exchange.ok:
             raise Inconclusive(f"a clock that moves: {exchange}", "[expiry] clock_url")
+
+    def take_over(self, entries: Iterable[LedgerEntry]) -> None:
+        """Take over the moves of a run that did not take them back, by its ledger, oldest first.
+
+        Where its clock was before them stands there, as seconds by which it was ahead of ours; an
+        account of the target file sees the time, since nothing is made for it.
+        """
+        ours = time.time() - time.monotonic()
+        for entry in entries:
+            done = False if entry.refused else None
+            self._moves.append(ClockMove(float(entry.name.removesuffix(" s")), entry, done))
+            self._before = self._before or {
+                where: ClockReading(low + ours, high + ours)
+                for where, (low, high) in entry.undo.get("ahead", {}).items()
+            }
+        self._account = self._world.account(self._world.highest)
 
     async def look(self) -> Look:
         """Log in, and read the target's time from what comes; a refusal has a Date, too."""
@@ -260,7 +295,7 @@ class TargetClock:
         A target that does not answer is asked again and again; a hook that answers gets `_ROUNDS`
         chances.
         """
-        until, pause = time.monotonic() + within, _FIRST_PAUSE
+        until, pause = this_moment() + within, _FIRST_PAUSE
         answered = blind = 0
         while self._moves and blind < _BLIND:
             self._world.client.dead = (
@@ -273,7 +308,7 @@ class TargetClock:
                 elif shift is None:
                     blind += 1
                 elif answered < _ROUNDS:
-                    await self.move(-shift)
+                    await uncancelled(self._send(-shift, is_undoing=True))
                     answered += 1
                     if self.shift(await self.look()) == 0:  # mostly it is back at once
                         self._settle()
@@ -284,7 +319,7 @@ class TargetClock:
             except Inconclusive as reason:
                 self._trouble = str(reason)
                 answered += 1
-            if not self._moves or time.monotonic() + pause > until:
+            if not self._moves or this_moment() + pause > until:
                 return
             await sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -297,7 +332,7 @@ class TargetClock:
         said = sum(move.seconds for move in self._moves if move.done)
         if said and self._measured is None:
             with contextlib.suppress(Inconclusive, Unreachable):
-                await self.move(-said)
+                await uncancelled(self._send(-said, is_undoing=True))
 
     def _settle(self) -> None:
         """The clock is where it was: there is nothing to undo any more."""

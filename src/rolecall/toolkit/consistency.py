@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from rolecall.evidence import Exchange, note
-from rolecall.pausing import sleep
+from rolecall.pausing import sleep, this_moment
 from rolecall.toolkit.things import Request
 
 _FIRST_PAUSE = 0.1  # seconds between the first two looks; each further pause is twice as long
@@ -41,13 +41,15 @@ class ConsistencyWait:
         """
         pause, looks = _FIRST_PAUSE, 0
         while True:
-            begun, looks = time.monotonic(), looks + 1
+            looks += 1
+            if looks > 1:
+                begun = this_moment()
             if await look():
                 if looks > 1:
                     self.lag = max(self.lag, begun - since)
                     note(f"shown {begun - since:.1f} s after the write was answered")
                 return True
-            left = since + self._seconds_for(kind) - time.monotonic()
+            left = since + self._seconds_for(kind) - this_moment()
             if left <= 0:
                 self._in_vain[kind] += looks > 1
                 return False

@@ -43,6 +43,7 @@ class Expiry(ExpiryWays):
         self._troubled: list[str] = []  # ways that lead somewhere, and failed to the end
         self._spent: set[str] = set()
         self.used: set[str] = set()
+        self.unusable = ""  # what is wrong with the bank, if the run went on without it
 
     @property
     def grade(self) -> str:
@@ -169,8 +170,9 @@ class Expiry(ExpiryWays):
             except (NotTested, Inconclusive) as reason:
                 self._why_not.append(str(reason))
                 break
-            except UsageError as error:  # the bank became unusable while the run went on
-                self._troubled.append(str(error))
+            except UsageError as error:  # the bank
+                self.unusable = error.line
+                self._troubled.append(self.unusable)
                 break
         return []
 

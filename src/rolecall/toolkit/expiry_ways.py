@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import shlex
 import subprocess
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Any
 
 import jwt
 
+from rolecall.errors import UsageError
 from rolecall.evidence import Exchange, memory, recalled
 from rolecall.jwt_forging import compact, signed_by
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
-from rolecall.pausing import sleep
+from rolecall.pausing import in_thread, sleep, this_moment
 from rolecall.spec.claims import numeric_date
 from rolecall.token_bank import BankedToken, TokenBank
 from rolecall.tokens import Caller, claims_of, header_of
@@ -26,6 +29,7 @@ from rolecall.toolkit.last_minute import LastMinute, issued_at
 #: lawful, and seconds are rounded on both sides.
 MARGIN = 62
 _RECENT = 7 * 86400  # seconds since its end in which an access token's refresh token is presented
+_FEW = 3  # other targets of a bank that are named
 _MINUTE = 60  # seconds that a token has left when it is tried for the last time
 _HOOK_PAUSES = (0.0, 0.3, 1.0)  # seconds before each look: a hook may take effect a moment later
 # seconds to put the clock back when the way failed; at the end of the run there is more time
@@ -36,39 +40,71 @@ class ExpiryWays(LastMinute):
     """The five ways; each gives expired tokens, or says why it does not."""
 
     async def _from_bank(self, last: bool) -> list[ExpiredToken]:
-        """Present what earlier runs put in, and put in tonight's."""
-        assert self._options.bank is not None
-        bank = TokenBank(self._options.bank, self._world.target.base_url)
+        """Put tonight's tokens into the bank, and present what earlier runs put in."""
         tonight = await asyncio.gather(
             *(self._world.fresh_caller(role) for role in self._world.roles)
         )
-        now = time_of_target(tonight[-1].grant).earliest(time.monotonic())
-        rows = recalled(
-            "deposits of the bank", lambda: [asdict(deposit) for deposit in bank.deposits()]
-        )
-        deposits = [
-            deposit for deposit in map(BankedToken.of, rows) if deposit.expires < now - MARGIN
-        ]
-        if not memory().is_replayed:
-            await asyncio.to_thread(bank.deposit, tonight, presented=deposits)
+        moment = time_of_target(tonight[-1].grant).earliest(this_moment())
+        visit = await in_thread(self._recalled_visit, tonight, moment)
+        if "trouble" in visit:
+            raise UsageError(*visit["trouble"])
+        deposits = [BankedToken.of(row) for row in visit.get("expired", ())]
         for deposit in deposits:
             self._world.client.secrets.add(deposit.token, "token")
             self._world.client.secrets.add(deposit.refresh_token, "refresh-token")
         if not deposits:
-            raise NotTested(
-                f"the bank {self._options.bank} holds no expired token yet; it has tonight's, so "
-                "run again tomorrow"
-            )
+            raise NotTested(self._no_token_yet(visit))
         # How long a refresh token lives after that is unspecified; one of last night must, one of
         # last month need not.
         return [
             ExpiredToken(
                 Caller(d.role, "expired token", d.token, d.user, d.email),
                 "bank",
-                d.refresh_token if now - d.expires < _RECENT else "",
+                d.refresh_token if moment - d.expires < _RECENT else "",
             )
             for d in deposits
         ]
+
+    def _recalled_visit(self, tonight: Sequence[Caller], now: float) -> dict[str, Any]:
+        """The same in a replay, where no bank is visited."""
+        visit: dict[str, Any] = recalled(
+            "what the bank gave",
+            lambda: {} if memory().is_replayed else self._visit_bank(tonight, now),
+        )
+        return visit
+
+    def _visit_bank(self, tonight: Sequence[Caller], now: float) -> dict[str, Any]:
+        """What is learnt at the bank, as JSON: the deposits that have expired, when each role's
+        next one will have, and the other targets there; or what is wrong with it.
+        """
+        bank = TokenBank.of(self._options, self._world.target.base_url)
+        try:
+            bank.deposit(tonight, now)
+            expired = bank.take_expired(now - MARGIN, now)
+            kept, others = bank.deposits(), bank.others()
+        except UsageError as error:
+            return {"trouble": [error.where, error.what, error.hint]}
+        first: dict[str, float] = {}
+        for deposit in kept:
+            first[deposit.role] = min(deposit.expires, first.get(deposit.role, math.inf))
+        return {
+            "expired": [asdict(deposit) for deposit in expired],
+            "complete": max(first.values(), default=None),
+            "others": others,
+        }
+
+    def _no_token_yet(self, visit: Mapping[str, Any]) -> str:
+        """Why the bank proves nothing tonight, and when it will."""
+        why = f"the bank {self._options.bank} holds no expired token yet"
+        if visit.get("others"):
+            why += f" of this target (it has some of {', '.join(visit['others'][:_FEW])})"
+        if not visit.get("complete"):
+            return f"{why}, and none that it could keep: tokens here say no exp"
+        end = datetime.fromtimestamp(visit["complete"] + MARGIN, UTC)
+        return (
+            f"{why}; it has tonight's, which will have expired by {end:%Y-%m-%d %H:%M} UTC (the "
+            "target's clock), so run again tomorrow"
+        )
 
     async def _forged(self, last: bool) -> list[ExpiredToken]:
         """Make tokens like the issued ones, with the target's key: one that has a minute left, and
@@ -78,9 +114,9 @@ class ExpiryWays(LastMinute):
         for caller in callers:
             await self._signs(caller)  # what they need is made now
         clock, lifetime = time_of_target(callers[-1].grant), self._world.dialect.lifetime
-        now = int(clock.earliest(time.monotonic()))
+        moment = int(clock.earliest(this_moment()))
         fresh = [
-            self._forge(caller, issued=now + _MINUTE - lifetime, expires=now + _MINUTE)
+            self._forge(caller, issued=moment + _MINUTE - lifetime, expires=moment + _MINUTE)
             for caller in callers
         ]
         await self._last_minutes(fresh[:-1], "signing key", clock, last=last)
@@ -101,7 +137,7 @@ class ExpiryWays(LastMinute):
                 "the latency of the target",
             )
         past = [
-            self._forge(caller, issued=now - lifetime - 2 * MARGIN, expires=now - 2 * MARGIN)
+            self._forge(caller, issued=moment - lifetime - 2 * MARGIN, expires=moment - 2 * MARGIN)
             for caller in callers
         ]
         return _expired(past, "signing key")
@@ -135,7 +171,7 @@ class ExpiryWays(LastMinute):
             claims = claims_of(token)
             self._world.client.secrets.add(token, "token")
             end = numeric_date(claims, "exp")
-            if end is None or end > clock.earliest(time.monotonic()) - MARGIN:
+            if end is None or end > clock.earliest(this_moment()) - MARGIN:
                 raise Inconclusive(
                     f"an expired JWT from {shlex.split(self._options.command)[0]} {role}",
                     "[expiry] command",
@@ -157,19 +193,8 @@ class ExpiryWays(LastMinute):
             ] or [""]
         except ValueError as error:
             raise Inconclusive(f"a command that can be run: {error}", "[expiry] command") from None
-        what = f"printed for {role}"
-        if memory().is_replayed:
-            return str(recalled(what, str))
         try:
-            done = await asyncio.to_thread(
-                subprocess.run,
-                words,
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=True,
-                stdin=subprocess.DEVNULL,
-            )
+            return await in_thread(_output, words, f"printed for {role}")
         except (
             OSError,
             ValueError,
@@ -178,7 +203,6 @@ class ExpiryWays(LastMinute):
             raise Inconclusive(
                 f"the output of {words[0]} ({type(error).__name__})", "[expiry] command"
             ) from None
-        return str(recalled(what, done.stdout.strip))
 
     async def _waited(self, last: bool) -> list[ExpiredToken]:
         """Wait for the end of tokens that live short enough."""
@@ -189,7 +213,7 @@ class ExpiryWays(LastMinute):
                 f"tokens live {max(lives):.12g} s, longer than [expiry] wait = "
                 f"{self._options.wait:.12g}"
             )
-        end = time.monotonic() + max(lives)
+        end = this_moment() + max(lives)
         await sleep(max(lives) + 2)
         await self._outlast(callers, end + MARGIN)
         return _expired(callers, "wait")
@@ -293,6 +317,16 @@ class ExpiryWays(LastMinute):
                 )
         end = max(self._over(caller) for caller in callers)
         await self._outlast(callers, end + MARGIN - time_of_target(grant).low)
+
+
+def _output(words: Sequence[str], what: str) -> str:
+    """What a program prints; in a replay, what it printed then."""
+    if memory().is_replayed:
+        return str(recalled(what, str))
+    done = subprocess.run(  # noqa: S603  # the operator's own program
+        words, capture_output=True, text=True, timeout=60, check=True, stdin=subprocess.DEVNULL
+    )
+    return str(recalled(what, done.stdout.strip))
 
 
 def _expired(callers: Sequence[Caller], source: str) -> list[ExpiredToken]:

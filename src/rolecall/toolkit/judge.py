@@ -152,8 +152,11 @@ class Judge(EffectJudge):
         elif key in self._controls:
             control = self._controls[key]
         else:
-            shared = await self._world.shared(operation.resource.name)
-            made_by = shared.made_by if operation.effect == "create" else None
+            made_by = (
+                (await self._world.shared(operation.resource.name)).made_by
+                if operation.effect == "create"
+                else None
+            )
             control = self._controls[key] = made_by or await self._control(request)
         if self._world.members.understood(request) != request:
             raise TransientFailure(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 
 from rolecall.evidence import Exchange
 from rolecall.fields import seconds_to_wait
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
-from rolecall.pausing import sleep
+from rolecall.pausing import sleep, this_moment
 from rolecall.spec.claims import LIFETIME_TOLERANCE, numeric_date
 from rolecall.tokens import Caller, claims_of
 from rolecall.toolkit.clock import ClockReading, TargetClock
@@ -133,7 +132,7 @@ class LastMinute:
         target may grant.
         """
         pause = 0.5
-        while (left := until - time.monotonic()) > 0:
+        while (left := until - this_moment()) > 0:
             answers = await asyncio.gather(*(self._try(caller) for caller in callers))
             if not any(answer.ok for answer in answers):
                 return

@@ -51,13 +51,13 @@ class Lists(Making):
         everything = await self.listing(resource, after, piece)
         return next((item for item in everything if name in str(item)), None)
 
-    async def look_at_all(self, resource: str) -> None:
-        """Read the list of a resource, where it has one that shows all of them."""
-        if any(
+    async def look_at_all(self, resource: str) -> list[dict[str, Any]]:
+        """Read the list of a resource, where it has one that shows all of them; what is in it."""
+        has_list = any(
             operation.resource.name == resource and "{" not in operation.path
             for operation in self._lists()
-        ):
-            await self.listing(resource, 0.0)
+        )
+        return await self.listing(resource, 0.0) if has_list else []
 
     def _lists(self) -> list[Operation]:
         return [

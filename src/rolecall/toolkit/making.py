@@ -15,6 +15,8 @@ from rolecall.evidence import Exchange
 from rolecall.http.gate import Creation, Thing, Withheld
 from rolecall.ledger import LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
+from rolecall.pausing import this_moment
+from rolecall.run_folder import run_named
 from rolecall.spec.ids import id_of, own_id
 from rolecall.spec.model import API_KEY, Operation
 from rolecall.spec.templates import fill_path, in_address
@@ -24,6 +26,7 @@ from rolecall.toolkit.consistency import ConsistencyWait
 from rolecall.toolkit.members import Path, names_in, texts_at
 from rolecall.toolkit.shared import shared_setup, uncancelled
 from rolecall.toolkit.things import Fixture, items
+from rolecall.whole_files import NotWrittenWhole
 
 _NAME, _ADDRESS = "{name}", "{email}"
 _PLACEHOLDER = re.compile(r"\\\{\w+\\\}")
@@ -58,7 +61,11 @@ class Making(Callers):
 
         The entry has an id afterwards if it is certain what was made. Every other way to an end
         leaves it doubtful, but for a refusal.
+
+        Raises:
+            NotTested: the target file forbids to make such a thing.
         """
+        self.gate.expect_may_make(resource, inside)
         await self._look_before(resource)
         for inner in (
             self.spec.resources.values()
@@ -81,21 +88,18 @@ class Making(Callers):
     ) -> Exchange:
         if self.client.dead:  # nothing leaves any more, so nothing can be made
             raise replace(self.client.dead)
-        entry, sent = self.ledger.intend(resource, name), time.monotonic()
+        entry, sent = self.ledger.intend(resource, name), this_moment()
         if caller and self.gate.owns(Thing("user", caller.user)):
             self.makers[entry.number] = caller
         if inside:
             self.parents.add(inside.id)
-        self.written |= {
-            (resource, *place)
-            for written in _spellings(name)
-            for place in names_in(options.get("json"), written)
-        }
+        denied = self.may_be_tried(self.spec.operations.get(f"create-{resource}"), caller)
+        self._note_written(resource, name, options.get("json"))
         try:
             exchange = await self.send(
-                method, path, caller, about=Creation(entry, inside), **options
+                method, path, caller, about=Creation(entry, inside, denied), **options
             )
-        except (NotTested, Withheld):
+        except (NotTested, Withheld, NotWrittenWhole):
             self.ledger.gone(entry)  # it did not leave
             raise
         if exchange.ok:
@@ -103,6 +107,15 @@ class Making(Callers):
         elif 400 <= exchange.status < 500:
             self.ledger.refused(entry)
         return exchange
+
+    def _note_written(self, resource: str, name: str, body: Any) -> None:
+        """Remember where a thing is given its name; the ledger has it for who finishes the run."""
+        for written in _spellings(name):
+            for front, path in names_in(body, written):
+                place = (resource, front, path)
+                if place not in self.written:
+                    self.written.add(place)
+                    self.ledger.note("written", resource=resource, front=front, path=list(path))
 
     async def _settle(self, entry: LedgerEntry, exchange: Exchange, sent: float) -> None:
         """Note the id that an answer gives, if it is certain that it is the new thing's."""
@@ -181,6 +194,7 @@ class Making(Callers):
             self.bears(item, resource, self.mark) for item in listed
         ):
             self.listed.add(resource)
+            self.ledger.note("listed", resource=resource)
 
     def bears(self, document: object, resource: str, name: str) -> bool:
         """Whether a thing has a name beginning with ``name``, in a member with the run's names.
@@ -210,6 +224,7 @@ class Making(Callers):
     def _in_bodies(self) -> defaultdict[str, set[tuple[str, Path]]]:
         """Those of the operations' bodies, by resource: asked for with every item of every list."""
         found: defaultdict[str, set[tuple[str, Path]]] = defaultdict(set)
+        found[API_KEY].add(("", ("name",)))  # as `ask_for_key` has it
         for operation in self.spec.operations.values():
             for place in (_NAME, _ADDRESS):
                 found[operation.resource.name].update(names_in(operation.body, place))
@@ -220,26 +235,38 @@ class Making(Callers):
     @shared_setup
     async def _look_before(self, resource: str) -> float:
         """Look at what is there before the run makes such a thing; the monotonic time."""
-        if not self.read_only:
+        if not self.read_only or self.gate.tries_denied:
             try:
                 if resource == API_KEY:
-                    for key in await self.keys() or ():
-                        self.gate.saw(API_KEY, own_id(key), time.monotonic())
+                    there = await self.keys() or []
+                    seen = this_moment()
+                    for key in there:
+                        self.gate.saw(API_KEY, own_id(key), seen)
                 else:
-                    await self.look_at_all(resource)
+                    there = await self.look_at_all(resource)
+                self.others.update(run for item in there for run in self._runs_in(item, resource))
             except TransientFailure:  # it passes: the next who asks looks again
                 raise
             except Inconclusive:  # there is no list to look at
                 pass
-        return time.monotonic()
+        return this_moment()
 
     async def find(self, resource: str, name: str, after: float) -> dict[str, Any] | None:
         """The thing that carries ``name``, in a list read after the moment ``after``; else None."""
         raise NotImplementedError
 
-    async def look_at_all(self, resource: str) -> None:
-        """Read the list of a resource, where it has one that shows all of them."""
+    async def look_at_all(self, resource: str) -> list[dict[str, Any]]:
+        """Read the list of a resource, where it has one that shows all of them; what is in it."""
         raise NotImplementedError
+
+    def _runs_in(self, item: dict[str, Any], resource: str) -> set[str]:
+        """The other runs that a thing is named after."""
+        runs = {
+            run_named(text.removeprefix(front))
+            for front, path in self._names(resource)
+            for text in texts_at(item, path)
+        }
+        return runs - {"", self.run_id}
 
     async def was_there_before(self, resource: str, id: str) -> bool:
         """Whether the target showed this id before the run made its first thing of this kind."""

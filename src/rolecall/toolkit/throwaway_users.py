@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +10,7 @@ from rolecall.evidence import Exchange
 from rolecall.http.gate import Thing
 from rolecall.http.login_budget import MOST_GRANTED
 from rolecall.outcomes import Inconclusive, NotApplicable, NotTested, TransientFailure
+from rolecall.pausing import alarm
 from rolecall.spec.model import THROWAWAY_USER, TOKEN
 from rolecall.target import Account
 from rolecall.tokens import Caller, Grant
@@ -94,12 +94,22 @@ class Pool:
 
     async def idle(self) -> ThrowawayUser | None:
         """A user that no test has; None where another one should be made, as after a long wait."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_WAIT_FOR_IDLE):
-                while not self.free and self.lent >= _AT_ONCE:
-                    self.returned.clear()
-                    await self.returned.wait()
+        if not self.free and self.lent >= _AT_ONCE:
+            await self._wait()
         return self.free.pop() if self.free else None
+
+    async def _wait(self) -> None:
+        is_late = False
+
+        def ring() -> None:
+            nonlocal is_late
+            is_late = True
+            self.returned.set()
+
+        async with alarm(_WAIT_FOR_IDLE, ring):
+            while not self.free and self.lent >= _AT_ONCE and not is_late:
+                self.returned.clear()
+                await self.returned.wait()
 
     def lend(self, user: ThrowawayUser) -> None:
         """Let the test that is running have a user until it is over."""

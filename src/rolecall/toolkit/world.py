@@ -150,7 +150,12 @@ class World(Requests):
 
     @shared_setup
     async def shared(self, resource: str) -> Fixture:
-        """A thing that tests may read, not change; one from before when none can be made."""
+        """A thing that tests may read, not change: that of the target file, else a new one, else
+        one from before.
+        """
+        given = self.target.fixtures.get(resource)
+        if given and given.id:
+            return await self.ready_made(resource)
         try:
             return await self.fresh(resource)
         except TransientFailure:  # it passes, and then one can be made
@@ -169,6 +174,32 @@ class World(Requests):
             if not existing:
                 raise
             return Fixture(self.spec.resources[resource], existing[0], "")
+
+    @shared_setup
+    async def ready_made(self, name: str) -> Fixture:
+        """The thing that ``[fixtures.NAME]`` of the target file names.
+
+        Raises:
+            Inconclusive: it is not there, or users that tests act as do not take part in it: what
+                they are answered would say nothing of the target.
+        """
+        given, where = self.target.fixtures[name], f"[fixtures.{name}] id in the target file"
+        resource = self.spec.resources[name.removeprefix("fetch-")]
+        fixture = Fixture(resource, given.id, "", conversation=given.conversation)
+        document = await self.observe(fixture, piece="")
+        if document is None or own_id(document) != given.id:
+            raise Inconclusive(f"{fixture}: no answer shows it", where)
+        body = self.spec.operations[f"create-{resource.name}"].body or {}
+        member = next((name for name in body if body[name] == "{participants}"), "")
+        shown = str(document.get(member, ""))
+        absent = [user for user in await self.participants() if shown and user not in shown]
+        if absent:
+            raise Inconclusive(
+                f"{fixture} with the users of all accounts and keys in it: user "
+                f"{', '.join(absent)} does not take part",
+                where,
+            )
+        return fixture
 
     async def wait_for(self, made: Fixture) -> Fixture:
         """Wait until a new thing is shown, where fetches lag.
@@ -195,7 +226,9 @@ class World(Requests):
 
         Raises:
             Inconclusive: no role that may make one can.
+            NotTested: the target file forbids it, or the run is read-only.
         """
+        self.gate.expect_may_make(resource)
         operation = self.spec.operations[f"create-{resource}"]
         exchange = None
         for role in self.spec.allowed_roles(operation.name):

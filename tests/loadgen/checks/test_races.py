@@ -153,7 +153,7 @@ def test_by_get_two_winners_are_two_where_a_refresh_token_is_good_once() -> None
 @pytest.mark.parametrize("path", ["GET", "POST"])
 def test_by_either_path_somebody_wins_and_the_first_is_not_refused(path: Path) -> None:
     """No policy explains a good token that is refused before its first use."""
-    assert judged(Race(USER, (loss(), loss()), path))[0] == {"race-nobody": 1}
+    assert judged(Race(USER, (loss(), loss()), path))[0] == {"race-without-winner": 1}
     assert judged(Race(USER, (loss(0.0, 0.1), win(0.2, 0.3)), path))[0] == {"race-mixture": 1}
 
 
@@ -195,8 +195,8 @@ def test_what_was_granted_in_such_a_race_still_counts() -> None:
 # --- What is not -------------------------------------------------------------------------------
 
 WRONG: dict[str, tuple[tuple[RaceCall, ...], dict[str, int]]] = {
-    "nobody": ((loss(), loss(), loss()), {"race-nobody": 1}),
-    "nobody-before-the-unknown": ((loss(0.0, 0.1), silence(0.2, 10.0)), {"race-nobody": 1}),
+    "nobody": ((loss(), loss(), loss()), {"race-without-winner": 1}),
+    "nobody-before-the-unknown": ((loss(0.0, 0.1), silence(0.2, 10.0)), {"race-without-winner": 1}),
     "two-of-four": ((win(), win(), loss(), loss()), {"race-mixture": 1}),
     "two-of-ten-and-no-order": (
         (win(0.0, 0.02), *[loss(0.0, 0.02)] * 8, win(0.01, 0.02)),

@@ -84,7 +84,7 @@ def test_secrets_of_the_run_are_hidden_wherever_they_come_up() -> None:
     """
     violations = Violations([("Tr0ub4dor&3", "password")])
 
-    violations.report("race-nobody", "see there", history="somebody said Tr0ub4dor&3")
+    violations.report("race-without-winner", "see there", history="somebody said Tr0ub4dor&3")
     violations.report("shape", "it is not JSON", LOGIN, answer(b"no such password: Tr0ub4dor&3"))
 
     assert violations.samples[0].exchange == "somebody said <password-1>"
@@ -157,11 +157,11 @@ def test_the_document_is_in_the_order_of_the_kinds() -> None:
     of the table.
     """
     violations = Violations(started=0.0)
-    violations.report("race-nobody", "nobody won", history="a history")
+    violations.report("race-without-winner", "nobody won", history="a history")
     violations.report("shape", "wrong", LOGIN, answer())
 
     shape, race = violations.document()
 
     assert (shape["kind"], shape["requirement"], shape["count"]) == ("shape", "ISSUE-fields", 1)
     assert race["samples"][0]["exchange"] == "a history"
-    assert race["statement"] == KINDS["race-nobody"].statement
+    assert race["statement"] == KINDS["race-without-winner"].statement

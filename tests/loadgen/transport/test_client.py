@@ -6,6 +6,7 @@ Longer than 400 lines because every way in which a connection fails has a test.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import itertools
 import os
@@ -440,7 +441,7 @@ class TestFailures:
         with miniatures.nobody() as url, connection(url) as it:
             resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
             try:
-                assert "local" == failed(it, get(url)).kind
+                assert "files" == failed(it, get(url)).kind
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -496,6 +497,7 @@ class TestFailures:
         """Answers in an unknown coding make a run invalid, and do not accuse the server."""
         quiet = {
             "dispatch_lag_ms": {"p99": 0.1},
+            "service_ms": {"p50": 1.0},
             "workers": [],
             "own_failures": {},
             "errors": {"coding": 3, "500": 1},
@@ -504,6 +506,39 @@ class TestFailures:
         assert [why.partition(":")[0] for why in of_the_generator(quiet)] == [
             "3 answers were in a content coding that is not read here (gzip and deflate are)"
         ]
+
+    @pytest.mark.parametrize(
+        ("number", "kind"),
+        [
+            (errno.EMFILE, "files"),
+            (errno.EADDRNOTAVAIL, "ports"),
+            (errno.ENOBUFS, "memory"),
+            (errno.ECONNREFUSED, "refused"),
+        ],
+    )
+    def test_what_this_machine_is_out_of(
+        self, number: int, kind: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Files, ports and memory are told from each other, and from a server that refuses."""
+
+        def fails(*_: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr("rolecall.loadgen.transport.reach._open", fails)
+        with connection("http://127.0.0.1:1") as it:
+            assert failed(it, get("http://127.0.0.1:1")).kind == kind
+
+    def test_memory_that_runs_out_in_an_exchange(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It ends the exchange, not the client, and is no word of the server."""
+
+        def fails(*_: object) -> None:
+            raise MemoryError
+
+        with Miniature(OK) as server, connection(server.url) as it:
+            monkeypatch.setattr(it, "_connect", fails)
+            assert failed(it, get(server.url)).kind == "memory"
+            monkeypatch.undo()
+            assert it.exchange(get(server.url)).status == 200
 
     def test_some_files_are_left_to_others(self) -> None:
         """Before the last file is gone, this machine's limit is said: what was measured is still to
@@ -517,7 +552,7 @@ class TestFailures:
                 resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 20, hard)
             )
             try:
-                assert "local" == failed(it, get(server.url)).kind
+                assert "files" == failed(it, get(server.url)).kind
                 with (Path("/proc/self/status")).open("rb"):
                     pass
             finally:

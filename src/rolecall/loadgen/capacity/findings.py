@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -84,3 +85,19 @@ def broken(objectives: Iterable[Objective], findings: Mapping[str, Any]) -> Iter
                 else ""
             )
             yield f"{objective.text} did not hold: the capacity is {rate}/s{more}"
+
+
+def imprecise(findings: Mapping[str, Any], precision: float) -> Iterator[str]:
+    """A sentence where a capacity that was found is known less well than to ``precision`` per
+    cent; of a search by users the throughput is measured, and not searched for.
+    """
+    if findings["outcome"] != SearchOutcome.FOUND or findings["axis"] != "rate":
+        return
+    low, high = (findings["capacity"][end] for end in ("low", "high"))
+    off = 100 * math.log(high / low) / 2 if low and high else math.inf
+    if off > precision:
+        known = f"to \u00b1{off:.0f} % only" if math.isfinite(off) else "from one side only"
+        yield (
+            f"the capacity is known {known}, and --precision asks for \u00b1{precision:g} %: "
+            "search for longer (--search-time), on a quieter machine, or ask for less"
+        )

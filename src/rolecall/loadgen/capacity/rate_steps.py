@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from rolecall.loadgen import plan, result
 from rolecall.loadgen.capacity.by_rate import Search
 from rolecall.loadgen.capacity.by_users import Scaling
-from rolecall.loadgen.capacity.findings import Capacity, SearchOutcome, broken
+from rolecall.loadgen.capacity.findings import Capacity, SearchOutcome, broken, imprecise
 from rolecall.loadgen.capacity.segments import SLICES, Segments, cut, rows
 from rolecall.loadgen.capacity.steps import Slice, Step, StepJudgement
 from rolecall.loadgen.coordinator import Coordinator
@@ -80,6 +80,7 @@ class CapacityRun(LoadRun):
         found = self.found() if self.found else None
         findings = found.document() if found else result.NOTHING_FOUND
         invalid = self.why_void()
+        invalid += imprecise(findings, self.options.precision)
         word = "invalid" if invalid or found is None else _VERDICTS[found.outcome]
         missed = list(broken(self.objectives, findings)) if word == "met" else []
         if missed:
@@ -90,13 +91,18 @@ class CapacityRun(LoadRun):
             **result.about(self.options, self.scenario, self.started),
             "verdict": word,
             "exit_code": int(self.exit_code(word)),
-            "reasons": [*invalid, *([found.because] if found and not invalid else []), *missed],
+            "reasons": [*invalid, *self._because(found), *missed],
             "objectives": [objective.text for objective in self.objectives],
+            "accounts": result.accounts(self.options, self.coordinator.accounts_used),
             **findings,
             "violation_samples": result.samples(self.coordinator.violations.samples),
         }
         result.write_capacity(Path(self.options.run_folder), document)
         return document
+
+    def _because(self, found: Capacity | Scaling | None) -> list[str]:
+        """Why the search ended, where it came to an end of its own."""
+        return [found.because] if found and not self.why_void() else []
 
 
 #: Clients that are logged in before a search.

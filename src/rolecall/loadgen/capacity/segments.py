@@ -72,7 +72,12 @@ class Segments:
                 for objective in self._objectives
             ],
             violations=violations,
-            generator="; ".join([*segment.errors, *generator_limits.of_the_generator(measured)]),
+            generator="; ".join(
+                [
+                    *segment.errors,
+                    *generator_limits.of_the_generator(measured, self._objectives),
+                ]
+            ),
             left=max(unanswered, 0) + sum(measured["errors"].get(kind, 0) for kind in _GIVEN_UP),
         )
 
@@ -92,6 +97,8 @@ def _share(
 ) -> Share:
     """An objective as a share of requests, from the end of the warm-up on."""
     columns = measured["timeline"]
+    if objective.request:  # its times are known as percentiles alone
+        return Share(objective.text, int(not objective.holds(measured)), 1, 0.5)
     if objective.unit == "ms" and objective.measure.startswith("p"):
         slow = sum(
             count for seconds, count in response.buckets() if 1000 * seconds > objective.limit

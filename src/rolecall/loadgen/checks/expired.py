@@ -158,10 +158,9 @@ class ExpiredTokens:
 
     def _open_bank(self, callers: Mapping[str, SessionGrant]) -> None:
         """Take the newest token of each role that has expired."""
-        assert self._options.bank is not None
         now = min((_issued(grant) for grant in callers.values()), default=0.0)
         try:
-            deposits = TokenBank(self._options.bank, self._base_url).deposits()
+            deposits = TokenBank.of(self._options, self._base_url).deposits()
         except UsageError as error:
             self.why_not.append(str(error))
             return

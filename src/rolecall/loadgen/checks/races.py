@@ -221,7 +221,10 @@ def wrong(race: Race, explained: Policies) -> Iterator[tuple[str, str]]:
             ),
         )
     if refused and not granted and not explained:
-        yield "race-nobody", f"all {len(refused)} refreshes with one good token were refused"
+        yield (
+            "race-without-winner",
+            f"all {len(refused)} refreshes with one good token were refused",
+        )
     elif not explained:
         yield (
             "race-mixture",

@@ -94,7 +94,9 @@ class Sampling:
         *,
         email_domain: str = "example.org",
         expired: ExpiredTokens | None = None,
+        may_make: Callable[[str], bool] = lambda resource: True,
     ) -> None:
+        self._may_make = may_make
         self.cells: list[SampledCell] = []
         self.shaped: list[SampledCell] = []
         self.expired: list[SampledCell] = []
@@ -128,7 +130,9 @@ class Sampling:
                 self.others.append(f"everything as {role}: no account of that role is logged in")
         self._look_up_organization()
         for resource in self._spec.resources:
-            if self._at_hand(self._spec.operations[f"delete-{resource}"]):
+            if not self._may_make(resource):
+                self.others.append(f"a {resource}: [fixtures.{resource}] create = false")
+            elif self._at_hand(self._spec.operations[f"delete-{resource}"]):
                 self._things.make(
                     resource, self._at_hand(self._spec.operations[f"create-{resource}"])
                 )

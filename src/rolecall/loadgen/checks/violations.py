@@ -79,7 +79,7 @@ KINDS: Mapping[str, Kind] = {
         "SEC-R11",
         "Simultaneous refreshes with one token are always answered by the same policy.",
     ),
-    "race-nobody": Kind(
+    "race-without-winner": Kind(
         "SEC-R11", "Of simultaneous refreshes with one good token, at least one succeeds."
     ),
     "race-winner-dead": Kind("REFRESH-new-token", "Tokens that are given out in a race work."),

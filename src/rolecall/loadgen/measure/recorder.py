@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from rolecall.histogram import Histogram
+from rolecall.loadgen.measure import machine
 
 #: How often a second noted durations are counted: seldom enough to be cheap, often enough that
 #: nothing waits for it.
 _TURNS = 32
-#: Kinds of failures that are this machine's own: it had no file or port left, or it broke an
+#: Kinds of failures that are this machine's own: it had no file, port or memory left, or broke an
 #: exchange off before the end of the run. They are neither errors of the server nor response times.
-OWN = frozenset({"local", "withdrawn"})
+OWN = frozenset({"files", "ports", "memory", "local", "withdrawn"})
 
 
 class Sums:
@@ -237,6 +238,7 @@ class Recorder:
         self._violations: Counter[str] = Counter()
         self._cpu = time.process_time()
         self._taken = time.perf_counter()
+        self._machine = machine.now()
 
     def entry(self, method: str, name: str) -> Entry:
         """The entry of a method and a name, which holds no secret: one row in every table."""
@@ -280,7 +282,7 @@ class Recorder:
     def take(self) -> dict[str, Any]:
         """What is new since the last call, for `Totals.merge`; it adds up exactly."""
         self._close()
-        now, cpu = time.perf_counter(), time.process_time()
+        now, cpu, busy = time.perf_counter(), time.process_time(), machine.now()
         counters = self._counters()
         delta = {
             "arrivals": [new - old for new, old in zip(counters, self._told, strict=True)],
@@ -300,6 +302,7 @@ class Recorder:
             "violations": dict(self._violations),
             "ended": self._ended,
             "cpu": [cpu - self._cpu, now - self._taken],
+            "machine": (busy - self._machine).pack(),
         }
         self._told = counters
         self._stood_still = 0.0
@@ -310,7 +313,7 @@ class Recorder:
             entry.to_master.clear()
         self._seconds = {}
         self._violations.clear()
-        self._cpu, self._taken = cpu, now
+        self._cpu, self._taken, self._machine = cpu, now, busy
         return delta
 
     def unflushed(self) -> Iterator[tuple[Entry, dict[int, Sums]]]:

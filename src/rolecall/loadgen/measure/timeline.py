@@ -8,6 +8,7 @@ can be worked out again.
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterator
 from typing import Any
@@ -98,13 +99,21 @@ class Timeline:
                 merged.merge(batch.response)
         return merged
 
-    def batches(self) -> Iterator[dict[str, Any]]:
-        """The batches, ascending; the last one may be shorter."""
+    def batches(self, seconds: float = math.inf) -> Iterator[dict[str, Any]]:
+        """The batches, ascending; the last one is shorter where the run, of so many seconds, ends
+        within it.
+        """
         for number in sorted(self._batches):
             batch, begin = self._batches[number], number * self._length
             yield {
                 "begin_s": round(begin * self.width, 3),
-                "end_s": round(min(begin + self._length, len(self)) * self.width, 3),
+                "end_s": round(
+                    max(
+                        min((begin + self._length) * self.width, len(self) * self.width, seconds),
+                        begin * self.width,
+                    ),
+                    3,
+                ),
                 "requests": batch.requests,
                 "errors": batch.errors,
                 "throttled": batch.throttled,

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from rolecall.histogram import Histogram
 from rolecall.loadgen.checks.violations import KINDS
 from rolecall.loadgen.measure.conservation import Accounts
+from rolecall.loadgen.measure.machine import MachineTimes
 from rolecall.loadgen.measure.recorder import Second, Sums
 from rolecall.loadgen.measure.timeline import Timeline, pairs
 from rolecall.loadgen.untrusted import MOST, counts, number, sequence, whole
 
-_PERCENTS = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9, "p99.99": 99.99}
+#: The percentiles in each row of ``load.json``.
+PERCENTS = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9, "p99.99": 99.99}
 _ARRIVALS = ("scheduled", "sent", "completed", "late", "dropped")
 #: What a recorder counts, in the order of its report.
 COUNTERS = (*_ARRIVALS, "unanswered", "begun")
@@ -51,6 +53,7 @@ class WorkerTotals:
     requests: int = 0
     longest_pause: float = 0.0
     stood_still: float = 0.0
+    machine: MachineTimes = field(default_factory=MachineTimes)
 
     @property
     def cpu(self) -> float:
@@ -64,6 +67,7 @@ class Delta:
 
     counters: list[int]
     cpu: tuple[float, float]
+    machine: MachineTimes
     ended: float
     lag: Histogram
     longest_pause: float
@@ -85,6 +89,14 @@ class Delta:
         return cls(
             counters=[whole("arrivals", count) for count in counters],
             cpu=(number("cpu", cpu), number("cpu", seconds)),
+            machine=MachineTimes(
+                *(
+                    number("machine", value)
+                    for value in sequence(
+                        "machine", delta["machine"], length=len(fields(MachineTimes))
+                    )
+                )
+            ),
             ended=number("ended", delta["ended"], -MOST),
             lag=Histogram.unpack(delta["lag"]),
             longest_pause=number("pauses", longest),
@@ -147,6 +159,7 @@ class Totals:
         cpu, seconds = delta.cpu
         state.cpu_seconds += cpu
         state.seconds += seconds
+        state.machine += delta.machine
         if seconds >= 0.5:  # a share of less says more of the moment than of the worker
             state.cpu_most = max(state.cpu_most, cpu / seconds)
         state.longest_pause = max(state.longest_pause, delta.longest_pause)
@@ -208,7 +221,28 @@ class Totals:
             "workers": self._workers(),
             "entries": self._entries(),
             "timeline": self.timeline.document(),
-            "batches": list(self.timeline.batches()),
+            "batches": list(self.timeline.batches(seconds)),
+        }
+
+    def so_far(self) -> dict[str, Any]:
+        """What `objectives.beyond_doubt` asks of a document, while the run goes on; no timeline."""
+        all_ = self._all()
+        return {
+            "duration_s": round(self.ended, 3),
+            **dict(zip(_ARRIVALS, self._counters[: len(_ARRIVALS)], strict=True)),
+            "requests": all_.count,
+            "throttled": all_.throttled.count,
+            "errors": dict(all_.errors),
+            "own_failures": dict(all_.own),
+            "violations": dict(self.violations),
+            "rate": 0.0,
+            "response_ms": _times(all_.response),
+            "service_ms": _times(all_.service),
+            "dispatch_lag_ms": _times(self.lag),
+            "pauses": self._pauses(),
+            "workers": self._workers(),
+            "entries": [],
+            "batches": [{"response_ms": pairs(all_.response)}],
         }
 
     def _workers(self) -> list[dict[str, Any]]:
@@ -221,6 +255,7 @@ class Totals:
                 "cpu_most": round(worker.cpu_most, 3),
                 "longest_pause_ms": round(worker.longest_pause * 1000, 1),
                 "stood_still_ms": round(worker.stood_still * 1000, 1),
+                **worker.machine.shares(worker.seconds),
             }
             for name, worker in sorted(self.workers.items())
         ]
@@ -287,7 +322,7 @@ class Totals:
 
 
 def _times(histogram: Histogram) -> dict[str, float]:
-    values = histogram.percentiles(list(_PERCENTS.values()))
-    times = dict(zip(_PERCENTS, values, strict=True))
+    values = histogram.percentiles(list(PERCENTS.values()))
+    times = dict(zip(PERCENTS, values, strict=True))
     times.update(max=histogram.maximum, min=histogram.minimum, mean=histogram.mean)
     return {name: round(seconds * 1000, 4) for name, seconds in times.items()}

@@ -2,8 +2,8 @@
 
 Where a usual client under gevent waits anew for every receive (and tells epoll so), here one
 watcher stays with the connection for all its life: its callback, in the hub, reads the answer and
-switches to the greenlet that waits for it. There is no pool, no redirect, no cookie, no proxy, and
-a request is never sent twice.
+switches to the greenlet that waits for it. There is no pool, no redirect, no cookie, no proxy but
+the target file's, and a request is never sent twice.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from rolecall.loadgen.transport.failure import Failure, reason
 from rolecall.loadgen.transport.outgoing import Origin
 from rolecall.loadgen.transport.reach import numeric_addresses, reach, resolve
 from rolecall.loadgen.transport.tls import Tls, tls_context
+from rolecall.loadgen.transport.tunnel import open_tunnel
 from rolecall.loadgen.transport.wire import Parser, Response, WireError, whole
+from rolecall.transit import Transit, of_verify
 
 _RECEIVE = 64 * 1024  # bytes asked for at a time
 _SWEEP = 0.025  # seconds between two looks at the deadlines; what a timeout may be late
@@ -42,18 +44,23 @@ class WireConnection:
     Args:
         timeout: seconds for a whole exchange, from the call to the last byte, with connecting where
             that is needed.
-        verify: whether a certificate is verified, or the path of the CA bundle to do it with.
+        verify: whether a certificate is verified, or the path of the CA bundle to do it with; or
+            all that a target file says of the way to the target.
 
     Attributes:
         sent: when the last request was handed to the kernel (seconds, `time.perf_counter`).
         received: when its answer was complete, or failed.
     """
 
-    def __init__(self, origin: Origin, *, timeout: float, verify: bool | str = True) -> None:
+    def __init__(
+        self, origin: Origin, *, timeout: float, verify: bool | str | Transit = True
+    ) -> None:
+        transit = of_verify(verify)
         self._origin = origin
         self._timeout = timeout
-        self._context = tls_context(verify) if origin.scheme == "https" else None
-        self._addresses = numeric_addresses(origin)
+        self._context = tls_context(transit) if origin.scheme == "https" else None
+        self._proxy = transit.proxy
+        self._addresses = numeric_addresses(self._proxy or origin)
         self._hub = get_hub()
         self._traffic = _Traffic.of(self._hub)
         self._request = b""
@@ -96,11 +103,12 @@ class WireConnection:
                     if answer.__class__ is Failure
                     else InvalidSwitchError(f"{type(answer)} is not an answer")
                 )
-        except (
-            BaseException
-        ):  # a greenlet that is killed, too: the answer will come, and must not be the next one's
+        except BaseException as error:
+            # a greenlet that is killed, too: the answer will come, and must not be the next one's
             self.received = perf_counter()
             self.close()
+            if isinstance(error, MemoryError):
+                raise Failure("memory", "this machine has no memory left") from None
             raise
         if answer.keep_alive and not self._unsent and (self._tls is None or not self._tls.is_over):
             self._is_fresh = False
@@ -140,8 +148,10 @@ class WireConnection:
         """
         left = max(self.deadline - perf_counter(), _SWEEP)
         with gevent.Timeout(left, Failure("timeout", f"no connection within {self._timeout:g} s")):
-            stream = reach(self._addresses or resolve(self._origin))
+            stream = reach(self._addresses or resolve(self._proxy or self._origin))
             try:
+                if self._proxy is not None:
+                    open_tunnel(stream, self._proxy, self._origin)
                 if self._context is not None:
                     self._tls = Tls(self._context, self._origin.host)
                     self._tls.handshake(stream)

@@ -5,14 +5,27 @@ from __future__ import annotations
 from typing import Literal
 
 Kind = Literal[
-    "refused", "dns", "tls", "reset", "closed", "timeout", "garbage", "too-large", "coding", "local"
+    "refused",
+    "dns",
+    "tls",
+    "reset",
+    "closed",
+    "timeout",
+    "garbage",
+    "too-large",
+    "coding",
+    "files",
+    "ports",
+    "memory",
+    "local",
 ]
 
 
 class Failure(Exception):
     """No answer, by ``kind``; the text says more, and holds nothing that was sent or received.
 
-    ``local`` is this machine's own failure: no file or port is left. ``coding`` is a lawful answer
+    ``files``, ``ports``, ``memory`` and ``local`` are this machine's own failures: none is left, or
+    it is not known of what. ``coding`` is a lawful answer
     that is not understood here. ``closed`` on a connection that was used before means that the
     server may or may not have carried out the request.
     """

@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, zip_longest
 from typing import Any
 
@@ -15,6 +15,7 @@ from gevent.monkey import get_original
 
 from rolecall.loadgen.transport.failure import Failure, Kind, reason
 from rolecall.loadgen.transport.outgoing import Origin
+from rolecall.transit import Proxy
 
 try:
     import resource
@@ -22,12 +23,19 @@ except ImportError:  # Windows has no such limit
     resource = None  # type: ignore[assignment]  # it is asked before it is used
 
 #: This machine's own limits: files, ports, memory. Nothing is said about the server.
-_LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
+_LOCAL: Mapping[int | None, Kind] = {
+    errno.EMFILE: "files",
+    errno.ENFILE: "files",
+    errno.EADDRNOTAVAIL: "ports",
+    errno.ENOBUFS: "memory",
+    errno.ENOMEM: "memory",
+}
 
 
-_LOCAL_NAMES = frozenset(
-    {getattr(socket, "EAI_SYSTEM", None), socket.EAI_MEMORY}
-)  # the resolver had no file, or no memory
+_LOCAL_NAMES: Mapping[int | None, Kind] = {
+    getattr(socket, "EAI_SYSTEM", None): "local",  # the resolver had no file, as a rule
+    socket.EAI_MEMORY: "memory",
+}
 
 
 #: Files that connections leave to what a run has to write in its end.
@@ -56,7 +64,7 @@ _getaddrinfo = get_original("socket", "getaddrinfo")
 Addresses = Sequence[tuple[int, int, int, str, Any]]
 
 
-def numeric_addresses(origin: Origin) -> Addresses:
+def numeric_addresses(origin: Origin | Proxy) -> Addresses:
     """The address that the host is; empty where it is a name."""
     try:
         found: Addresses = _getaddrinfo(
@@ -67,7 +75,7 @@ def numeric_addresses(origin: Origin) -> Addresses:
     return found
 
 
-def resolve(origin: Origin) -> Addresses:
+def resolve(origin: Origin | Proxy) -> Addresses:
     """The addresses of a name, asked for by every connection, since they may change.
 
     Raises:
@@ -78,7 +86,7 @@ def resolve(origin: Origin) -> Addresses:
             origin.host, origin.port, type=socket.SOCK_STREAM
         )
     except socket.gaierror as error:
-        kind: Kind = "local" if error.errno in _LOCAL_NAMES else "dns"
+        kind = _LOCAL_NAMES.get(error.errno, "dns")
         raise Failure(kind, f"{origin.host} cannot be resolved: {reason(error)}") from None
     return found
 
@@ -183,7 +191,7 @@ def _open(family: int, address: Any) -> socket.socket:
 def _kind(error: OSError) -> Kind:
     """The kind of a failed connection."""
     if error.errno in _LOCAL:
-        return "local"
+        return _LOCAL[error.errno]
     if isinstance(error, TimeoutError):
         return "timeout"
     return "reset" if isinstance(error, ConnectionResetError) else "refused"

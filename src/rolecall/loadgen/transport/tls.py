@@ -7,12 +7,12 @@ import functools
 import socket
 import ssl
 
-import certifi
 import gevent.socket
 
 from rolecall.errors import UsageError
 from rolecall.loadgen.transport.failure import Failure, reason
 from rolecall.loadgen.transport.wire import WireError
+from rolecall.transit import Transit
 
 _RECEIVE = 64 * 1024  # bytes asked for at a time
 _NOT_NOW = (BlockingIOError, InterruptedError)
@@ -123,22 +123,15 @@ class Tls:
 
 
 @functools.cache
-def tls_context(verify: bool | str) -> ssl.SSLContext:
+def tls_context(transit: Transit) -> ssl.SSLContext:
     """How TLS is spoken; once for all connections, since loading the CA bundle takes 20 ms.
 
     Raises:
-        UsageError: the CA bundle cannot be read.
+        UsageError: the CA bundle, or the client's certificate, cannot be read.
     """
     try:
-        context = ssl.create_default_context(
-            cafile=verify if isinstance(verify, str) else certifi.where()
-        )
+        return transit.tls()
     except OSError as error:
         raise UsageError(
-            "verify_tls", f"the CA bundle {verify} cannot be read: {reason(error)}"
+            "verify_tls", f"the CA bundle {transit.verify} cannot be read: {reason(error)}"
         ) from None
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["http/1.1"])
-    return context

@@ -1,0 +1,81 @@
+"""What is around the figures of ``load.html``: its footer, what scrolls, and small screens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import Any
+
+#: After the style of all pages. Shadows at the edges of what scrolls are painted by backgrounds:
+#: two that move with the content cover two that do not.
+STYLE = """
+.wide {
+  background:
+    linear-gradient(to right, var(--paper) 40%, transparent) left / 48px 100% no-repeat local,
+    linear-gradient(to left, var(--paper) 40%, transparent) right / 48px 100% no-repeat local,
+    linear-gradient(to right, var(--edge), transparent) left / 16px 100% no-repeat scroll,
+    linear-gradient(to left, var(--edge), transparent) right / 16px 100% no-repeat scroll;
+}
+.wide:focus-visible { outline: 2px solid var(--p50); outline-offset: 2px; }
+td:first-child, th:first-child { min-width: 9em; }
+td.why { min-width: 18em; }
+td:first-child, td.left { overflow-wrap: break-word; }
+footer { margin-top: 44px; padding-top: 12px; border-top: 1px solid var(--faint); }
+footer code { overflow-wrap: anywhere; }
+.key i.circle { width: 9px; height: 9px; border: 0; border-radius: 50%; }
+@media (max-width: 720px) {
+  body { padding: 20px 14px 48px; }
+  .wide.chart-frame::before {
+    content: "\\2194  scrolls sideways"; position: sticky; left: 0; display: block;
+    width: max-content; color: var(--muted); font-size: 12px;
+  }
+  figcaption .key { display: inline-block; }
+  .card b { white-space: normal; font-size: 18px; }
+}
+"""
+
+
+def scrolling(label: str, inside: str, classes: str = "") -> str:
+    """What may be wider than the screen: it scrolls by itself, with the keyboard too."""
+    style = f"wide {classes}".strip()
+    return (
+        f'<div class="{style}" tabindex="0" role="group" aria-label="{escape(label)}">'
+        f"{inside}</div>"
+    )
+
+
+def footer(document: Mapping[str, Any]) -> str:
+    """Which version ran, when, by which command and with what: what it takes to run it again."""
+    command = document.get("command")
+    asked = f"<br><code>{escape(command)}</code>" if command else ""
+    said = " \u00b7 ".join(map(escape, _facts(document)))
+    return f'<footer class="small">{said}{asked}</footer>'
+
+
+def _facts(document: Mapping[str, Any]) -> Iterator[str]:
+    yield f"Rolecall {document.get('rolecall', '')}".strip()
+    if document.get("run"):
+        yield f"run {document['run']}"
+    yield f"{_moment(document['started'])} to {_moment(document['finished'])} UTC"
+    if workers := len(document.get("workers") or ()):
+        yield f"{workers} worker{'s' if workers > 1 else ''}"
+    arrivals = document.get("arrivals")
+    if arrivals and arrivals.get("arrivals") == "poisson":
+        yield f"seed {arrivals.get('seed', 0)}"
+    if accounts := document.get("accounts"):
+        yield f"{accounts['used']:,} of {accounts['given']:,} accounts took part"
+    yield from (
+        f"{name.replace('_', '-')} {_shown(value)}"
+        for name, value in sorted((document.get("options") or {}).items())
+    )
+
+
+def _shown(value: object) -> str:
+    """An option's value as one writes it."""
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={weight}" for name, weight in value.items())
+    return str(value)
+
+
+def _moment(text: str) -> str:
+    return text[:19].replace("T", " ")

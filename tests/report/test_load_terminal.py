@@ -1,0 +1,83 @@
+"""What a load run prints: within the terminal's width, in colours where there are some."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from rolecall.loadgen.run import over
+from rolecall.report import load_terminal
+from tests.report.test_load_page import run, search, step
+
+_CODES = re.compile("\x1b\\[[0-9;]*m")
+WHY = (
+    "the generator was 61 ms behind its schedule (p99, at most 10 ms): it used 5% of a core, and "
+    "waited for one for 30% of the run"
+)
+
+
+def long_document() -> dict[str, Any]:
+    """A run with long sentences and a long name."""
+    document = run(reasons=[WHY], accounts={"given": 40, "used": 40})
+    (row,) = document["entries"]
+    document["entries"] = [row, {**row, "name": "refresh-post (after a race)"}]
+    return document
+
+
+@pytest.mark.parametrize("width", [80, 103, None])
+def test_a_run_fits_the_terminal(width: int | None) -> None:
+    """No line is longer than the terminal is wide, and nothing of it is lost: a narrow table has
+    fewer percentiles.
+    """
+    text = load_terminal.summary(
+        long_document(), "reports/runs/20261126-101112-abcdef", width=width
+    )
+
+    assert width is None or max(map(len, text.splitlines())) <= width
+    assert " ".join(WHY.split()) in " ".join(text.split())
+    assert ("p99.9" in text.splitlines()[0]) is (width != 80)
+    assert "refresh-post (after a race)" in text
+
+
+@pytest.mark.parametrize("width", [80, 110, None])
+def test_a_search_fits_the_terminal(width: int | None) -> None:
+    """The reasons of its steps are wrapped in their column."""
+    document = search(steps=[step(100, "generator", why=WHY), step(200, "failed")])
+
+    text = load_terminal.capacity(document, "reports/runs/20261126-101112-abcdef", width=width)
+
+    assert width is None or max(map(len, text.splitlines())) <= width
+    assert " ".join(WHY.split()) in " ".join(text.split())
+
+
+def test_colours_only_paint() -> None:
+    """With colours the text is the same: good words are green, bad ones red."""
+    document = long_document()
+    plain = load_terminal.summary(document, "folder", width=80)
+    painted = load_terminal.summary(document, "folder", width=80, colour=True)
+
+    assert _CODES.sub("", painted) == plain
+    assert "verdict       \x1b[1;31mMISSED\x1b[0m" in painted
+    assert "\x1b[1;31mNOT held\x1b[0m" in painted
+    assert "\x1b[32mheld\x1b[0m" in painted
+    assert "\x1b" not in plain
+
+
+def test_colours_of_a_search() -> None:
+    """Its steps and its verdict are painted, and only these."""
+    painted = load_terminal.capacity(search(), "folder", colour=True)
+
+    assert "\x1b[1;32mMET\x1b[0m" in painted
+    assert "  \x1b[32mheld\x1b[0m" in painted
+    assert _CODES.sub("", painted) == load_terminal.capacity(search(), "folder")
+
+
+def test_a_line_over_the_one_before_stays_on_its_row() -> None:
+    """At 80 columns a passing line has 79 at most; one that stays is wrapped between words."""
+    assert over("x" * 200, 80, passing=True) == "\r" + "x" * 79
+    assert over("short", 80, passing=True) == "\r" + "short".ljust(79)
+    rows = over(f"  20.0/s for 3 s: generator ({WHY})", 80, passing=False).splitlines()
+    assert max(map(len, rows)) <= 80
+    assert " ".join(" ".join(rows).split()) == f"20.0/s for 3 s: generator ({WHY})"
