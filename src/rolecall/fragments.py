@@ -1,8 +1,8 @@
 """Parts of secrets: what a server gives away that puts half of a token into each of two members.
 
-A secret is looked for in segments: its halves, and of a long one each fifteen bytes, so that every
-part of twenty-nine bytes holds a segment whole. Around a segment that was found the part goes on as
-far as the text does. What is shorter may stand in any text.
+Whoever cuts a secret in two leaves its beginning and its end. Both are looked for: the halves of a
+short secret, and fifteen bytes of a long one. From there the part goes on as far as the text does.
+What is shorter may stand in any text.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-#: Bytes of a segment of a long secret.
+#: Bytes at the beginning and at the end of a long secret.
 SEGMENT = 15
 #: Bytes of a half of a secret that is not the server's choice; what is shorter is a word.
 SHORTEST_HALF = 8
@@ -23,7 +23,7 @@ LONGEST = 512
 
 @dataclass(frozen=True)
 class Fragment:
-    """A segment of a secret: its owner (a number), the secret, and where the segment is in it."""
+    """The beginning or the end of a secret: its owner (a number), the secret, and where it is."""
 
     owner: int
     secret: bytes
@@ -47,19 +47,15 @@ class Fragment:
 
 
 def fragments(secret: bytes, owner: int, shortest: int = SEGMENT) -> Iterator[Fragment]:
-    """The segments of a secret, of at least ``shortest`` bytes; none of what has blanks, for that
-    is text, of what is very long, nor of one that is a word.
+    """Beginning and end of a secret whose halves have ``shortest`` bytes at least; nothing of what
+    has blanks, for that is text, of what is very long, nor what is a word.
     """
     length = len(secret)
     half = length // 2
     if half < shortest or length > LONGEST or any(byte <= 0x20 for byte in secret):
         return
-    if half < SEGMENT:
-        spans = {(0, half), (half, length), (length - half, length)}
-    else:  # the first and the last are in the halves, and between them no gap is wider than one
-        spans = {(begin, begin + SEGMENT) for begin in range(0, length - SEGMENT, SEGMENT)}
-        spans.add((length - SEGMENT, length))
-    for begin, end in sorted(spans):
+    size = min(half, SEGMENT)
+    for begin, end in ((0, size), (length - size, length)):
         if end - begin >= SEGMENT or not _is_word(secret[begin:end]):
             yield Fragment(owner, secret, begin, end)
 

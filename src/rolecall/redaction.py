@@ -570,10 +570,11 @@ class Secrets:
                     found.append((*_span(level, start, start + len(needle)), owner, ""))
                 elif whole_only:
                     continue
-                elif (owner := self._reversed_of.get(needle)) is not None:
-                    found.append((*_span(level, start, start + len(needle)), owner, _REVERSED))
+                elif fragment := self._fragments.get(needle):
+                    segments.append((start, fragment, level))
                 else:
-                    segments.append((start, self._fragments[needle], level))
+                    owner = self._reversed_of[needle]
+                    found.append((*_span(level, start, start + len(needle)), owner, _REVERSED))
             if not (known_only or whole_only):
                 found += [
                     (*_span(level, start, end), owner, "")

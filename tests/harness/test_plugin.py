@@ -886,7 +886,7 @@ def test_allure_tells_the_story(wrong_cells: Reference, tmp_path: Path) -> None:
 
 def test_pytests_own_allure_option_works(reference: Reference, tmp_path: Path) -> None:
     """``pytest conformance --alluredir DIR`` writes there, of the same tests as a run's own
-    results, and those are not written then.
+    results, with the same histories, and those are not written then.
     """
     file = reference.target_file(tmp_path)
     words = ("--target", file, "-k", "list-users and token", "--alluredir", tmp_path / "allure")
@@ -897,6 +897,11 @@ def test_pytests_own_allure_option_works(reference: Reference, tmp_path: Path) -
     assert finished.code == 0, finished.said
     theirs, ours = allure(tmp_path / "allure"), allure(certified.folder / "allure-results")
     assert theirs.keys() == ours.keys()
+    same = ("fullName", "testCaseId", "historyId", "titlePath", "parameters")
+    for name, written in ours.items():
+        assert {member: theirs[name].get(member, []) for member in same} == {
+            member: written[member] for member in same
+        }
     assert not (finished.folder / "allure-results").exists()
     secrets = [
         line.split('"')[1] for line in reference.text.splitlines() if line.startswith("password = ")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rolecall.report import allure, har
+from rolecall.report.causes import causes
 from tests.report.test_causes import finding
 from tests.support.exchanges import exchange
 from tests.support.results import requirement, results
@@ -89,8 +90,10 @@ def test_a_finding_is_shown_by_its_exchange_and_not_by_a_traceback() -> None:
     details = shown(made(failed()))["test_it[op-0]"]["statusDetails"]
 
     assert details["trace"].splitlines() == [
+        "cause:    401 instead of 403, 1 of 3 tests",
         "expected: 403 once the token has expired (clock, evidence grade A-)",
         "actual:   401, as RFC 6750 has it",
+        f"look at:  {causes(failed())[0].look_at}",
         'try:      curl -i -H "Authorization: Bearer $TOKEN" http://target.example/v2/users',
         "exchange: 987",
     ]
@@ -117,6 +120,7 @@ def test_a_test_has_one_history_over_runs() -> None:
     second = shown(made(failed() | {"run": "20261127-030000-bbbbbb"}))["test_it[op-0]"]
 
     assert first["historyId"] == second["historyId"]
+    assert first["parameters"] == [{"name": "case", "value": "op-0", "excluded": True}]
     assert first["uuid"] != second["uuid"]
     assert made(failed()) == made(failed())
 

@@ -126,12 +126,12 @@ def test_a_failure_has_what_one_needs() -> None:
     assert failure.text == (
         "A statement & <more>. [Permissions]\n"
         "follows:  It follows.\n"
+        "request:  GET http://target.example/v2/users -> 200\n"
         "cause:    200 instead of 403, 1 of 1 test\n"
         "expected: 403\n"
         "actual:   200: it was allowed\n"
         "look at:  why the server let this request in, and whether it was done before it was "
         "checked\n"
-        "request:  GET http://target.example/v2/users -> 200\n"
         "try:      curl -i http://target.example/v2/users\n"
         "exchange: 987"
     )

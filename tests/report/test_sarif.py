@@ -77,18 +77,57 @@ def test_a_cause_is_one_result_with_its_exchange() -> None:
     assert run["invocations"][0]["executionSuccessful"]
 
 
-def test_a_fingerprint_is_of_the_cause_and_not_of_the_run() -> None:
-    """Another number of exchange, other ids and fewer tests leave the fingerprint; another answer
-    does not.
-    """
+def fingerprints(*findings: dict[str, Any]) -> list[str]:
+    """Those of the results of a run with these findings."""
+    run = written(requirements=[expiry("failed")], findings=list(findings))
+    return [result["partialFingerprints"]["rolecallCause/v2"] for result in run["results"]]
 
-    def fingerprint(**more: Any) -> str:
-        run = written(requirements=[expiry("failed")], findings=[finding("test_it[op-0]", **more)])
-        value: str = run["results"][0]["partialFingerprints"]["rolecallCause/v1"]
-        return value
 
-    assert fingerprint() == fingerprint(exchange=12, curl=None)
-    assert fingerprint() != fingerprint(actual="200: it was allowed")
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"exchange": 12, "curl": None},
+        {"actual": "400"},
+        {"expected": "404 or 403 once the token has expired"},
+    ],
+    ids=["exchange", "another refusal", "statuses of a dialect"],
+)
+def test_a_fingerprint_is_of_the_cause_and_not_of_the_run(more: dict[str, Any]) -> None:
+    """Another exchange, another status of the same kind and another number leave it as it was."""
+    assert fingerprints(finding("test_it", **more)) == fingerprints(finding("test_it"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("500: a server error is no denial", "503: a server error is no denial"),
+        ("200 with form 5f1b0c2d3e4f5a6b7c8d9e0f in it", "201 with form 0f9e8d7c6b5a4f3e in it"),
+        (
+            "GET /v2/users as guest (token) -> 200 (exchange 7)",
+            "GET /v2/x as a (token) -> 204 (exchange 9)",
+        ),
+        ("a lifetime of 3600 s", "a lifetime of 86,401 s"),
+    ],
+)
+def test_answers_of_one_kind_have_one_fingerprint(one: str, other: str) -> None:
+    """Statuses, ids, paths and numbers are no part of it."""
+    assert fingerprints(finding("a", actual=one)) == fingerprints(finding("a", actual=other))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"actual": "200: it was allowed"}, {"actual": "500"}, {"expected": "200: guest may"}],
+)
+def test_another_kind_of_answer_is_another_alert(more: dict[str, Any]) -> None:
+    """Let in, refused and broken are different causes, and so is what was to be let in."""
+    assert fingerprints(finding("test_it", **more)) != fingerprints(finding("test_it"))
+
+
+def test_no_two_results_have_one_fingerprint() -> None:
+    """A requirement that is broken by two refusals has two alerts."""
+    found = fingerprints(finding("a"), finding("b", actual="404"), finding("c", actual="500"))
+
+    assert len(set(found)) == 3
 
 
 def test_every_rule_is_there_also_where_it_was_kept() -> None:

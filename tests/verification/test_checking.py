@@ -17,6 +17,7 @@ from rolecall.verification.checking import (
     check_certificate,
 )
 from rolecall.verification.documents import RunDocuments
+from tests.conftest import Watched
 from tests.support.certified_runs import (
     SPEC,
     checked,
@@ -114,6 +115,34 @@ def test_a_single_changed_byte_of_results_or_evidence_is_noticed(name: str) -> N
     ]
 
     assert [] == unnoticed
+
+
+def unnoticed_in(files: dict[str, bytes], name: str, step: int) -> list[int]:
+    """Where in a file a changed byte is no fault: one of each ``step`` bytes is tried, by the
+    digest of that file alone.
+    """
+    envelope = Envelope.parse(files[CERTIFICATE])
+    data = bytearray(files[name])
+    unnoticed = []
+    for place in range(0, len(data), step):
+        data[place] ^= 0x01
+        if not list(_statement_faults(envelope, RunDocuments({name: bytes(data)}, SPEC))):
+            unnoticed.append(place)
+        data[place] ^= 0x01
+    assert not list(_statement_faults(envelope, RunDocuments({name: bytes(data)}, SPEC)))
+    return unnoticed
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_a_single_changed_byte_of_a_real_run_is_noticed(name: str, certified: Watched) -> None:
+    """The same of the files of a whole run: each 50th byte, or of an archive of nine megabytes, of
+    which every digest takes that long, each 997th.
+    """
+    folder = certified.finished.folder
+    files = {file: (folder / file).read_bytes() for file in (*SUBJECTS, CERTIFICATE)}
+
+    assert unnoticed_in(files, name, 50 if len(files[name]) < 1_000_000 else 997) == []
 
 
 @pytest.mark.parametrize("name", [*SUBJECTS, CERTIFICATE])

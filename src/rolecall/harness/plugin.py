@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from functools import partial
+from typing import Any
 
 import allure
 import pytest
+from allure_commons.model2 import Parameter
 
 from rolecall.endings import end_as_ctrl_c_does
 from rolecall.errors import ExitCode, RolecallError, UsageError, place_of
@@ -27,6 +29,7 @@ from rolecall.harness.waiving import waive
 from rolecall.memory import Memory
 from rolecall.outcomes import Finding, Flaky, Inconclusive, NotApplicable, NotTested, Outcome
 from rolecall.report import exchanges, terminal
+from rolecall.report.allure import identity
 from rolecall.spec.loading import load_specification
 
 VERDICT = pytest.StashKey[Verdict]()
@@ -204,9 +207,19 @@ class ConformancePlugin:
         )
 
     def _tell_listener(self, item: pytest.Function, job: ScheduledTest) -> None:
-        """Give Allure's own listener, if it is on, the test's labels and exchanges."""
-        for label, value in self._labels(item).items():
+        """Give Allure's own listener, if it is on, the test's labels and exchanges, and what makes
+        its history that of our own files: by itself it would take the place of the file and the
+        values of parameters for the test's identity.
+        """
+        labels = self._labels(item)
+        for label, value in labels.items():
             allure.dynamic.label(label, value)
+        listener: Any = item.config.pluginmanager.get_plugin("allure_listener")
+        result = listener.allure_logger.get_test(None)  # the one that is under way
+        same = identity(labels["feature"], labels["story"], item.name)
+        same["parameters"] = [Parameter(**values) for values in same["parameters"]]
+        for name, value in same.items():
+            setattr(result, name, value)
         allure.dynamic.description(self._description(item))
         if job.evidence.exchanges:
             text = exchanges.write(job.evidence.exchanges, self.run.context.secrets.redact)
@@ -219,6 +232,7 @@ class ConformancePlugin:
             "epic": "Web1on1 v2: authentication",
             "feature": requirement.feature,
             "story": requirement.id,
+            "parentSuite": requirement.feature,
             "suite": requirement.id,
             "severity": _SEVERITY[requirement.level],
         }

@@ -28,7 +28,7 @@ from rolecall.harness.sealing import sealed
 from rolecall.harness.waiving import Collected, UsedWaiver, used_waivers, waivers_of_run
 from rolecall.outcomes import Inconclusive, NotTested
 from rolecall.replay.document import replay_document
-from rolecall.report import allure, artefacts, certificate, har, junit, leaks
+from rolecall.report import allure, artefacts, certificate, har, leaks
 from rolecall.report.comparison import compare
 from rolecall.signing import CertificateKey, signing_key
 from rolecall.waiver_file import note_seen
@@ -292,12 +292,10 @@ class Run:
             if self.allure
             else nullcontext(dict) as of_allure
         ):
-            made = artefacts.texts(document, evidence) | {EVIDENCE: har.write(evidence)}
+            inconclusive = self.options.junit_inconclusive
+            made = artefacts.texts(document, evidence, inconclusive=inconclusive)
+            made[EVIDENCE] = har.write(evidence)
             made[REPLAY] = json.dumps(self._replay_document(), separators=(",", ":")) + "\n"
-            if self.options.junit_inconclusive != junit.INCONCLUSIVE[0]:
-                made["junit.xml"] = junit.write(
-                    document, evidence, inconclusive=self.options.junit_inconclusive
-                )
             return {**self._checked(own | made), **of_allure()}
 
     def _remarks(self) -> Iterator[str]:

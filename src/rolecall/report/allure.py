@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from rolecall.report import exchanges
+from rolecall.report.causes import Cause, by_test
 from rolecall.report.shown import entries as entries_of
 
 FOLDER = "allure-results"
@@ -54,16 +55,13 @@ def files(results: _Document, evidence: _Document) -> Iterator[tuple[str, str]]:
     )
     entries = entries_of(evidence)
     texts: dict[int, str] = {}  # many tests cite the same exchanges
-    shown = {
-        (finding["requirement"], finding["test"]): finding
-        for finding in (*results["findings"], *results["advice"])
-    }
+    shown = by_test(results)
     for requirement in results["requirements"]:
         for test in requirement["tests"]:
-            finding = shown.get((requirement["id"], test["name"]))
+            cause = shown.get((requirement["id"], test["name"]))
             id = _id(results["run"], requirement["id"], test["name"])
             cited = [entries[number] for number in test["exchanges"] if number in entries]
-            document = _result(results, requirement, test, finding, cited) | {"uuid": id}
+            document = _result(results, requirement, test, cause, cited) | {"uuid": id}
             if cited:
                 source = f"{id}-attachment.txt"
                 document["attachments"] = [
@@ -79,33 +77,48 @@ def _result(
     results: _Document,
     requirement: _Document,
     test: _Document,
-    finding: _Document | None,
+    cause: Cause | None,
     cited: Sequence[_Document],
 ) -> dict[str, Any]:
     """The members of a result, as allure-pytest has them; the same test has the same history in
     every run.
     """
-    full_name = f"{requirement['id']}.{test['name']}"
     start = _milliseconds(cited[0]["startedDateTime"] if cited else results["started"])
     document: dict[str, Any] = {
         "name": test["name"],
-        "fullName": full_name,
-        "titlePath": [requirement.get("feature", requirement["clause"]), requirement["id"]],
-        "testCaseId": _digest(full_name),
-        "historyId": _digest(full_name),
+        **identity(
+            requirement.get("feature", requirement["clause"]), requirement["id"], test["name"]
+        ),
         "status": _STATUS.get(test["outcome"], "broken"),
         "stage": "finished",
         "description": _description(requirement),
         "labels": [
             {"name": name, "value": value} for name, value in _labels(results, requirement).items()
         ],
-        "parameters": _parameters(test["name"]),
         "start": start,
         "stop": start + round(test["seconds"] * 1000),
     }
     if test["outcome"] != "passed":
-        document["statusDetails"] = {"message": test["reason"], "trace": _shown(test, finding)}
+        document["statusDetails"] = {"message": test["reason"], "trace": _shown(test, cause)}
     return document
+
+
+def identity(feature: str, requirement: str, test: str) -> dict[str, Any]:
+    """The members by which Allure knows a test again, in another run and under another name of a
+    file: also of a test that allure-pytest reports.
+
+    The parameter is ``excluded`` from the history's id, since the full name has it.
+    """
+    full_name = f"{requirement}.{test}"
+    _, bracket, values = test.partition("[")
+    case = {"name": "case", "value": values.removesuffix("]"), "excluded": True}
+    return {
+        "fullName": full_name,
+        "titlePath": [feature, requirement],
+        "testCaseId": _digest(full_name),
+        "historyId": _digest(full_name),
+        "parameters": [case] if bracket else [],
+    }
 
 
 def _labels(results: _Document, requirement: _Document) -> dict[str, str]:
@@ -130,19 +143,10 @@ def _description(requirement: _Document) -> str:
     )
 
 
-def _parameters(test: str) -> list[dict[str, str]]:
-    """What stands in the brackets of a test's name."""
-    _, bracket, values = test.partition("[")
-    return [{"name": "case", "value": values.removesuffix("]")}] if bracket else []
-
-
-def _shown(test: _Document, finding: _Document | None) -> str:
+def _shown(test: _Document, cause: Cause | None) -> str:
     """What to look at: in the place where Allure shows a traceback."""
-    if finding:
-        lines = [f"expected: {finding['expected']}", f"actual:   {finding['actual']}"]
-        lines += [f"try:      {finding['curl']}"] if finding["curl"] else []
-        lines += [f"exchange: {finding['exchange']}"] if finding["exchange"] else []
-        return "\n".join(lines)
+    if cause:
+        return "\n".join(cause.facts)
     return f"look at:  {test['look_at']}" if test["look_at"] else ""
 
 

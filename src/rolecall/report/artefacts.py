@@ -7,6 +7,7 @@ documents in a run's folder.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from rolecall.report import badge, har, junit, matrix_csv, report_page, sarif, summary
@@ -36,9 +37,15 @@ FORMATS: Mapping[str, str] = {
 }
 
 
-def texts(results: Documents, evidence: Documents) -> dict[str, str]:
-    """The text of every file that a run writes, by its name."""
-    return {name: write(results, evidence) for name, write in WRITERS.items()}
+def texts(
+    results: Documents, evidence: Documents, *, inconclusive: str = junit.INCONCLUSIVE[0]
+) -> dict[str, str]:
+    """The text of every file that a run writes, by its name; ``inconclusive`` as in junit.write."""
+    writers: dict[str, Writer] = {
+        **WRITERS,
+        "junit.xml": partial(junit.write, inconclusive=inconclusive),
+    }
+    return {name: write(results, evidence) for name, write in writers.items()}
 
 
 def text(format: str, results: Documents, evidence: Documents) -> str:

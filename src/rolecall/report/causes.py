@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from rolecall.report.foreign_text import counted
+
 Finding = Mapping[str, Any]
 
 #: `Exchange.__str__` in a sentence of ours: ``GET /v2/users as guest (token) -> 404 (exchange 7)``.
@@ -31,6 +33,8 @@ _ID = re.compile(r"\b(?![A-Z]+-)(?=[\w-]*\d)[\w-]{12,}\b")  # no requirement's
 _NUMBER = re.compile(r"(?<![\w.])(?![1-5]\d\d\b)\d[\d,.]*(?<=\d)")
 _DONE = re.compile(r"\b(?:created|updated|deleted)\b")
 _ASIDE = re.compile(r"\s*\([^()]*\)")
+#: Answers by the first digit of their status (RFC 9110 15).
+_ANSWERS = {"2": "a success", "3": "a redirect", "4": "a refusal", "5": "a server error"}
 _LONGEST_KIND = 60  # characters of each half
 _LOOKED_AT = 2000  # characters of a text, which may be a target's
 
@@ -42,7 +46,8 @@ class Cause:
     ``tests`` are the names of those tests, ``total`` is how many tests the requirement has.
     ``expected``, ``actual``, ``curl`` and ``exchange`` (a number in evidence.har, or None) are
     those of ``test``, which stands for all; ``caller`` sent its request. ``look_at`` says where to
-    look first.
+    look first. ``signature`` is the same as long as the cause is, whichever status the server
+    refuses or errs with.
     """
 
     requirement: str
@@ -60,6 +65,19 @@ class Cause:
     exchange: int | None
     look_at: str
     caller: str = ""
+    signature: str = ""
+
+    @property
+    def facts(self) -> list[str]:
+        """What a test's failure says in a report of tests: a line for each, with its name."""
+        lines = [
+            f"cause:    {self.kind}, {len(self.tests)} of {counted(self.total, 'test')}",
+            f"expected: {self.expected}",
+            f"actual:   {self.actual}",
+            f"look at:  {self.look_at}",
+        ]
+        lines += [f"try:      {self.curl}"] if self.curl else []
+        return lines + ([f"exchange: {self.exchange}"] if self.exchange else [])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -172,6 +190,7 @@ def _cause(group: _Group, shown: Finding) -> Cause:
         exchange=shown["exchange"],
         look_at=group.earlier or _look_at(shown),
         caller=shown.get("caller") or "",
+        signature=_signature(group.first),
     )
 
 
@@ -202,6 +221,14 @@ def _answer(actual: str) -> str:
     status, more = found[1], text[found.end() :]
     word = f"{status[0]}xx" if status[0] in "25" else status
     return word + (more if more.startswith((" ", ", and", ": later")) else "")
+
+
+def _signature(finding: Finding) -> str:
+    """Which kind of answer came where which was expected, in words without a number."""
+    answer = _answer(finding["actual"])
+    if kind := _ANSWERS.get(answer[:1]) if re.match(r"\d(?:\d\d|xx)", answer) else "":
+        answer = kind + answer[3:]
+    return re.sub(r"\d+", "N", f"{answer} instead of {_expectation(finding['expected'])}")
 
 
 def _wanted(expected: str) -> str:

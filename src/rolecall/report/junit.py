@@ -12,7 +12,6 @@ from xml.etree import ElementTree
 
 from rolecall.report import causes, shown, undecided
 from rolecall.report.causes import Cause
-from rolecall.report.foreign_text import counted
 from rolecall.report.undecided import Undecided
 
 #: Characters that XML 1.0 cannot hold, not even escaped.
@@ -100,19 +99,11 @@ def _of_cause(cause: Cause, entries: Mapping[int, Mapping[str, Any]]) -> list[st
     """What a reader of the failure needs: what is required, what was seen, and how to see it."""
     lines = [f"{cause.statement} [{cause.clause}]"]
     lines += [f"follows:  {cause.step}"] if cause.step else []
-    lines += [
-        f"cause:    {cause.kind}, {len(cause.tests)} of {counted(cause.total, 'test')}",
-        f"expected: {cause.expected}",
-        f"actual:   {cause.actual}",
-        f"look at:  {cause.look_at}",
-    ]
     if entry := entries.get(cause.exchange or 0):
         answer = entry["response"]["status"] or entry["_error"]
         request = entry["request"]
         lines.append(f"request:  {request['method']} {request['url']} -> {answer}")
-    lines += [f"try:      {cause.curl}"] if cause.curl else []
-    lines += [f"exchange: {cause.exchange}"] if cause.exchange else []
-    return lines
+    return lines + cause.facts
 
 
 def _of_open(test: Mapping[str, Any], cause: Undecided | None) -> list[str]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urldefrag
 
@@ -31,7 +32,11 @@ _Result = dict[str, Any]
 def write(results: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
     """The text of the file, of results.json and evidence.har."""
     entries = shown.entries(evidence)
-    found = [_of_cause(cause, entries) for cause in [*causes(results), *advice(results)]]
+    every = [*causes(results), *advice(results)]
+    found = [
+        _of_cause(cause, entries, mark)
+        for cause, mark in zip(every, _fingerprints(every), strict=True)
+    ]
     run = {
         "tool": {"driver": _driver(results)},
         "automationDetails": {"id": f"rolecall/{results['target']['name']}/{results['run']}"},
@@ -82,7 +87,7 @@ def _invocation(results: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _of_cause(cause: Cause, entries: Mapping[int, Mapping[str, Any]]) -> _Result:
+def _of_cause(cause: Cause, entries: Mapping[int, Mapping[str, Any]], fingerprint: str) -> _Result:
     tests = f"{len(cause.tests)} of {cause.total} tests"
     text = (
         f"{cause.requirement}: {cause.kind}, {tests}. Expected {cause.expected}; got "
@@ -95,7 +100,7 @@ def _of_cause(cause: Cause, entries: Mapping[int, Mapping[str, Any]]) -> _Result
         "level": _LEVELS[cause.level],
         "message": {"text": text},
         "locations": [_location(cause, entry)],
-        "partialFingerprints": {"rolecallCause/v1": _fingerprint(cause)},
+        "partialFingerprints": {"rolecallCause/v2": fingerprint},
         "occurrenceCount": len(cause.tests),
         "properties": {
             "tests": list(cause.tests),
@@ -106,11 +111,19 @@ def _of_cause(cause: Cause, entries: Mapping[int, Mapping[str, Any]]) -> _Result
     }
 
 
-def _fingerprint(cause: Cause) -> str:
-    """The same for the same cause in another run: requirement and kind of answer, not what a run
-    makes up (ids, times, the number of an exchange).
+def _fingerprints(found: Sequence[Cause]) -> Iterator[str]:
+    """Of each cause the same in another run: made of the requirement and of the kinds of answers,
+    not of a status, nor of what a run makes up (ids, times, the number of an exchange).
+
+    Where a server refuses one requirement's requests with two statuses that are both wrong, those
+    are two causes with one signature, which are numbered.
     """
-    return hashlib.sha256(f"{cause.requirement}\n{cause.kind}".encode()).hexdigest()
+    seen: Counter[tuple[str, str]] = Counter()
+    for cause in found:
+        key = cause.requirement, cause.signature
+        seen[key] += 1
+        words = (*key, *([str(seen[key])] if seen[key] > 1 else []))
+        yield hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 
 def _location(cause: Cause, entry: Mapping[str, Any] | None) -> dict[str, Any]:
