@@ -87,19 +87,37 @@ def test_the_units_are_valid(tmp_path: Path) -> None:
     assert (0, "") == (done.returncode, done.stdout + done.stderr)
 
 
-@pytest.mark.parametrize(
-    ("tool", "path"),
-    [("hadolint", EXAMPLES / "Dockerfile"), ("actionlint", WORKFLOW)],
-    ids=["hadolint", "actionlint"],
-)
-def test_a_linter_has_nothing_to_say(tool: str, path: Path) -> None:
-    """Where the linter is installed, it finds nothing."""
+def linted(tool: str, *words: str, folder: Path) -> str:
+    """What a linter says where it is installed; nothing is fine."""
     program = shutil.which(tool) or shutil.which(tool, path=str(Path(sys.executable).parent))
     if not program:
         pytest.skip(f"no {tool} here")
-    done = subprocess.run([program, str(path)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [program, *words], cwd=folder, capture_output=True, text=True, check=False
+    )
+    said = done.stdout + done.stderr
+    assert bool(said) == bool(done.returncode), said
+    return said
 
-    assert (0, "") == (done.returncode, done.stdout + done.stderr)
+
+def test_the_dockerfile_is_fine() -> None:
+    """Hadolint finds nothing."""
+    assert "" == linted("hadolint", str(EXAMPLES / "Dockerfile"), folder=EXAMPLES)
+
+
+def test_the_workflow_fits_its_action(tmp_path: Path) -> None:
+    """Actionlint finds nothing, where both files are put as they say; it knows the inputs."""
+    github = tmp_path / ".github"
+    (github / "workflows").mkdir(parents=True)
+    (github / "actions" / "rolecall").mkdir(parents=True)
+    workflow = github / "workflows" / "rolecall.yml"
+    shutil.copy(WORKFLOW, workflow)
+    shutil.copy(ACTION, github / "actions" / "rolecall" / "action.yml")
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+
+    assert "" == linted("actionlint", folder=tmp_path)
+    workflow.write_text(WORKFLOW.read_text("utf-8").replace("waivers:", "weavers:"), "utf-8")
+    assert 'input "weavers" is not defined in action' in linted("actionlint", folder=tmp_path)
 
 
 def _scripts(text: str) -> list[list[str]]:

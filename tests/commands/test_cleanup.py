@@ -201,16 +201,6 @@ def test_a_run_that_meets_what_another_left_says_so(server: Reference, tmp_path:
     assert line in (finished.folder / "summary.md").read_text(encoding="utf-8").replace("\\", "")
 
 
-def test_the_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    """Whole commands, and what each exit code means."""
-    with pytest.raises(SystemExit):
-        main(["cleanup", "--help"])
-
-    text = capsys.readouterr().out
-    assert "rolecall cleanup --target staging.toml --older-than 24h --dry-run" in text
-    assert "7    something is left" in text
-
-
 def test_a_wrong_password_is_said(
     server: Reference, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -127,6 +127,29 @@ def test_a_run_without_an_end_stays(
     ledger.close()
 
 
+@pytest.mark.parametrize("has_results", [True, False])
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_what_was_cleaned_up_since_goes(
+    tmp_path: Path, *, has_results: bool, is_gone: bool
+) -> None:
+    """A run that left things may go once its ledger says that they are gone."""
+    folder = made(tmp_path, 1, left_behind=["user 7"])
+    if not has_results:
+        (folder / "results.json").unlink()
+    ledger = Ledger(folder / LEDGER)
+    ledger.note("run", run=run_id(1), **results()["target"])
+    entry = ledger.intend("user", "rolecall-x")
+    ledger.created(entry, "7")
+    if is_gone:
+        ledger.gone(entry)
+    ledger.close()
+    made(tmp_path, 2)
+
+    assert 0 == prune(tmp_path, "--keep", "1")
+
+    assert ([] if is_gone else [run_id(1)]) + [run_id(2)] == left(tmp_path)
+
+
 def test_the_run_to_compare_with_stays(tmp_path: Path) -> None:
     """However many parts were run since, the newest whole run is there for --since last."""
     made(tmp_path, 1)

@@ -38,6 +38,13 @@ def test_the_form_of_a_secret(value: str, shape: list[list[str]], kind: str) -> 
     assert knowing(value, kind).shapes() == {f"<{kind}-1>": shape}
 
 
+@pytest.mark.parametrize(("signature", "size"), [("AAECAwQFBg", 7), ("AAECAAAX", 6), ("AAE", 2)])
+def test_a_signature_of_any_length(signature: str, size: int) -> None:
+    """The number of bytes of a signature is told, whatever it ends in."""
+    token = f"{TOKEN.rpartition('.')[0]}.{signature}"
+    assert knowing(token, "token").shapes() == {"<token-1>": [["base64url", str(size)]]}
+
+
 @pytest.mark.parametrize("signature", ["abcde", "aaaaaaaaaaaaaB"])
 def test_a_signature_that_is_no_base64_is_told_by_its_letters(signature: str) -> None:
     """A JWT whose signature no library would have written has the form of those letters."""
@@ -69,11 +76,21 @@ def test_a_secret_is_named_by_its_label() -> None:
     assert secrets.label_of("guest") == "guest"
 
 
-def test_an_altered_copy_of_a_token_that_was_cut_is_learnt() -> None:
-    """Of two tokens that a request sends, the one that is known by its beginning only is a secret
-    from then on; the one that is known whole stays as it is.
+@pytest.mark.parametrize("start", [0, 10])
+@pytest.mark.parametrize("shown", [5, 6])
+def test_a_copy_that_is_known_in_part_is_a_secret_where_it_shows_too_much(
+    start: int, shown: int
+) -> None:
+    """Of a token in a header part of the signature is known already: where six characters of it
+    would be shown, wherever they stand, the whole of it is a secret of its own from then on.
     """
-    secrets = knowing(f"{TOKEN[:-20]}", "token")
-    altered = f"{TOKEN[:-1]}{'a' if TOKEN[-1] != 'a' else 'b'}"
-    secrets.learn(exchange(headers={"Authorization": f"Bearer {altered}"}))
-    assert TOKEN[-19:-1] not in secrets.redact(f"Bearer {altered}.")
+    front, _, signature = TOKEN.rpartition(".")
+    shown_behind = max(shown - start, 0)
+    known = signature[start : len(signature) - shown_behind]
+    secrets = knowing(known if start else f"{front}.{known}", "token")
+    secrets.learn(exchange(headers={"Authorization": f"Bearer {TOKEN}"}))
+
+    learnt = "<token-2>"
+    parts = f"{signature[:start]}<token-1>{signature[len(signature) - shown_behind :]}"
+    is_learnt = start + shown_behind >= 6
+    assert secrets.redact(f"{TOKEN}!") == f"{front}.{learnt if is_learnt else parts}!"

@@ -179,6 +179,11 @@ _DIALECT = (
     "# Paths that differ from the usual ones, operation by operation:",
     "# [operations.list-knowledge-items]",
     '# path = "/v2/kbitems"',
+    "",
+    "# Things that are there already, to be read and never changed; or none of a kind is made:",
+    "# [fixtures.contact]",
+    '# id = "599e1fcd9da1c72645c95886"',
+    "# create = false",
 )
 
 
@@ -199,6 +204,9 @@ def _target(arguments: argparse.Namespace, from_environment: Callable[[str], str
         yield f"verify_tls = {_quoted(arguments.ca_file)}   # a private CA; from this file's folder"
     else:
         yield '# verify_tls = "ca.pem"   # a private CA, from this file\'s folder'
+    yield '# client_cert = "client.pem"   # and client_key, where the server asks who calls'
+    yield f'# proxy_env = "{arguments.env_prefix}_PROXY"   # http://[user:password@]host:port'
+    yield "# attempt_denied_writes = true   # with --read-only, too"
     yield "# load_allowed = true     # whether `rolecall load` may put it under load"
     yield ""
     yield "# One user for each role; a second guest, as [accounts.guest2], proves more."

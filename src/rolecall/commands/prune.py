@@ -1,7 +1,8 @@
 """Remove the folders of old runs, and keep what somebody still needs.
 
 Of each target the newest runs stay, and so do the one that --since last compares with, runs that
-left things on a target, and runs without results. history.jsonl and all other files stay.
+are still at work, and runs whose ledger names things that `rolecall cleanup` has not deleted yet.
+history.jsonl and all other files stay.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any
 
 from rolecall.errors import ExitCode, UsageError
 from rolecall.finished_run import RESULTS, read_document
-from rolecall.ledger import is_at_work
+from rolecall.ledger import LEDGER, Ledger, is_at_work
 from rolecall.report.comparison import is_broken_off, same_target
 
 #: What a run leaves last, by kind of run; where none of it is there, the run may still be going on.
@@ -74,6 +74,8 @@ def _run(folder: Path) -> PastRun:
     if is_at_work(folder):
         return PastRun(folder, None, "it is still at work")
     found = [name for name in _DOCUMENTS if (folder / name).is_file()]
+    if not found and _is_cleaned(folder):
+        return PastRun(folder, {"target": _target_of(folder)})
     if not found:
         return PastRun(
             folder,
@@ -88,8 +90,29 @@ def _run(folder: Path) -> PastRun:
         left |= any(str(reason).startswith("left behind") for reason in document["reasons"])
     except (UsageError, LookupError, TypeError, AttributeError):
         return PastRun(folder, None, f"{found[0]} cannot be read")
-    because = "it left things on the target, and its files name them" if left else ""
+    is_needed = left and not _is_cleaned(folder)
+    because = "it left things on the target: `rolecall cleanup` deletes them" if is_needed else ""
     return PastRun(folder, document, because)
+
+
+def _is_cleaned(folder: Path) -> bool:
+    """Whether what a run left was deleted since (``rolecall cleanup``), as its ledger says."""
+    try:
+        ledger = Ledger.reopen(folder / LEDGER)
+    except UsageError:
+        return False
+    try:
+        return bool(ledger.facts) and not any(ledger.left) and not any(ledger.doubtful)
+    finally:
+        ledger.close()
+
+
+def _target_of(folder: Path) -> dict[str, str]:
+    """The target of a run without results, as its ledger names it."""
+    ledger = Ledger.reopen(folder / LEDGER)
+    ledger.close()
+    about = ledger.facts.get("run", [{}])[0]
+    return {name: str(about.get(name, "")) for name in ("name", "base_url")}
 
 
 def _is_alike(one: PastRun, other: PastRun) -> bool:

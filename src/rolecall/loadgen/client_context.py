@@ -107,6 +107,8 @@ class ClientContext:
         self.is_over = False
         #: Requests beside the load, which are in no figure: of set-up and of tidying up.
         self.beside = 0
+        #: How many tokens were given out that may be tried at once.
+        self.tokens = 0
         #: Numbers for clients that are not to do all the same at the same time.
         self.numbers = count()
         #: The e-mails of the accounts that took part in what is measured.

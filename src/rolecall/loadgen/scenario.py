@@ -53,7 +53,6 @@ class Scenario:
         self._login: Login | None = None  # the account that is held
         #: Seconds to wait before the next step, as a 429 has asked for.
         self.pause = 0.0
-        self._tried = 0
 
     def prepare(self) -> None:
         """Get what the first step needs."""
@@ -162,8 +161,9 @@ class Scenario:
 
     def try_now_and_then(self, grant: SessionGrant) -> None:
         """Check of some tokens that they work, and for which user."""
-        self._tried += 1
-        if self._tried % _TRIED == 1:
+        context = self.context
+        context.tokens += 1
+        if context.tokens % _TRIED == 1:
             self.show_profile(grant, perf_counter())
 
     def show_profile(self, grant: SessionGrant, due: float, *, judged: bool = True) -> bool | None:
