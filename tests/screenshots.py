@@ -54,7 +54,7 @@ def certified(folder: Path) -> tuple[Path, str]:
             timeout=600,
             check=False,
         )
-    (run,) = (folder / "runs").iterdir()
+    (run,) = filter(Path.is_dir, (folder / "runs").iterdir())  # the history stands beside it
     return run, f"$ rolecall certify {Path(command[2]).name}\n{ended.stdout}"
 
 
