@@ -7,6 +7,7 @@ What is shorter may stand in any text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ SEGMENT = 15
 SHORTEST_HALF = 8
 #: Kinds of characters (small, capital, digit, sign) of a short half that is none of ordinary text.
 _MIXED = 3
+_LETTERS = re.compile(rb"[A-Za-z]+")
 #: Bytes of a secret of which parts are looked for. Longer ones are not tokens but documents, of
 #: which a part may be anybody's.
 LONGEST = 512
@@ -61,8 +63,9 @@ def fragments(secret: bytes, owner: int, shortest: int = SEGMENT) -> Iterator[Fr
 
 
 def _is_word(segment: bytes) -> bool:
-    """Whether it may stand in any text, as ``password-of`` does, for want of different characters:
-    people make passwords of words.
-    """
+    """Whether it may stand in any text, as ``password-of`` does: people make passwords of words."""
     kinds = (bytes.islower, bytes.isupper, bytes.isdigit, lambda byte: not byte.isalnum())
-    return sum(any(is_kind(bytes([byte])) for byte in segment) for is_kind in kinds) < _MIXED
+    is_mixed = sum(any(is_kind(bytes([byte])) for byte in segment) for is_kind in kinds) >= _MIXED
+    return not is_mixed and all(
+        run.islower() or run.isupper() or run.istitle() for run in _LETTERS.findall(segment)
+    )

@@ -482,7 +482,7 @@ def test_one_that_dies_in_the_middle(tmp_path: Path, reference: Reference) -> No
 _SLOW_FILES = """
 import os, sys, time
 from rolecall.harness import run
-def slowly(*_):
+def slowly(*_, **__):
     os.write(2, b"making\\n")
     end = time.monotonic() + 60
     while time.monotonic() < end:
