@@ -104,7 +104,7 @@ def start_module(
 def finish(process: subprocess.Popen[str], out: Path, began: float) -> Finished:
     """Wait for a running command."""
     try:
-        stdout, stderr = process.communicate(timeout=90)
+        stdout, stderr = process.communicate(timeout=240)  # a guard: machines are busy
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()

@@ -64,6 +64,14 @@ def path_below(base_url: str, url: str) -> str:
     return f"{path}?{there.query}" if there.query else path
 
 
+def query_of(url: str) -> str:
+    """The query of a URL; empty where it has none, or is no URL."""
+    try:
+        return urlsplit(url).query
+    except ValueError:
+        return ""
+
+
 def sendable(path: str) -> str:
     """A path as it may stand in a request line: a target may have made what is in it, an id or a
     link, of any characters.

@@ -18,9 +18,10 @@ from rolecall.http._httpx import httpx
 #: Seconds beyond the one in which requests are counted, since two clocks may run differently.
 _MARGIN = 0.01
 _LATE = 0.02  # seconds that a busy machine wakes up too late, and that are caught up with
-_LONGEST_BACKOFF = 16.0  # seconds between two looks whether a target still throttles
-#: Seconds of pauses after which a run waits no longer than a target's Retry-After says.
-_PATIENCE = 300.0
+LONGEST_BACKOFF = 16.0  # seconds between two looks whether a target still throttles
+#: Seconds of pauses after which a run waits no longer than a target's Retry-After says: in one
+#: storm, and in all.
+_LONGEST_STORM, _PATIENCE = 75.0, 300.0
 
 
 class Pace:
@@ -45,7 +46,7 @@ class Pace:
         self._growth = 0.0  # of the rate, per second
         self._answered: deque[float] = deque(maxlen=1000)
         self._refused = 0  # pauses since a request was let through
-        self._paused = 0.0  # seconds that 429 have taken of the run
+        self._storm = self._paused = 0.0  # seconds that 429 have taken since, and of the run
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -94,38 +95,40 @@ class Pace:
 
     @property
     def is_patient(self) -> bool:
-        """Whether a storm of 429 is waited out; a run has only so much time for all of them."""
-        return self._paused < _PATIENCE
+        """Whether a storm of 429 is waited out; a run has only so much time for one, and for all
+        of them.
+        """
+        return self._storm < _LONGEST_STORM and self._paused < _PATIENCE
 
     def answered(self) -> None:
         """Note that a request was let through."""
         self._answered.append(time.monotonic())
-        self._refused = 0
+        self._refused, self._storm = 0, 0.0
 
     def pause(self, seconds: float) -> None:
         """Hold every request back for some seconds."""
         self._next = max(self._next, time.monotonic() + seconds)
 
-    def throttled(self, asked: float, sent: float, attempt: int) -> None:
+    def throttled(self, asked: float, sent: float) -> None:
         """Pause as a 429 asks, and go on at the rate that was let through; once for all that were
         sent before the pause.
 
-        What was throttled before waits longer each time, whatever the target asks for: 1, 2, 4
-        seconds, up to `_LONGEST_BACKOFF`, until all pauses have taken `_PATIENCE`. The rate rises
-        again, the slower the longer the pause: a moment's trouble must not make a night's run take
-        days.
+        While nothing is let through, a pause is longer than the one before, whatever the target
+        asks for: 1, 2, 4 seconds, up to `LONGEST_BACKOFF`, as long as there is patience. The rate
+        rises again, the slower the longer the pause: a moment's trouble must not make a night's run
+        take days.
 
         Args:
             asked: seconds that the target asks to wait.
             sent: when the request left (monotonic).
-            attempt: how often it has been sent.
         """
         now = time.monotonic()
-        before = max(self._refused, attempt - 1) if self.is_patient else 0
-        seconds = max(asked, min(2.0 ** (before - 1), _LONGEST_BACKOFF) if before else 0.0)
+        before = self._refused if self.is_patient else 0
+        seconds = max(asked, min(2.0 ** (before - 1), LONGEST_BACKOFF) if before else 0.0)
         if sent >= self._slowed:
             self._slow_down(now, seconds)
             self._refused += 1
+            self._storm += seconds
             self._paused += seconds
         self.pause(seconds)
 

@@ -9,7 +9,7 @@ from rolecall.fields import seconds_to_wait
 from rolecall.http._httpx import httpx
 from rolecall.http.connection import Unreadable
 from rolecall.http.in_flight import InFlight
-from rolecall.http.pacing import Pace
+from rolecall.http.pacing import LONGEST_BACKOFF, Pace
 from rolecall.http.transports import EXCHANGE, PATIENT, REPEATABLE
 
 #: RFC 9110 15.6: a gateway's answer, which says nothing of the operation.
@@ -45,9 +45,9 @@ class Throttling(httpx.AsyncBaseTransport):
                 return response
             if not request.extensions[PATIENT]:
                 return response
-            seconds = retry_after(response, 1.0)
+            seconds = retry_after(response, min(2.0 ** (attempt - 1), LONGEST_BACKOFF))
             is_too_long = seconds > _LONGEST_WAIT
-            self._pace.throttled(1.0 if is_too_long else seconds, exchange.started, attempt)
+            self._pace.throttled(1.0 if is_too_long else seconds, exchange.started)
             if is_too_long:
                 return response
             counted += self._pace.last_answer >= asked

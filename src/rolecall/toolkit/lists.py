@@ -9,7 +9,7 @@ from typing import Any
 
 from rolecall.bounds import DOCUMENTS_LIMIT, LIST_LIMIT
 from rolecall.evidence import Exchange, cite_look
-from rolecall.http.link import next_page, path_below
+from rolecall.http.link import next_page, path_below, query_of
 from rolecall.outcomes import Inconclusive, TransientFailure
 from rolecall.spec.ids import own_id
 from rolecall.spec.model import Operation
@@ -128,7 +128,7 @@ class Lists(Making):
             yield exchange
             new = {id for item in items(exchange) if (id := own_id(item))} - seen
             seen |= new
-            next_path = self._next(exchange) if new else ""
+            next_path = self._next(exchange, path) if new else ""
             if not next_path:
                 if (
                     not new
@@ -143,8 +143,12 @@ class Lists(Making):
             "the list's Link header",
         )
 
-    def _next(self, exchange: Exchange) -> str:
-        """The next page's path, if the answer links to one on this target; others get no token."""
-        return path_below(
-            self.client.base_url, next_page(exchange.url, exchange.header_lines("link"))
-        )
+    def _next(self, exchange: Exchange, path: str) -> str:
+        """The next page's path, if the answer links to one on this target; others get no token.
+
+        A target that stands behind a proxy may link to itself by the name that it has there: then
+        this list is asked for with the link's query.
+        """
+        link = next_page(exchange.url, exchange.header_lines("link"))
+        query = query_of(link)
+        return path_below(self.client.base_url, link) or (with_query(path, query) if query else "")
