@@ -45,7 +45,8 @@ def _check(
         path = tmp_path / "target.toml"
         path.write_text(text, encoding="utf-8")
         code = main(["check", str(path), *words])
-        return Checked(code, *capsys.readouterr())
+        said = capsys.readouterr()
+        return Checked(code, said.out, said.err)
 
     return check
 

@@ -7,6 +7,7 @@ import itertools
 import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -308,7 +309,7 @@ def test_a_list_that_cannot_be_read_proves_nothing(target: Shelves, tmp_path: Pa
     ]
 
 
-def near_misses(name: str) -> list[dict[str, object]]:
+def near_misses(name: str) -> list[dict[str, Any]]:
     """What is not named after a run, though it looks like it or tells of one."""
     return [
         {"profile": {"name": f"see {name}"}},

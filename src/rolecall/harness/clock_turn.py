@@ -17,12 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rolecall.errors import UsageError
+from rolecall.file_lock import lock
 from rolecall.screen import say
-
-try:
-    import fcntl
-except ImportError:  # Windows: runs do not wait for each other
-    fcntl = None  # type: ignore[assignment]
 
 _PATIENCE, _PAUSE = 3600.0, 0.2  # seconds: for another run, and between two looks
 
@@ -34,7 +30,7 @@ def clock_turn(clock_url: str) -> Iterator[None]:
     Raises:
         UsageError: another run has not ended within an hour.
     """
-    if not (fcntl and clock_url):
+    if not (clock_url and hasattr(os, "getuid")):  # on Windows runs do not wait for each other
         yield
         return
     descriptor = _wait_for(clock_url)
@@ -82,11 +78,9 @@ def _locked(path: Path) -> int | None:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+        is_taken = not lock(descriptor)
+        if not is_taken and path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
             return descriptor
-    except BlockingIOError:
-        pass
     except OSError:
         os.close(descriptor)
         raise
