@@ -143,6 +143,12 @@ def test_nothing_is_left_of_a_run_that_was_killed(
             assert cleaned.code == 0, when
 
 
+def _without_ctrl_c() -> None:
+    """As a script starts what it does not wait for; a test run may be under ``nohup`` itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_signal_ends_a_run_in_order_where_ctrl_c_is_ignored(name: str, tmp_path: Path) -> None:
@@ -154,7 +160,7 @@ def test_a_signal_ends_a_run_in_order_where_ctrl_c_is_ignored(name: str, tmp_pat
         process = begun(
             tmp_path / "run",
             server.text,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+            preexec_fn=_without_ctrl_c,
         )
         wait_for_lines(process, tmp_path / "run", chance.randrange(50, 900))
         process.send_signal(getattr(signal, name))
