@@ -27,7 +27,7 @@ def listing(server: Server, resource: str = "contact") -> list[Any]:
     return play(story, server)
 
 
-def paged(server: Server, size: int, *, by: str = "offset") -> None:
+def paged(server: Server, size: int, *, by: str = "offset", origin: str = URL) -> None:
     """Let the list of contacts have pages, by an offset, by links, or by none."""
 
     def page(asked: Asked) -> Answer:
@@ -35,7 +35,7 @@ def paged(server: Server, size: int, *, by: str = "offset") -> None:
         start = int(asked.query.get("page" if by == "link" else "offset", 0)) if by != "none" else 0
         fields = {}
         if by == "link" and start + size < len(everything):
-            fields = {"link": f'<{URL}/v2/contacts?page={start + size}>; rel="next"'}
+            fields = {"link": f'<{origin}/v2/contacts?page={start + size}>; rel="next"'}
         return 200, everything[start : start + size], fields
 
     server.instead("list-contacts", page)
@@ -79,19 +79,26 @@ def test_a_short_list_is_no_page() -> None:
     assert server.count("list-contacts") == 1
 
 
-def test_a_link_to_elsewhere_is_not_followed() -> None:
-    """A token is sent nowhere but to the target; the list goes on by no other way where it has
-    links.
+@pytest.mark.parametrize("elsewhere", ["http://elsewhere.example", "https://10.0.0.7:8443/api"])
+def test_a_link_to_elsewhere_is_not_followed(elsewhere: str) -> None:
+    """A token is sent nowhere but to the target, which shows the rest of the list under the link's
+    query, where it calls itself by another name than what stands before it.
     """
+    server = with_contacts(35)
+    paged(server, 10, by="link", origin=elsewhere)
+
+    assert listing(server) == list(range(35))
+    assert {asked.url.partition("/v2/")[0] for asked in server.asked} == {URL}
+
+
+@pytest.mark.parametrize("link", ["http://elsewhere.example/v2/contacts", "http://[x?page=2"])
+def test_a_link_that_says_nothing_ends_the_list(link: str) -> None:
+    """One to another host without a query, or that is no URL, is no way to more."""
     server = with_contacts(12)
     everything = list(server.things["contact"].values())
-    server.instead(
-        "list-contacts",
-        (200, everything, {"link": '<http://elsewhere.example/v2/contacts?page=2>; rel="next"'}),
-    )
+    server.instead("list-contacts", (200, everything, {"link": f'<{link}>; rel="next"'}))
 
-    assert len(listing(server)) == 12
-    assert {asked.url.partition("/v2/")[0] for asked in server.asked} == {URL}
+    assert listing(server) == list(range(12))
 
 
 def endless(asked: Asked) -> Answer:
