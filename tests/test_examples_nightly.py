@@ -149,7 +149,7 @@ def test_containers_run_what_is_understood() -> None:
         assert "last" == arguments.since
         assert "waivers.toml" == arguments.waivers.name
         assert "runs" == arguments.out.name
-    assert "/work" == service["working_dir"]
+    assert "/rolecall" == service["working_dir"]
 
 
 @pytest.mark.parametrize("path", [ACTION, GITLAB], ids=lambda path: path.name)

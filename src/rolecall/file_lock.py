@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from typing import Any
 
 try:
@@ -24,6 +25,18 @@ def lock(descriptor: int) -> bool:
             _windows("LK_NBLCK", descriptor)
     except (BlockingIOError, PermissionError):  # the second is how Windows says that it is taken
         return False
+    return True
+
+
+def wait_for_lock(descriptor: int, seconds: float, pause: float) -> bool:
+    """Take the lock as soon as it is free, looking every ``pause`` seconds; False if it is not
+    within ``seconds``.
+    """
+    until = time.monotonic() + seconds
+    while not lock(descriptor):
+        if time.monotonic() > until:
+            return False
+        time.sleep(pause)
     return True
 
 

@@ -7,20 +7,16 @@ over by who reads. The file is cut to its newest lines when it has become long.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rolecall.file_lock import wait_for_lock
 from rolecall.schema_validation import validation_errors
 from rolecall.whole_files import NotWrittenWhole, replace_file
-
-try:
-    import fcntl
-except ImportError:  # Windows: a line is still one write
-    fcntl = None  # type: ignore[assignment]
 
 HISTORY = "history.jsonl"
 #: Lines that the file may have, and those that are kept when there are more. A line has a few
@@ -82,20 +78,13 @@ def _locked(folder: Path) -> Iterator[None]:
     Raises:
         OSError: somebody else holds it all the time, or there is no such folder.
     """
-    if not fcntl:
+    if os.name == "nt":  # a folder cannot be opened there; a line is still one write
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        end = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(_PAUSE)
+        if not wait_for_lock(descriptor, _PATIENCE, _PAUSE):
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         yield
     finally:
         os.close(descriptor)

@@ -16,10 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]  # asked before each use
+from rolecall.file_lock import lock
 
 _CHUNK = 16 * 1024  # bytes that are reserved at once, where there is room
 _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE of fallocate(2): a reader sees no more than what was written
@@ -47,14 +44,12 @@ class LedgerFile:
 
     def _hold(self) -> bool:
         """Lock the file as long as this process has it open; whether no other process has."""
-        if fcntl and self._is_regular:
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            except OSError:  # a file system without locks
-                return True
-        return True
+        if os.name == "nt" or not self._is_regular:  # Windows would let nobody read it any more
+            return True
+        try:
+            return lock(self._descriptor)
+        except OSError:  # a file system without locks
+            return True
 
     def reserve(self, size: int) -> None:
         """Take the room for ``size`` more bytes, where the file system can.

@@ -27,7 +27,7 @@ from typing import Any
 
 from rolecall.encryption import decrypted, encrypted
 from rolecall.errors import UsageError
-from rolecall.file_lock import lock, unlock
+from rolecall.file_lock import unlock, wait_for_lock
 from rolecall.spec.claims import numeric_date
 from rolecall.target import ExpiryOptions
 from rolecall.tokens import Caller
@@ -345,15 +345,12 @@ class TokenBank:
         self._check_folder()
         descriptor = os.open(self._folder / "tokens.lock", os.O_RDWR | os.O_CREAT | _SAFELY, 0o600)
         try:
-            until = time.monotonic() + _PATIENCE
-            while not lock(descriptor):
-                if time.monotonic() > until:
-                    raise UsageError(
-                        str(self._folder),
-                        "another run keeps this token bank locked",
-                        "Wait for its end.",
-                    )
-                time.sleep(_MOMENT)
+            if not wait_for_lock(descriptor, _PATIENCE, _MOMENT):
+                raise UsageError(
+                    str(self._folder),
+                    "another run keeps this token bank locked",
+                    "Wait for its end.",
+                )
             try:
                 yield
             finally:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rolecall.commands.certify import append_to_job_page
+from rolecall.commands.job_page import append_to_job_page
 from rolecall.whole_files import NotWrittenWhole
 
 SUMMARY = "## ❌ Rolecall: not-conformant\n"

@@ -465,9 +465,9 @@ class Watch:
 
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
-    """The bank's time."""
+    """The time of who waits for the lock."""
     watch = Watch()
-    monkeypatch.setattr(module, "time", watch)
+    monkeypatch.setattr(file_lock, "time", watch)
     return watch
 
 

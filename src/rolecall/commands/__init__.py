@@ -4,10 +4,32 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from rolecall.screen import say
+
+
+def add_target(parser: argparse.ArgumentParser, read: Callable[[str], Path] = Path) -> None:
+    """The target file, which may be left out; ``read`` makes a path of what was typed."""
+    parser.add_argument(
+        "target",
+        nargs="?",
+        type=read,
+        metavar="TARGET",
+        help="target file (default: the embedded server)",
+    )
+
+
+def add_select(parser: argparse.ArgumentParser) -> None:
+    """The part of the suite that is wanted."""
+    parser.add_argument(
+        "--select",
+        metavar="EXPR",
+        default="",
+        help="only these requirements, operations or roles (as pytest's -k)",
+    )
 
 
 def say_result(

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         RolecallError: an option, the target file or the accounts are wrong, or the search could not
             be begun.
     """
-    from rolecall.commands.certify import append_to_job_page
+    from rolecall.commands.job_page import append_to_job_page
     from rolecall.loadgen import launch, result
     from rolecall.loadgen.scenarios import user_class_name
     from rolecall.report import load_terminal

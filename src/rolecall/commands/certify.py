@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rolecall.commands import say_result
+from rolecall.commands import add_select, add_target, say_result
+from rolecall.commands.job_page import append_to_job_page
 from rolecall.endings import end_as_ctrl_c_does
 from rolecall.errors import RolecallError
 from rolecall.harness.options import OPTIONS, Options
@@ -25,18 +24,8 @@ HELP = "run the suite against a server and give a verdict"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of a run."""
     # Longer than 40 lines because each option is declared in a few.
-    parser.add_argument(
-        "target",
-        nargs="?",
-        type=Path,
-        metavar="TARGET",
-        help="target file (default: the embedded server)",
-    )
-    parser.add_argument(
-        "--select",
-        metavar="EXPR",
-        help="only these requirements, operations or roles (as pytest's -k)",
-    )
+    add_target(parser)
+    add_select(parser)
     for name, keywords in OPTIONS.items():
         parser.add_argument(name, **keywords)
     parser.add_argument(
@@ -110,22 +99,6 @@ def _print(arguments: argparse.Namespace, finished: Run) -> int:
     if finished.unnoted:
         say(f"rolecall: {finished.unnoted}", stream=sys.stderr)
     return code
-
-
-def append_to_job_page(summary: str) -> None:
-    """Append a run's summary to what GitHub shows of a job, where there is one.
-
-    Raises:
-        NotWrittenWhole: the file that $GITHUB_STEP_SUMMARY names cannot be written.
-    """
-    page = os.environ.get("GITHUB_STEP_SUMMARY")
-    if not page:
-        return
-    try:
-        with Path(page).open("a", encoding="utf-8") as file:
-            file.write(f"{summary}\n")
-    except OSError as error:
-        raise NotWrittenWhole(page, error.strerror or type(error).__name__) from None
 
 
 def _say_certificate(arguments: argparse.Namespace, finished: Run) -> None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from pathlib import Path
 
-from rolecall.commands import say_document
+from rolecall.commands import add_target, say_document
 from rolecall.screen import harmless, say
 
 HELP = "look at a target without writing anything to it, in seconds"
@@ -18,13 +17,7 @@ HELP = "look at a target without writing anything to it, in seconds"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The target, and how to print."""
-    parser.add_argument(
-        "target",
-        nargs="?",
-        type=Path,
-        metavar="TARGET",
-        help="target file (default: the embedded server)",
-    )
+    add_target(parser)
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rolecall.commands import say_result
+from rolecall.commands import add_target, say_result
 from rolecall.errors import UsageError
 from rolecall.harness.options import DEFAULT_OUT
 from rolecall.report import blocks
@@ -71,13 +71,7 @@ def add_common_arguments(
     """The options of both commands; ``--json`` prints the ``document``, ``target`` reads TARGET."""
     from rolecall.loadgen import options
 
-    parser.add_argument(
-        "target",
-        nargs="?",
-        type=target,
-        metavar="TARGET",
-        help="target file (default: the embedded server)",
-    )
+    add_target(parser, target)
     parser.add_argument(
         "--out",
         type=Path,
@@ -111,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
         RolecallError: an option, the target file or the accounts are wrong, or the run could not be
             begun.
     """
-    from rolecall.commands.certify import append_to_job_page
+    from rolecall.commands.job_page import append_to_job_page
     from rolecall.loadgen import compare, launch, result
     from rolecall.loadgen.gates import BaselineGate
     from rolecall.report import load_terminal

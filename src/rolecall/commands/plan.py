@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from rolecall.commands import say_document
+from rolecall.commands import add_select, add_target, say_document
 from rolecall.harness.options import OPTIONS, Options
 from rolecall.screen import harmless, say
 
@@ -18,19 +17,8 @@ _OPTIONS = ("--rate", "--concurrency", "--read-only", "--intrusive")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of a run that change what it sends."""
-    parser.add_argument(
-        "target",
-        nargs="?",
-        type=Path,
-        metavar="TARGET",
-        help="target file (default: the embedded server)",
-    )
-    parser.add_argument(
-        "--select",
-        metavar="EXPR",
-        default="",
-        help="only these requirements, operations or roles (as pytest's -k)",
-    )
+    add_target(parser)
+    add_select(parser)
     for name in _OPTIONS:
         parser.add_argument(name, **OPTIONS[name])
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
