@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def decrypted(data: bytes, passphrase: str) -> bytes:
     return plain
 
 
+@lru_cache(maxsize=4)  # a bank is read a few times in a run
 def _fernet(passphrase: str, salt: bytes) -> Fernet:
     from cryptography.fernet import Fernet  # noqa: PLC0415
 

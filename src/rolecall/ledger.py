@@ -7,12 +7,14 @@ been left, and `rolecall cleanup` goes by it.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rolecall.errors import UsageError
+from rolecall.file_lock import lock
 from rolecall.ledger_file import LedgerFile
 from rolecall.whole_files import NotWrittenWhole
 
@@ -71,7 +73,6 @@ class Ledger:
         self._entries: list[LedgerEntry] = []
         self._by_id: dict[tuple[str, str], LedgerEntry] = {}
         self._stored = 0  # the number of the last entry that is on the disk for certain
-        self._open = 0  # entries of which it is not written yet what became of them
         try:
             self._file = LedgerFile(path)
         except OSError as error:
@@ -112,7 +113,6 @@ class Ledger:
             while len(self._entries) + 1 < line["number"]:  # one that could not be written
                 self._entries.append(LedgerEntry(len(self._entries) + 1, "", "", gone=True))
             self._entries.append(LedgerEntry(**line))
-            self._open += 1
         elif number is None:
             self.facts.setdefault(event, []).append(line)
         elif 0 < number <= len(self._entries):
@@ -122,6 +122,11 @@ class Ledger:
             entry.refused = entry.refused or event == "refused"
             if entry.id:
                 self._by_id[entry.resource, entry.id] = entry
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What was noted of the run; nothing, where that is not known."""
+        return (self.facts.get("run") or [{}])[0]
 
     @property
     def entries(self) -> Iterator[LedgerEntry]:
@@ -155,7 +160,6 @@ class Ledger:
         entry = LedgerEntry(number, resource, name, undo=undo or {}, at_any_rate=at_any_rate)
         line = {"number": number, "resource": resource, "name": name}
         self._entries.append(entry)
-        self._open += 1
         try:
             self._write("intend", **line, **({"undo": undo} if undo else {}))
         except OSError as error:
@@ -217,7 +221,6 @@ class Ledger:
         """Note that the thing was deleted, or was never made."""
         if not entry.gone:
             entry.gone = True
-            self._open -= 1
             self._tell("gone", number=entry.number)
 
     def refused(self, entry: LedgerEntry) -> None:
@@ -294,7 +297,8 @@ class Ledger:
         """
         line = json.dumps({"event": event, **members})
         if event == "intend":
-            self._file.reserve(len(line) + 1 + self._open * _TO_END_AN_ENTRY)
+            untold = sum(not entry.gone for entry in self._entries)
+            self._file.reserve(len(line) + 1 + untold * _TO_END_AN_ENTRY)
         self._file.append(line)
 
 
@@ -303,8 +307,12 @@ def is_at_work(folder: Path) -> bool:
     if not (folder / LEDGER).is_file():
         return False
     try:
-        file = LedgerFile(folder / LEDGER)
+        descriptor = os.open(folder / LEDGER, os.O_RDWR)
     except OSError:
         return False
-    file.close()
-    return not file.is_held
+    try:
+        return not lock(descriptor)
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(descriptor)

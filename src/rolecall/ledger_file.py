@@ -38,7 +38,7 @@ class LedgerFile:
         self._size = self._reserved = about.st_size
         self._can_reserve = self._is_regular
         self.is_held = self._hold()
-        if self._is_regular:
+        if self._is_regular and not self._size:  # of one with lines the name is stored
             for folder in (path.absolute().parent, path.absolute().parent.parent):
                 _store_folder(folder)
 

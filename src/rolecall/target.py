@@ -261,14 +261,18 @@ def _verify_tls(table: TomlTable, folder: Path) -> bool | str:
     try:
         ssl.create_default_context(cafile=bundle)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        is_of_system = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
-        reason = (
-            getattr(error, "strerror", None) if is_of_system else ""
-        ) or "there is no certificate in it"
+        reason = _why(error) or "there is no certificate in it"
         raise UsageError(
             table.at("verify_tls"), f"the CA bundle {bundle} cannot be read: {reason}"
         ) from None
     return str(bundle)
+
+
+def _why(error: Exception) -> str:
+    """What the system says of a file that it cannot read; empty where its content is wrong."""
+    if not isinstance(error, OSError) or isinstance(error, ssl.SSLError):
+        return ""
+    return error.strerror or ""
 
 
 def _client_certificate(table: TomlTable, folder: Path) -> dict[str, str]:
@@ -282,10 +286,7 @@ def _client_certificate(table: TomlTable, folder: Path) -> dict[str, str]:
     try:
         Transit(certificate=paths["client_cert"], key=paths["client_key"]).tls()
     except (OSError, ValueError) as error:
-        is_of_system = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
-        reason = (getattr(error, "strerror", None) if is_of_system else "") or (
-            "it is no certificate with its private key, unencrypted, in PEM"
-        )
+        reason = _why(error) or "it is no certificate with its private key, unencrypted, in PEM"
         raise UsageError(
             table.at("client_cert"), f"the client certificate cannot be used: {reason}"
         ) from None

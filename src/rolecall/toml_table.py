@@ -67,11 +67,9 @@ class TomlTable:
             )
         return value
 
-    def text(self, key: str, *, required: bool = False) -> str:
+    def text(self, key: str) -> str:
         """A string; empty where there is none."""
         text: str = self.value(key, (str,), "")
-        if required and not text:
-            raise UsageError(self.at(key), "this is missing", self._misspelt(key))
         return text
 
     def number(self, key: str, default: float, *, least: float = 0.0) -> float:
@@ -96,7 +94,10 @@ class TomlTable:
 
     def given(self, key: str) -> str:
         """A text that must be there, here or in the environment."""
-        return self.secret(key) or self.text(key, required=True)
+        text = self.secret(key)
+        if not text:
+            raise UsageError(self.at(key), "this is missing", self._misspelt(key))
+        return text
 
     def secret(self, key: str) -> str:
         """A text, mostly a secret, that stands here (``password``) or in the environment variable

@@ -11,7 +11,6 @@ from typing import Any
 from rolecall.commands import add_target, say_result
 from rolecall.errors import UsageError
 from rolecall.harness.options import DEFAULT_OUT
-from rolecall.report import blocks
 from rolecall.screen import has_colours, say, width_of
 
 HELP = "run a load scenario against a server"
@@ -133,6 +132,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def say_plan(text: str) -> None:
     """Print on standard error what is about to be sent, as wide as the terminal is."""
+    from rolecall.report import blocks
+
     lines = blocks.wrapped(text.splitlines(), width_of(sys.stderr))
     say("\n".join(lines), stream=sys.stderr)
 

@@ -78,8 +78,7 @@ class KilledRun:
             ledger.close()
             hint = "End it, or wait for its end: it deletes what it made by itself."
             raise UsageError(str(folder), "this run is still at work, or being cleaned up", hint)
-        about = (ledger.facts.get("run") or [{}])[0]
-        known = [str(about.get(name, "")) for name in ("run", "target", "name", "base_url")]
+        known = [str(ledger.about.get(name, "")) for name in ("run", "target", "name", "base_url")]
         id = known[0] or folder.resolve().name
         if begin_of_run(id) is None:
             ledger.close()
@@ -106,11 +105,6 @@ class KilledRun:
                 f"it is the file of {target.base_url}, and the run was against {self.base_url}",
                 "Give that target's file with --target.",
             )
-
-    def held_open(self) -> Iterator[LedgerEntry]:
-        """What the ledger says may be there, oldest first."""
-        doubtful = [entry for entry in self.ledger.doubtful if entry.is_thing]
-        return reversed([*self.ledger.left, *doubtful])
 
 
 async def finish_run(run: KilledRun, target: Target, *, dry_run: bool) -> Cleaned:

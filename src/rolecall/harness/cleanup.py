@@ -186,11 +186,7 @@ class Tidying:
         world = self._world
         made = set(world.ledger.resources)
         for operation in world.spec.operations.values():
-            if (
-                operation.effect == "list"
-                and operation.resource.name in made
-                and "{" not in operation.path
-            ):
+            if operation.is_whole_list and operation.resource.name in made:
                 yield operation.path, operation.resource.name
         if any(entry.resource == API_KEY for entry in world.ledger.doubtful):
             yield world.target.api_keys.create_path, API_KEY

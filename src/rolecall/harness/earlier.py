@@ -8,7 +8,7 @@ from typing import Any
 from rolecall import history
 from rolecall.finished_run import find_run, newest_run, read_results
 from rolecall.report import trend
-from rolecall.report.comparison import is_broken_off, same_target
+from rolecall.report.comparison import is_whole, same_target
 from rolecall.target import Target
 
 #: What stands for the newest run of the same target.
@@ -29,11 +29,7 @@ def last_run(out: Path, target: Target) -> dict[str, Any] | None:
     ours = {"name": target.name, "base_url": target.base_url}
     return newest_run(
         out,
-        lambda results: (
-            same_target(ours, results["target"])
-            and not results["selected"]
-            and not is_broken_off(results)
-        ),
+        lambda results: same_target(ours, results["target"]) and is_whole(results),
     )
 
 

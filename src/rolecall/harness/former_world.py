@@ -20,6 +20,7 @@ from rolecall.evidence import Exchange
 from rolecall.http.client import Client
 from rolecall.ledger import LedgerEntry
 from rolecall.outcomes import Inconclusive
+from rolecall.report.undecided import ABSENT
 from rolecall.run_folder import run_named
 from rolecall.spec.ids import own_id
 from rolecall.spec.model import API_KEY, Specification
@@ -33,8 +34,6 @@ from rolecall.toolkit.world import World
 
 #: How the name of a user ends that a run has made, and has not changed.
 _MADE = "-create-user"
-#: Statuses with which a target says that it has no such list.
-_NO_LIST = (404, 405, 501)
 #: Members in which a thing says when it was made, or changed.
 _TIMES = ("createdAt", "updatedAt", "created_at", "updated_at", "created", "modified")
 
@@ -156,7 +155,7 @@ class FormerWorld(World):
     def whole_lists(self) -> Iterator[tuple[str, str]]:
         """The paths of the lists that show all things of a kind, and the kinds."""
         for operation in self.spec.operations.values():
-            if operation.effect == "list" and "{" not in operation.path:
+            if operation.is_whole_list:
                 yield operation.path, operation.resource.name
         if self.target.api_keys.create_path:
             yield self.target.api_keys.create_path, API_KEY
@@ -171,7 +170,7 @@ class FormerWorld(World):
         found: list[dict[str, Any]] = []
         moment = 0.0
         async for page in self.pages(path, admin):
-            if page.status in _NO_LIST:
+            if page.status in ABSENT:
                 raise NoList(page)
             if not page.ok or not isinstance(page.json, list):
                 raise Inconclusive(f"a list: {page}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ from rolecall.harness.context import RunContext
 from rolecall.harness.options import Options
 from rolecall.harness.preflight import Preflight
 from rolecall.harness.untestable import untestable
-from rolecall.jwt_forging import compact, signed_by
 from rolecall.outcomes import Inconclusive, NotTested
+from rolecall.report.undecided import ABSENT
 from rolecall.spec.claims import LIFETIME_TOLERANCE, role_of_scope
 from rolecall.spec.model import Operation
 from rolecall.spec.templates import fill_path
 from rolecall.token_bank import BankedToken, SpoiledBank, TokenBank
-from rolecall.tokens import Caller, Grant, claims_of, header_of
+from rolecall.tokens import Caller, Grant, claims_of
 from rolecall.toolkit.attacker import skew, unissued
 from rolecall.toolkit.clock import time_of_target
 from rolecall.toolkit.expiry_ways import MARGIN
@@ -151,7 +152,7 @@ class Readiness:
                 self._expect(
                     status in read, f"{operation.name} is answered {status}", "read", [status]
                 )
-            elif answer.status in (404, 405, 501):
+            elif answer.status in ABSENT:
                 self._suggest(
                     f"{operation.method} {operation.path} is answered {answer.status}",
                     f"[operations.{operation.name}] path",
@@ -222,6 +223,7 @@ class Readiness:
         elif answer and answer.status:
             self._remark(f"an expired token is answered {answer.status}: the run will judge it")
 
+    @cached_property
     def _deposits(self) -> list[BankedToken] | None:
         """What is in the bank; None where there is none, or where it cannot be used."""
         target = self._world.target
@@ -236,7 +238,7 @@ class Readiness:
     def _banked(self, highest: Caller) -> Caller | None:
         """An expired token of an earlier night."""
         now = time_of_target(highest.grant).earliest(time.monotonic())
-        for deposit in self._deposits() or ():
+        for deposit in self._deposits or ():
             if deposit.expires < now - MARGIN:
                 self._context.secrets.add(deposit.token, "token")
                 return Caller(deposit.role, "expired token", deposit.token, deposit.user)
@@ -247,25 +249,23 @@ class Readiness:
         options = self._world.target.expiry
         if not options.signing_key:
             return None
+        expires = int(time_of_target(highest.grant).earliest(time.monotonic())) - 2 * MARGIN
         try:
-            key = await self._context.attacker.target_key()
+            await self._context.attacker.target_key()
+            made = self._context.expiry.forge(
+                highest, issued=expires - self._world.dialect.lifetime, expires=expires
+            )
         except (NotTested, Inconclusive) as reason:
             self._remark(str(reason))
             return None
-        now = int(time_of_target(highest.grant).earliest(time.monotonic()))
-        ends = {"iat": now - 2 * MARGIN - self._world.dialect.lifetime, "exp": now - 2 * MARGIN}
-        claims = claims_of(highest.token) | ends
-        signed = signed_by(key.algorithm, key.secret)
-        token = compact(header_of(highest.token), claims, signed)
-        self._context.secrets.add(token, "token")
-        return Caller(highest.role, "expired token", token, highest.user)
+        self._context.secrets.add(made.token, "token")
+        return made
 
     def _first_evidence(self) -> str:
         """When the bank will have an expired token, if it has none yet."""
-        deposits = self._deposits()
-        if deposits is None:
+        if self._deposits is None:
             return ""
-        ends = min((deposit.expires for deposit in deposits), default=None)
+        ends = min((deposit.expires for deposit in self._deposits), default=None)
         if ends is None:
             return "the bank is empty: the first run fills it, and one a day later proves expiry"
         left = ends + MARGIN - time.time()

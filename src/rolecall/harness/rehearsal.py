@@ -53,9 +53,10 @@ def assumptions(target: Target, roles: Sequence[str]) -> Iterator[str]:
     others = [name for name in target.accounts if name not in (*roles, f"{roles[0]}2")]
     if others:
         yield f"[accounts.{'], [accounts.'.join(others)}] are not counted"
-    if _is_by_the_clock(target) and not target.expiry.clock_url:
+    is_by_the_clock = _is_by_the_clock(target)
+    if is_by_the_clock and not target.expiry.clock_url:
         yield "expired tokens are counted as if they were had by moving a clock"
-    elif target.expiry.bank and not _is_by_the_clock(target):
+    elif target.expiry.bank and not is_by_the_clock:
         yield "the token bank has nothing yet whose time has passed"
 
 

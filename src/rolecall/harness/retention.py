@@ -12,7 +12,7 @@ from typing import Any
 from rolecall.errors import ExitCode, UsageError
 from rolecall.finished_run import RESULTS, read_document
 from rolecall.ledger import LEDGER, Ledger, is_at_work
-from rolecall.report.comparison import is_broken_off, same_target
+from rolecall.report.comparison import is_whole, same_target
 
 #: What a run leaves last, by kind of run; where none of it is there, the run may still be going on.
 _DOCUMENTS = (RESULTS, "load.json", "capacity.json")
@@ -74,8 +74,8 @@ def _run(folder: Path) -> PastRun:
     if is_at_work(folder):
         return PastRun(folder, None, "it is still at work")
     found = [name for name in _DOCUMENTS if (folder / name).is_file()]
-    if not found and _is_cleaned(folder):
-        return PastRun(folder, {"target": _target_of(folder)})
+    if not found and (target := _cleaned_target(folder)):
+        return PastRun(folder, {"target": target})
     if not found:
         return PastRun(
             folder,
@@ -90,29 +90,23 @@ def _run(folder: Path) -> PastRun:
         left |= any(str(reason).startswith("left behind") for reason in document["reasons"])
     except (UsageError, LookupError, TypeError, AttributeError):
         return PastRun(folder, None, f"{found[0]} cannot be read")
-    is_needed = left and not _is_cleaned(folder)
+    is_needed = left and not _cleaned_target(folder)
     because = "it left things on the target: `rolecall cleanup` deletes them" if is_needed else ""
     return PastRun(folder, document, because)
 
 
-def _is_cleaned(folder: Path) -> bool:
-    """Whether what a run left was deleted since (``rolecall cleanup``), as its ledger says."""
+def _cleaned_target(folder: Path) -> dict[str, str] | None:
+    """The target of a run of which nothing is left on it any more (``rolecall cleanup``), as its
+    ledger says; None where something may be.
+    """
     try:
         ledger = Ledger.reopen(folder / LEDGER)
     except UsageError:
-        return False
-    try:
-        return bool(ledger.facts) and not any(ledger.left) and not any(ledger.doubtful)
-    finally:
-        ledger.close()
-
-
-def _target_of(folder: Path) -> dict[str, str]:
-    """The target of a run without results, as its ledger names it."""
-    ledger = Ledger.reopen(folder / LEDGER)
+        return None
     ledger.close()
-    about = ledger.facts.get("run", [{}])[0]
-    return {name: str(about.get(name, "")) for name in ("name", "base_url")}
+    if not ledger.facts or any(ledger.left) or any(ledger.doubtful):
+        return None
+    return {name: str(ledger.about.get(name, "")) for name in ("name", "base_url")}
 
 
 def _is_alike(one: PastRun, other: PastRun) -> bool:
@@ -127,9 +121,7 @@ def _is_comparable(run: PastRun) -> bool:
     """Whether ``--since last`` would compare with this run."""
     document = run.document or {}
     try:
-        return (
-            "requirements" in document and not document["selected"] and not is_broken_off(document)
-        )
+        return "requirements" in document and is_whole(document)
     except (LookupError, TypeError):
         return False
 

@@ -230,9 +230,7 @@ class ClientContext:
             found = self._lists[role] = tuple(
                 name
                 for name, operation in self.spec.operations.items()
-                if operation.effect == "list"
-                and "{" not in operation.path
-                and self.spec.allows(name, role)
+                if operation.is_whole_list and self.spec.allows(name, role)
             )
         return found
 

@@ -112,6 +112,11 @@ def is_broken_off(document: Document) -> bool:
     )
 
 
+def is_whole(document: Document) -> bool:
+    """Whether a run was of the whole suite, and came to its end."""
+    return not document["selected"] and not is_broken_off(document)
+
+
 # --- Of the runs as a whole -----------------------------------------------------------------------
 
 

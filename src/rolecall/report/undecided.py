@@ -23,7 +23,7 @@ OUTCOMES = {
 }
 #: What a server answers at a path, or to a method, that it does not have (RFC 9110 15.5.5, 15.5.6,
 #: 15.6.2).
-_ABSENT = (404, 405, 501)
+ABSENT = (404, 405, 501)
 #: How the reason begins of a test that failed and passed at its second try.
 FLAKY = "flaky: "
 _ID = re.compile(r"/(?=[^/]*\d)[^/]{8,}")
@@ -66,7 +66,7 @@ def undecided(results: Mapping[str, Any]) -> list[Undecided]:
     said: dict[tuple[str, ...], tuple[str, ...]] = {}
     for requirement, test in _open(results):
         absent = next((name for name in _named(test) if name in silent), "")
-        key = ("absent",) if absent and _status(test) in _ABSENT else _key(test)
+        key = ("absent",) if absent and _status(test) in ABSENT else _key(test)
         if test["outcome"] == "not-tested" and not test.get("capability"):
             key = _followed(requirement, groups) or key
         if key != ("absent",):  # what reads alike is one cause, whatever capability it needs
@@ -97,7 +97,7 @@ def _silent(cells: Sequence[Mapping[str, Any]]) -> set[str]:
     there = {
         cell["operation"]
         for cell in cells
-        if cell["outcome"] == "passed" or cell["status"] not in (None, *_ABSENT)
+        if cell["outcome"] == "passed" or cell["status"] not in (None, *ABSENT)
     }
     return {cell["operation"] for cell in cells} - there
 

@@ -67,6 +67,11 @@ class Operation:
         """The id of the requirement that this operation's cells prove."""
         return f"PERM-{self.name}"
 
+    @property
+    def is_whole_list(self) -> bool:
+        """Whether it lists all things of a kind, and not those in another thing."""
+        return self.effect == "list" and "{" not in self.path
+
 
 @dataclass(frozen=True)
 class Cell:

@@ -116,7 +116,7 @@ class ExpiryWays(LastMinute):
         clock, lifetime = time_of_target(callers[-1].grant), self._world.dialect.lifetime
         moment = int(clock.earliest(this_moment()))
         fresh = [
-            self._forge(caller, issued=moment + _MINUTE - lifetime, expires=moment + _MINUTE)
+            self.forge(caller, issued=moment + _MINUTE - lifetime, expires=moment + _MINUTE)
             for caller in callers
         ]
         await self._last_minutes(fresh[:-1], "signing key", clock, last=last)
@@ -137,7 +137,7 @@ class ExpiryWays(LastMinute):
                 "the latency of the target",
             )
         past = [
-            self._forge(caller, issued=moment - lifetime - 2 * MARGIN, expires=moment - 2 * MARGIN)
+            self.forge(caller, issued=moment - lifetime - 2 * MARGIN, expires=moment - 2 * MARGIN)
             for caller in callers
         ]
         return _expired(past, "signing key")
@@ -148,7 +148,12 @@ class ExpiryWays(LastMinute):
             key: almost for key, almost in self._almost.items() if almost.source != source
         }
 
-    def _forge(self, caller: Caller, *, issued: int, expires: int) -> Caller:
+    def forge(self, caller: Caller, *, issued: int, expires: int) -> Caller:
+        """The caller with a token of these times (seconds since 1970) under the target's key.
+
+        Raises:
+            NotTested: the key does not fit the algorithm.
+        """
         algorithm = self._options.algorithm
         header = header_of(caller.token) | {"alg": algorithm}
         claims = claims_of(caller.token) | {"iat": issued, "exp": expires}

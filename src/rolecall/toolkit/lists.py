@@ -54,7 +54,7 @@ class Lists(Making):
     async def look_at_all(self, resource: str) -> list[dict[str, Any]]:
         """Read the list of a resource, where it has one that shows all of them; what is in it."""
         has_list = any(
-            operation.resource.name == resource and "{" not in operation.path
+            operation.resource.name == resource and operation.is_whole_list
             for operation in self._lists()
         )
         return await self.listing(resource, 0.0) if has_list else []
