@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from rolecall.commands import say_result
-from rolecall.commands.load import add_common_arguments, need_locust, say_plan
+from rolecall.commands.load import add_common_arguments, need_locust, say_plan, say_run
 from rolecall.errors import UsageError
-from rolecall.screen import has_colours, width_of
 
 HELP = "find the highest rate that meets the objectives"
 
@@ -49,7 +46,6 @@ def run(arguments: argparse.Namespace) -> int:
         RolecallError: an option, the target file or the accounts are wrong, or the search could not
             be begun.
     """
-    from rolecall.commands.job_page import append_to_job_page
     from rolecall.loadgen import launch, result
     from rolecall.loadgen.scenarios import user_class_name
     from rolecall.report import load_terminal
@@ -63,9 +59,6 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.json and not arguments.quiet:
             say_plan(session.plan(arguments))
         document = session.run(result.CAPACITY)
-    folder, colour = str(session.folder), has_colours(sys.stdout)
-    width = width_of(sys.stdout)
-    summary = load_terminal.capacity(document, folder, colour=colour, width=width)
-    verdict = load_terminal.capacity_verdict(document, folder, colour=colour)
-    append_to_job_page((session.folder / result.SUMMARY).read_text(encoding="utf-8"))
-    return say_result(arguments, document, summary=summary, verdict=verdict, colour=colour)
+    return say_run(
+        arguments, document, session.folder, load_terminal.capacity, load_terminal.capacity_verdict
+    )

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rolecall.commands import add_select, add_target, say_result
-from rolecall.commands.job_page import append_to_job_page
+from rolecall.commands.job_page import append_file_to_job_page, append_to_job_page
 from rolecall.endings import end_as_ctrl_c_does
 from rolecall.errors import RolecallError
 from rolecall.harness.options import OPTIONS, Options
@@ -87,9 +87,7 @@ def _print(arguments: argparse.Namespace, finished: Run) -> int:
         verdict=terminal.verdict(document, folder).splitlines()[-1],
         colour=colour,
     )
-    markdown = finished.context.folder / artefacts.FORMATS["markdown"]
-    if markdown.exists():  # it is not there where it could not be written
-        append_to_job_page(markdown.read_text(encoding="utf-8"))
+    append_file_to_job_page(finished.context.folder / artefacts.FORMATS["markdown"])
     _say_certificate(arguments, finished)
     if finished.aborted:
         say(

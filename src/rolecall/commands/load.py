@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,6 @@ def run(arguments: argparse.Namespace) -> int:
         RolecallError: an option, the target file or the accounts are wrong, or the run could not be
             begun.
     """
-    from rolecall.commands.job_page import append_to_job_page
     from rolecall.loadgen import compare, launch, result
     from rolecall.loadgen.gates import BaselineGate
     from rolecall.report import load_terminal
@@ -122,12 +121,34 @@ def run(arguments: argparse.Namespace) -> int:
         document = session.run(result.LOAD)
     if before is not None:
         document = session.compared(document, before, gates)
-    folder, colour = str(session.folder), has_colours(sys.stdout)
-    width = width_of(sys.stdout)
-    summary = load_terminal.summary(document, folder, colour=colour, width=width)
-    verdict = load_terminal.verdict(document, folder, colour=colour)
-    append_to_job_page((session.folder / result.SUMMARY).read_text(encoding="utf-8"))
-    return say_result(arguments, document, summary=summary, verdict=verdict, colour=colour)
+    return say_run(
+        arguments, document, session.folder, load_terminal.summary, load_terminal.verdict
+    )
+
+
+def say_run(
+    arguments: argparse.Namespace,
+    document: Mapping[str, Any],
+    folder: Path,
+    summary: Callable[..., str],
+    verdict: Callable[..., str],
+) -> int:
+    """Print what came of a run, as wide and as coloured as the terminal is, and show it on a job's
+    page; its exit code.
+    """
+    from rolecall.commands.job_page import append_file_to_job_page
+    from rolecall.loadgen import result
+
+    colour = has_colours(sys.stdout)
+    code = say_result(
+        arguments,
+        document,
+        summary=summary(document, str(folder), colour=colour, width=width_of(sys.stdout)),
+        verdict=verdict(document, str(folder), colour=colour),
+        colour=colour,
+    )
+    append_file_to_job_page(folder / result.SUMMARY)
+    return code
 
 
 def say_plan(text: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from rolecall.loadgen import generator_limits
 from rolecall.loadgen.objectives import Objective, Verdict, beyond_doubt, judge, verdict
+from rolecall.report.judged import observed
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,4 @@ def _disturbed(measured: Mapping[str, Any], failed: Sequence[Mapping[str, Any]])
 
 
 def _sentence(judged: Mapping[str, Any]) -> str:
-    shown = (
-        "nothing was measured"
-        if judged["observed"] is None
-        else f"{judged['observed']:.4g} {judged['unit']}".rstrip()
-    )
-    return f"{judged['objective']} did not hold: {shown}"
+    return f"{judged['objective']} did not hold: {observed(judged)}"

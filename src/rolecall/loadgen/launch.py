@@ -74,10 +74,11 @@ class LaunchedRun:
 
     def plan(self, arguments: argparse.Namespace) -> str:
         """What is about to be sent, in a line; a second line says what could not be found out."""
+        options = plan.parse(self.argv)
         if getattr(arguments, "users", None):
             load = f"{arguments.users} users for {arguments.duration}"
         elif getattr(arguments, "rate", None):
-            schedule = plan.schedule(plan.parse(self.argv))
+            schedule = plan.schedule(options)
             assert schedule is not None
             load = (
                 f"{arguments.rate} arrivals/s ({schedule.arrivals}), {schedule.count():,} in "
@@ -85,10 +86,10 @@ class LaunchedRun:
             )
         else:
             load = "a search for the capacity"
-        if thinking := plan.think(plan.parse(self.argv)):
+        if thinking := plan.think(options):
             load += f", thinking for {thinking} between steps"
         count = len(self.resolved.accounts)
-        held = plan.sessions_held(plan.parse(self.argv), self.scenario, count, max(self.workers, 1))
+        held = plan.sessions_held(options, self.scenario, count, max(self.workers, 1))
         who = (
             f"{count} accounts{'' if held is None else f', sessions of {held} of them'}, "
             f"{self.workers or 1} process{'es' if self.workers > 1 else ''}"

@@ -200,7 +200,7 @@ def see_that_sessions_suffice(
         raise UsageError(
             "--think", f"{scenario} has no sessions that could think under --rate", "Use --users."
         )
-    peak = max(max(phase.low, phase.high) for phase in schedule_.phases)
+    peak = schedule_.peak
     needed = math.ceil(peak * thinking.mean)
     if held < needed:
         raise UsageError(
@@ -239,20 +239,24 @@ def shape(options: argparse.Namespace, scenario: str) -> dict[str, Any]:
         UsageError: the weights cannot be read.
     """
     chosen: dict[str, Any] = {}
-    kinds = {scenario}
     if scenario == MIXED:
         chosen["weights"] = dict(weights(options))
-        kinds |= set(chosen["weights"])
     if scenario == GuardedScenario.name:
         chosen["guarding"] = options.guarding
-        kinds.add(options.guarding)
-    if RefreshRaceScenario.name in kinds:
+    if RefreshRaceScenario.name in _kinds(options, scenario):
         chosen["racers"] = options.racers
     if thinking := think(options):
         chosen["think"] = str(thinking)
     if options.rate or options.capacity:
         chosen["in_flight"] = options.in_flight
     return chosen
+
+
+def _kinds(options: argparse.Namespace, scenario: str) -> set[str]:
+    """The scenarios that a scenario is made of."""
+    if scenario == MIXED:
+        return set(weights(options))
+    return {options.guarding if scenario == GuardedScenario.name else scenario}
 
 
 def sessions_held(
@@ -263,10 +267,7 @@ def sessions_held(
     In a closed loop as many as there are clients, in an open schedule all, if so many steps may be
     under way.
     """
-    kinds = set(weights(options)) if scenario == MIXED else {scenario}
-    if scenario == GuardedScenario.name:
-        kinds = {options.guarding}
-    if not any(SCENARIOS[kind].holds_session for kind in kinds):
+    if not any(SCENARIOS[kind].holds_session for kind in _kinds(options, scenario)):
         return None
     is_open = options.rate or (options.capacity and not options.most_users)
     most = options.in_flight * workers if is_open else options.most_users or options.num_users

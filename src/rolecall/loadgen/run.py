@@ -138,10 +138,8 @@ class LoadRun:
     def _load(self) -> None:
         schedule = self._schedule
         if schedule:
-            peak = max(max(phase.low, phase.high) for phase in schedule.phases)
-            self.coordinator.prepare(
-                self.scenario, max(8, math.ceil(peak * _BEFOREHAND)), plan.shared(self.options)
-            )
+            beforehand = max(8, math.ceil(schedule.peak * _BEFOREHAND))
+            self.coordinator.prepare(self.scenario, beforehand, plan.shared(self.options))
             self._segment = self.coordinator.go(schedule, grace=GRACE)
             limit = schedule.duration + GRACE
             while not self.coordinator.wait(self._segment, 1.0) and not self.stopped.is_set():
@@ -166,13 +164,15 @@ class LoadRun:
         conditions, now = self.options.abort_on, perf_counter()
         if not conditions or self._segment is None or now < self._looked + _LOOK or self._aborted:
             return False
-        self._looked = now
+        self._looked, violations = now, self.coordinator.violations.total
+        if "slo" not in conditions and not violations:
+            return False  # the figures, which take milliseconds of arrivals, decide nothing
         so_far = self._segment.totals.so_far()
         self._aborted = aborting.why_to_stop(
             conditions,
             so_far,
             self.objectives,
-            violations=self.coordinator.violations.total,
+            violations=violations,
             to_come=aborting.rest(so_far, planned, seconds),
         )
         if self._aborted:

@@ -87,6 +87,11 @@ class Schedule:
     arrivals: Arrivals = "constant"
     seed: int = 0
 
+    @property
+    def peak(self) -> float:
+        """The highest rate, in arrivals a second."""
+        return max(max(phase.low, phase.high) for phase in self.phases)
+
     @classmethod
     def parse(
         cls,

@@ -67,14 +67,16 @@ class Times:
         self._middles = [
             (begin + till) / 2 for begin, till in zip(self._begins, self._ends, strict=True)
         ]
-        self._counts = {
+        self._totals = {
+            name: self._folded(columns[name], sum)
+            for name in ("scheduled", "sent", "requests", "errors", "throttled", "violations")
+        }
+        self._counts = {  # a second
             name: [
                 total / (till - begin)
-                for total, begin, till in zip(
-                    self._folded(columns[name], sum), self._begins, self._ends, strict=True
-                )
+                for total, begin, till in zip(totals, self._begins, self._ends, strict=True)
             ]
-            for name in ("scheduled", "sent", "requests", "errors", "throttled", "violations")
+            for name, totals in self._totals.items()
         }
         # The highest of several seconds: a bad one does not disappear among good ones.
         self._slow = {
@@ -207,8 +209,7 @@ class Times:
 
     def _count(self, name: str, index: int) -> str:
         """How many there were at a point."""
-        seconds = self._ends[index] - self._begins[index]
-        return number(round(self._counts[name][index] * seconds))
+        return number(round(self._totals[name][index]))
 
     def _folded(
         self, values: Sequence[float], into: Callable[[Iterable[float]], float]

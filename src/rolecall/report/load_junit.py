@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from xml.etree import ElementTree
 
+from rolecall.report.judged import observed
 from rolecall.report.junit import clean
 
 
@@ -82,18 +83,14 @@ def _objectives(document: Mapping[str, Any]) -> Iterator[LoadCase]:
     for judged in document["objectives"]:
         if isinstance(judged, str):
             continue
-        observed = (
-            "nothing was measured"
-            if judged["observed"] is None
-            else f"{judged['observed']:.4g} {judged['unit']}".rstrip()
-        )
+        shown = observed(judged)
         if document["verdict"] == "invalid":
-            said = f"the run is invalid; observed: {observed}"
+            said = f"the run is invalid; observed: {shown}"
             yield LoadCase(judged["objective"], "skipped", said)
         elif judged["held"]:
             yield LoadCase(judged["objective"])
         else:
-            yield LoadCase(judged["objective"], "failure", f"did not hold: {observed}")
+            yield LoadCase(judged["objective"], "failure", f"did not hold: {shown}")
 
 
 def _violations(document: Mapping[str, Any]) -> Iterator[LoadCase]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rolecall.report.judged import observed
 from rolecall.report.load_charts import milliseconds, number
 from rolecall.report.markdown import code, text
 
@@ -70,9 +71,7 @@ def _objectives(document: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
         if isinstance(judged, str):  # of a search, whose steps have judged them
             yield code(judged), "", ""
             continue
-        observed = judged["observed"]
-        said = "nothing" if observed is None else f"{observed:.4g} {judged['unit']}".rstrip()
-        yield code(judged["objective"]), said, _HELD[judged["held"]]
+        yield code(judged["objective"]), observed(judged, "nothing"), _HELD[judged["held"]]
 
 
 def _baseline(document: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rolecall.report import blocks
+from rolecall.report.judged import observed
 from rolecall.screen import harmless, harmless_document
 
 _TIMES = ("p50", "p90", "p99", "p99.9", "max")
@@ -209,14 +210,9 @@ def _wrong(document: Mapping[str, Any]) -> Iterator[str]:
     for kind, count in document["own_failures"].items():
         yield f"not sent      {count:,} x {kind}: this machine's own failures"
     for judged in document["objectives"]:
-        observed = (
-            "nothing measured"
-            if judged["observed"] is None
-            else f"{judged['observed']:.4g} {judged['unit']}".rstrip()
-        )
         yield (
             f"objective     {judged['objective']}: {'held' if judged['held'] else 'NOT held'} "
-            f"({observed})"
+            f"({observed(judged, 'nothing measured')})"
         )
     for what in (document.get("sampled") or {}).get("not_tested", ()):
         yield f"not tested    under load: {what}"

@@ -8,7 +8,7 @@ from typing import Any
 from rolecall.report import blocks, causes
 from rolecall.report.causes import Cause, short_name
 from rolecall.report.foreign_text import counted, html, more
-from rolecall.report.undecided import OUTCOMES, Undecided, undecided
+from rolecall.report.undecided import OUTCOMES, Undecided, by_outcome, undecided
 
 #: Blocks, and tests of a block, in the page; results.json has all of them.
 _BLOCKS, _TESTS = 250, 400
@@ -43,26 +43,21 @@ def advice(results: Mapping[str, Any]) -> str:
 
 def not_proven(results: Mapping[str, Any]) -> str:
     """What neither passed nor failed, by cause; empty where there is nothing."""
-    found = undecided(results)
     return "".join(
-        f'<h3 class="open-kind">{title} <span class="small">{_tests_of(these)}</span></h3>'
+        f'<h3 class="open-kind">{OUTCOMES[outcome]} '
+        f'<span class="small">{_tests_of(these)}</span></h3>'
         f"{''.join(map(_open, these[:_BLOCKS]))}{more(len(these) - _BLOCKS)}"
-        for outcome, title in OUTCOMES.items()
-        if (these := [cause for cause in found if cause.outcome == outcome])
+        for outcome, these in by_outcome(undecided(results)).items()
     )
 
 
 def not_proven_in_short(results: Mapping[str, Any]) -> str:
     """The same in a line: how many tests of each outcome, and of how many causes."""
-    found = undecided(results)
+    found = by_outcome(undecided(results))
     if not found:
         return "nothing: every test was decided"
-    by_outcome = {
-        title: [cause for cause in found if cause.outcome == outcome]
-        for outcome, title in OUTCOMES.items()
-    }
     said = "; ".join(
-        f"{title.lower()}: {_tests_of(these)}" for title, these in by_outcome.items() if these
+        f"{OUTCOMES[outcome].lower()}: {_tests_of(these)}" for outcome, these in found.items()
     )
     return f'<a href="#not-proven">{said}</a>'
 

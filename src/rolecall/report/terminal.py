@@ -8,7 +8,7 @@ from typing import Any
 
 from rolecall.report import blocks, comparison_text, waiver_text
 from rolecall.report.causes import advice, causes, deciding
-from rolecall.report.undecided import OUTCOMES, Undecided, undecided
+from rolecall.report.undecided import OUTCOMES, Undecided, by_outcome, undecided
 from rolecall.screen import harmless, harmless_document
 
 _PASSED = {"allow": "+", "deny": "-"}
@@ -110,11 +110,11 @@ def _titled(block: list[str], colour: bool) -> list[str]:
 
 def _open(found: list[Undecided], colour: bool, width: int | None) -> Iterable[list[str]]:
     """What was not proven, by cause; what says nothing against the target is counted."""
-    for outcome, title in OUTCOMES.items():
-        these = [cause for cause in found if cause.outcome == outcome]
-        if these and outcome == "not-applicable":
+    for outcome, these in by_outcome(found).items():
+        title = OUTCOMES[outcome]
+        if outcome == "not-applicable":
             yield blocks.counted(title, these, width)
-        elif these:
+        else:
             tests = sum(len(cause.tests) for cause in these)
             heading = f"{title} ({tests} test{'s' if tests > 1 else ''}):"
             lines = [line for cause in these for line in blocks.undecided(cause, width)]

@@ -189,3 +189,9 @@ def _shape(path: str) -> str:
 def _some(names: Sequence[str], most: int = 3) -> str:
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} other requests"
+
+
+def by_outcome(found: Sequence[Undecided]) -> dict[str, list[Undecided]]:
+    """The causes of each outcome that there is, in the order in which outcomes are shown."""
+    every = {name: [cause for cause in found if cause.outcome == name] for name in OUTCOMES}
+    return {name: these for name, these in every.items() if these}

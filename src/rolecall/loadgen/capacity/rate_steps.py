@@ -79,8 +79,9 @@ class CapacityRun(LoadRun):
         """Judge, and write capacity.json and its page."""
         found = self.found() if self.found else None
         findings = found.document() if found else result.NOTHING_FOUND
-        invalid = self.why_void()
-        invalid += imprecise(findings, self.options.precision)
+        void = self.why_void()
+        invalid = [*void, *imprecise(findings, self.options.precision)]
+        because = [found.because] if found and not void else []
         word = "invalid" if invalid or found is None else _VERDICTS[found.outcome]
         missed = list(broken(self.objectives, findings)) if word == "met" else []
         if missed:
@@ -91,7 +92,7 @@ class CapacityRun(LoadRun):
             **result.about(self.options, self.scenario, self.started),
             "verdict": word,
             "exit_code": int(self.exit_code(word)),
-            "reasons": [*invalid, *self._because(found), *missed],
+            "reasons": [*invalid, *because, *missed],
             "objectives": [objective.text for objective in self.objectives],
             "accounts": result.accounts(self.options, self.coordinator.accounts_used),
             **findings,
@@ -99,10 +100,6 @@ class CapacityRun(LoadRun):
         }
         result.write_capacity(Path(self.options.run_folder), document)
         return document
-
-    def _because(self, found: Capacity | Scaling | None) -> list[str]:
-        """Why the search ended, where it came to an end of its own."""
-        return [found.because] if found and not self.why_void() else []
 
 
 #: Clients that are logged in before a search.

@@ -22,12 +22,12 @@ from greenlet import getcurrent, greenlet
 from rolecall.loadgen.transport.failure import Failure, reason
 from rolecall.loadgen.transport.outgoing import Origin
 from rolecall.loadgen.transport.reach import numeric_addresses, reach, resolve
+from rolecall.loadgen.transport.streams import NOT_NOW, RECEIVE
 from rolecall.loadgen.transport.tls import Tls, tls_context
 from rolecall.loadgen.transport.tunnel import open_tunnel
 from rolecall.loadgen.transport.wire import Parser, Response, WireError, whole
 from rolecall.transit import Transit, of_verify
 
-_RECEIVE = 64 * 1024  # bytes asked for at a time
 _SWEEP = 0.025  # seconds between two looks at the deadlines; what a timeout may be late
 _READ, _WRITE = 1, 2
 _TOGETHER = 64  # requests at most that wait for each other: about a millisecond
@@ -35,7 +35,6 @@ _H = b"HEAD"[0]  # the only method with this letter
 #: A greenlet's own: gevent's asks first whether the one that leaves wants to know of it, and ours
 #: do not.
 _switch = greenlet.switch
-_NOT_NOW = (BlockingIOError, InterruptedError)
 
 
 class WireConnection:
@@ -190,7 +189,7 @@ class WireConnection:
             return
         try:
             count = self._socket.send(data)
-        except _NOT_NOW:
+        except NOT_NOW:
             count = 0
         except OSError:
             self._unsent = (
@@ -208,7 +207,7 @@ class WireConnection:
         assert self._socket is not None
         try:
             self._unsent = self._unsent[self._socket.send(self._unsent) :]
-        except _NOT_NOW:
+        except NOT_NOW:
             return
         except OSError:
             self._writer.stop()  # as in `send`
@@ -219,7 +218,7 @@ class WireConnection:
         """In the hub: something has come, or the end has."""
         assert self._socket is not None
         try:
-            data = self._socket.recv(_RECEIVE)
+            data = self._socket.recv(RECEIVE)
             if self._tls is not None:
                 data = self._decrypted(data)
             waiting = self._waiting
@@ -234,7 +233,7 @@ class WireConnection:
             answer = None if self._parser is not None or self._head_only else whole(data)
             if answer is None:
                 answer = self._parse(data)
-        except _NOT_NOW:
+        except NOT_NOW:
             return
         except WireError as error:
             self._over(Failure(error.kind, str(error)))

@@ -11,11 +11,9 @@ import gevent.socket
 
 from rolecall.errors import UsageError
 from rolecall.loadgen.transport.failure import Failure, reason
+from rolecall.loadgen.transport.streams import NOT_NOW, RECEIVE, send_all
 from rolecall.loadgen.transport.wire import WireError
 from rolecall.transit import Transit
-
-_RECEIVE = 64 * 1024  # bytes asked for at a time
-_NOT_NOW = (BlockingIOError, InterruptedError)
 
 #: Bytes that TLS sends of its own accord at most, between two requests: a server may ask for new
 #: keys, and not for ever.
@@ -41,8 +39,8 @@ class Tls:
             while not self._shake_hands():
                 self._flush(stream)
                 gevent.socket.wait_read(stream.fileno())
-                with contextlib.suppress(*_NOT_NOW):
-                    self._take(stream.recv(_RECEIVE))
+                with contextlib.suppress(*NOT_NOW):
+                    self._take(stream.recv(RECEIVE))
             self._flush(stream)
         except ssl.SSLCertVerificationError as error:
             with contextlib.suppress(OSError):
@@ -89,7 +87,7 @@ class Tls:
         self._take(data)
         pieces = []
         try:
-            while piece := self._tls.read(_RECEIVE):
+            while piece := self._tls.read(RECEIVE):
                 pieces.append(piece)
             self.is_over = True
         except ssl.SSLWantReadError:
@@ -114,12 +112,7 @@ class Tls:
         return True
 
     def _flush(self, stream: socket.socket) -> None:
-        data = self._outgoing.read()
-        while data:
-            try:
-                data = data[stream.send(data) :]
-            except _NOT_NOW:
-                gevent.socket.wait_write(stream.fileno())
+        send_all(stream, self._outgoing.read())
 
 
 @functools.cache

@@ -8,10 +8,8 @@ import gevent.socket
 
 from rolecall.loadgen.transport.failure import Failure, reason
 from rolecall.loadgen.transport.outgoing import Origin
+from rolecall.loadgen.transport.streams import NOT_NOW, RECEIVE, send_all
 from rolecall.transit import NoTunnel, Proxy
-
-_RECEIVE = 64 * 1024  # bytes asked for at a time
-_NOT_NOW = (BlockingIOError, InterruptedError)
 
 
 def open_tunnel(stream: socket.socket, proxy: Proxy, origin: Origin) -> None:
@@ -21,17 +19,13 @@ def open_tunnel(stream: socket.socket, proxy: Proxy, origin: Origin) -> None:
         Failure: it does not.
     """
     try:
-        data, said = proxy.connect(origin.host, origin.port), b""
-        while data:
-            try:
-                data = data[stream.send(data) :]
-            except _NOT_NOW:
-                gevent.socket.wait_write(stream.fileno())
+        send_all(stream, proxy.connect(origin.host, origin.port))
+        said = b""
         while not proxy.answered(said):
             gevent.socket.wait_read(stream.fileno())
             try:
-                piece = stream.recv(_RECEIVE)
-            except _NOT_NOW:
+                piece = stream.recv(RECEIVE)
+            except NOT_NOW:
                 continue
             if not piece:
                 raise NoTunnel(f"{proxy} closed the connection")

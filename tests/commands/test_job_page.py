@@ -1,4 +1,4 @@
-"""What ``rolecall certify`` leaves on the page of a CI job."""
+"""What a run leaves on the page of a CI job."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rolecall.commands.job_page import append_to_job_page
+from rolecall.commands.job_page import append_file_to_job_page, append_to_job_page
 from rolecall.whole_files import NotWrittenWhole
 
 SUMMARY = "## ❌ Rolecall: not-conformant\n"
@@ -22,6 +22,21 @@ def test_the_summary_is_appended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     said = page.read_text(encoding="utf-8")
     assert said == "# Build\n## ❌ Rolecall: not-conformant\n\n"
+
+
+def test_a_summary_that_is_not_there_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a run's file could not be written, the page stays as it was; else it gets the file."""
+    page, file = tmp_path / "page.md", tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
+
+    append_file_to_job_page(file)
+    assert not page.exists()
+
+    file.write_text(SUMMARY, encoding="utf-8")
+    append_file_to_job_page(file)
+    assert page.read_text(encoding="utf-8") == f"{SUMMARY}\n"
 
 
 def test_a_page_that_cannot_be_written_is_said(
