@@ -43,7 +43,7 @@ def test_a_half_that_is_a_word_is_none() -> None:
         assert not found(
             half, half + b"-7Hq2xW!"[: len(half)].ljust(len(half), b"9"), SHORTEST_HALF
         )
-    for half in (b"aDMinIst", b"aDm1nist"):
+    for half in (b"aDMinIst", b"aDm1nist", b"XY6Z5BGG"):
         assert found(half, half + b"RatOr-pw", SHORTEST_HALF)
 
 

@@ -17,7 +17,9 @@ SEGMENT = 15
 SHORTEST_HALF = 8
 #: Kinds of characters (small, capital, digit, sign) of a short half that is none of ordinary text.
 _MIXED = 3
-_LETTERS = re.compile(rb"[A-Za-z]+")
+#: What stands between signs, and what it is where it is a word, as ``staging2024``.
+_PIECE = re.compile(rb"[A-Za-z0-9]+")
+_WORD = re.compile(rb"\d*(?:[a-z]*|[A-Z]*|[A-Z][a-z]*)\d*")
 #: Bytes of a secret of which parts are looked for. Longer ones are not tokens but documents, of
 #: which a part may be anybody's.
 LONGEST = 512
@@ -66,6 +68,4 @@ def _is_word(segment: bytes) -> bool:
     """Whether it may stand in any text, as ``password-of`` does: people make passwords of words."""
     kinds = (bytes.islower, bytes.isupper, bytes.isdigit, lambda byte: not byte.isalnum())
     is_mixed = sum(any(is_kind(bytes([byte])) for byte in segment) for is_kind in kinds) >= _MIXED
-    return not is_mixed and all(
-        run.islower() or run.isupper() or run.istitle() for run in _LETTERS.findall(segment)
-    )
+    return not is_mixed and all(map(_WORD.fullmatch, _PIECE.findall(segment)))
