@@ -35,6 +35,15 @@ _COUNTED = """
   return {...counts, [outcome]: (counts[outcome] ?? 0) + 1};
 }, {})
 """
+_MOVE_ON = """
+async selector => {
+  const sheet = document.getElementById("sheet");
+  const told = new Promise(resolve => sheet.addEventListener("close", resolve));
+  sheet.close();
+  document.querySelector(selector).focus();
+  await told;
+}
+"""
 _BIDI = "\N{RIGHT-TO-LEFT OVERRIDE}\N{LEFT-TO-RIGHT ISOLATE}\N{ZERO WIDTH SPACE}"
 HOSTILE = (
     "</script></style></pre><script>alert(1)</script><img src=https://example.org/x "
@@ -130,6 +139,14 @@ def test_a_cell_opens_by_mouse_and_by_keyboard(runs: dict[str, Path], chromium: 
         assert "GET /v2/conversations → 403" in sheet
     with opened(chromium, file, address="#fetch-form-bot-token") as page:
         assert page.inner_text("#sheet-title") == "fetch form"
+
+
+def test_a_key_right_after_escape_is_not_lost(runs: dict[str, Path], chromium: Browser) -> None:
+    """Who moves on while the sheet's end is not yet told stays where he went."""
+    with opened(chromium, runs["faulty"] / "report.html") as page:
+        page.click('[data-cell="list-users-guest-token"]')
+        page.evaluate(_MOVE_ON, '[data-cell="list-users-bot-token"]')
+        assert _focused(page) == "list-users-bot-token"
 
 
 def _focused(page: Page) -> str:

@@ -101,21 +101,18 @@
 
   const sheet = document.getElementById("sheet");
   const body = document.getElementById("sheet-body");
-  let cameFrom = null;
 
   function open(kind, title, ...content) {
     document.getElementById("sheet-kind").textContent = visible(kind);
     document.getElementById("sheet-title").textContent = visible(title);
     body.replaceChildren(...content.filter(Boolean));
-    if (!sheet.open) { cameFrom = document.activeElement; sheet.showModal(); }
+    if (!sheet.open) sheet.showModal();
     sheet.scrollTop = 0;
   }
   document.getElementById("sheet-close").addEventListener("click", () => sheet.close());
   sheet.addEventListener("click", event => { if (event.target === sheet) sheet.close(); });
-  sheet.addEventListener("close", () => {
-    history.replaceState(null, "", `${location.pathname}${location.search}`);
-    cameFrom?.focus();
-  });
+  /* The browser itself leads the focus back, at once; this event comes later, maybe after a key. */
+  sheet.addEventListener("close", () => history.replaceState(null, "", `${location.pathname}${location.search}`));
 
   function openCell(cell) {
     history.replaceState(null, "", `#${cell.name}`);
