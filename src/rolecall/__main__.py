@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 
 from rolecall import __version__
@@ -110,11 +111,28 @@ def _parser(words: list[str] | None = None) -> argparse.ArgumentParser:
 _ALLOCATIONS = 100_000
 
 
+def _fill_closed_streams() -> None:
+    """Open the null device where the parent process has closed a standard stream: else the first
+    file that is opened would take its place, and what a child process writes.
+    """
+    for stream in range(3):
+        try:
+            os.fstat(stream)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # POSIX: the lowest number that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # pytest wants one
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")
+            setattr(sys, name, nowhere)
+            setattr(sys, f"__{name}__", nowhere)
+
+
 def script() -> NoReturn:
     """The command as a process of its own, which leaves at once: to free all that a run has
     recorded takes a tenth of its time.
     """
     gc.set_threshold(_ALLOCATIONS)
+    _fill_closed_streams()
     code = main()
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None if the parent process closed it
         with contextlib.suppress(OSError):
