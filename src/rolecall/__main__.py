@@ -122,7 +122,7 @@ def _fill_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # POSIX: the lowest number that is free
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # pytest wants one
-            nowhere = Path(os.devnull).open("w", encoding="utf-8")
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # to the end
             setattr(sys, name, nowhere)
             setattr(sys, f"__{name}__", nowhere)
 
