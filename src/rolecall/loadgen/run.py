@@ -167,13 +167,14 @@ class LoadRun:
         self._looked, violations = now, self.coordinator.violations.total
         if "slo" not in conditions and not violations:
             return False  # the figures, which take milliseconds of arrivals, decide nothing
-        so_far = self._segment.totals.so_far()
+        so_far, schedule = self._segment.totals.so_far(), self._schedule
         self._aborted = aborting.why_to_stop(
             conditions,
             so_far,
             self.objectives,
             violations=violations,
             to_come=aborting.rest(so_far, planned, seconds),
+            rate=schedule.changing_rate_at(so_far["duration_s"]) if schedule else None,
         )
         if self._aborted:
             self.say(self._aborted)

@@ -379,7 +379,9 @@ def _how(document: Mapping[str, Any]) -> str:
         f"{_rates(phase['low'], phase['high'])}/s for {number(phase['seconds'])} s"
         for phase in phases[:6]
     )
-    return f" · {arrivals['arrivals']} arrivals: {rates}{', ...' if len(phases) > 6 else ''}"
+    profile = f" · profile {document['profile']}" if "profile" in document else ""
+    more = ", ..." if len(phases) > 6 else ""
+    return f"{profile} · {arrivals['arrivals']} arrivals: {rates}{more}"
 
 
 def _rates(low: float, high: float) -> str:
