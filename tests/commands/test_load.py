@@ -90,6 +90,8 @@ class TestWords:
             (["issuance", "--rate", "10", "--in-flight", "0"], "--in-flight: must be at least 1"),
             (["issuance", "--rate", "10", "--workers", "-1"], "--workers"),
             (["issuance", "--rate", "10", "--prometheus-port", "70000"], "70000 is not a port"),
+            (["issuance", "--rate", "10", "--live", "70000"], "70000 is not a port"),
+            (["issuance", "--rate", "10", "--live", "0", "--json"], "Name a port"),
             (["issuance", "--rate", "10", "--baseline", "nowhere"], "nowhere"),
             (["issuance", "--rate", "10", "--fail-if", "slower"], "needs a baseline"),
             (["issuance", "--rate", "10", "--fail-if", "sometimes"], "--fail-if"),

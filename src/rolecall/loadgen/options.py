@@ -145,6 +145,15 @@ OPTIONS = (
         "PORT",
         passed=True,
     ),
+    Option(
+        "live",
+        "show the run as it goes, and a button to stop it, on http://127.0.0.1:PORT/ (0: any "
+        "port that is free)",
+        int,
+        None,
+        "PORT",
+        passed=True,
+    ),
     # the search for the capacity
     Option("capacity", "search for the highest rate that holds", bool, default=False, shared=True),
     Option("first-rate", "where to begin (default: 10/s)", float, 10.0, "R", passed=True),

@@ -39,7 +39,7 @@ class _Phase:
 
 
 @dataclass(frozen=True)
-class Shape:
+class ProfileShape:
     """A kind of load test: what it asks, and its schedule.
 
     Attributes:
@@ -62,21 +62,23 @@ _UP, _HOLD, _DOWN = (
 )
 _USUAL = _Phase("usual", "usual")
 
-SHAPES: Mapping[str, Shape] = {
-    "smoke": Shape("does it work at all?", 0.1, 30, (_HOLD,)),
-    "average": Shape("is it good on a usual day?", 1, 300, (_UP, _HOLD, _DOWN)),
-    "stress": Shape(
+SHAPES: Mapping[str, ProfileShape] = {
+    "smoke": ProfileShape("does it work at all?", 0.1, 30, (_HOLD,)),
+    "average": ProfileShape("is it good on a usual day?", 1, 300, (_UP, _HOLD, _DOWN)),
+    "stress": ProfileShape(
         "is it good on a busy day?",
         2,
         300,
         (_Phase("none", "peak", 1 / 3), _HOLD, _DOWN),
         rises=True,
     ),
-    "soak": Shape("does it stay good for hours?", 1, 3600, (_UP, _HOLD, _DOWN)),
-    "spike": Shape(
+    "soak": ProfileShape("does it stay good for hours?", 1, 3600, (_UP, _HOLD, _DOWN)),
+    "spike": ProfileShape(
         "does it survive a rush, and recover?", 10, 30, (_USUAL, _HOLD, _USUAL), rises=True
     ),
-    "breakpoint": Shape("where does it break?", 10, 600, (_Phase("usual", "peak"),), rises=True),
+    "breakpoint": ProfileShape(
+        "where does it break?", 10, 600, (_Phase("usual", "peak"),), rises=True
+    ),
 }
 #: The one that ends where an objective can no longer be met.
 BREAKPOINT = "breakpoint"

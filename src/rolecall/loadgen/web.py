@@ -56,7 +56,7 @@ def guard(
 
     @app.before_request
     def refuse() -> Response | None:
-        if _is_foreign(request, names, everywhere=everywhere):
+        if is_foreign(request, names, everywhere=everywhere):
             _log.warning("refused %s %s: it came from another page", request.method, request.path)
             return make_response(f"{_FOREIGN}\n", 403)
         if why := _leads_astray(request, where_to, extra):
@@ -83,7 +83,7 @@ def let_choose(app: Flask, choose: Callable[[str], None]) -> None:
             choose(request.form.get("scenario", ""))
 
 
-def _is_foreign(asked: Request, names: Iterable[str], *, everywhere: bool) -> bool:
+def is_foreign(asked: Request, names: Iterable[str], *, everywhere: bool) -> bool:
     """Whether a request is not one of the page itself, or of a program on this machine."""
     host = asked.environ.get("HTTP_HOST", "").lower()
     name = _name_of(host)
