@@ -252,7 +252,7 @@
   /* Violations as they come, the newest first; those that are there stay as they are, perhaps open. */
   function violations(found) {
     for (const sample of found) {
-      const about = ` at ${sample.at.toFixed(1)} s${sample.requirement ? `, ${sample.requirement}` : ""}`;
+      const about = ` at ${Math.max(sample.at, 0).toFixed(1)} s${sample.requirement ? `, ${sample.requirement}` : ""}`;
       byId("violations").prepend(make("details", {}, make("summary", {}, make("code", {}, sample.kind),
         ` ${sample.message}`, make("span", {class: "small"}, about)), make("pre", {tabindex: "0"}, sample.exchange)));
       byId("violations-section").hidden = false;
