@@ -55,28 +55,8 @@ def stopped(port: int, when: str) -> Meanwhile:
 
 
 @pytest.mark.long
-def test_a_run_is_stopped(tmp_path: Path) -> None:
-    """It ends as by Ctrl-C: what was measured is kept and adds up, no process is left, and the
-    result says who ended it.
-    """
-    port = free_port()
-    words = ("--users", "2", "--duration", "10m", "--live", str(port))
-    with Miniature(sound) as server:
-        file = target_file(tmp_path, target_text(server.url))
-        run = load("issuance", file, *words, cwd=tmp_path, meanwhile=stopped(port, "rows"))
-
-    assert run.code == 130, run.said
-    assert run.left == []
-    assert f"live          http://127.0.0.1:{port}/" in run.stderr
-    assert run.document["verdict"] == "invalid"
-    assert run.document["reasons"] == ["it was stopped on its live page"]
-    assert run.document["requests"] > 0
-    assert run.document["conservation"]["holds"]
-
-
-@pytest.mark.long
 def test_a_search_is_stopped(tmp_path: Path) -> None:
-    """The page of a search for the capacity shows its steps, and ends it."""
+    """The page of a search for the capacity tells its steps, and ends it, by its token alone."""
     port = free_port()
     with Miniature(sound) as server:
         file = target_file(tmp_path, target_text(server.url))
@@ -92,7 +72,8 @@ def test_a_search_is_stopped(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_in_a_browser(tmp_path: Path) -> None:
     """At 1280, 768 and 390 pixels, by day and by night, the page does not scroll sideways, and
-    axe-core finds nothing; markup of the server is shown as text; the button ends the run.
+    axe-core finds nothing; markup of the server is shown as text; the button ends the run as Ctrl-C
+    does: what was measured is kept and adds up, no process is left, and the result says who did.
     """
     # Longer than 40 lines because it is one visit to a page that costs a run.
     port = free_port()
@@ -134,8 +115,11 @@ def test_in_a_browser(tmp_path: Path) -> None:
 
     assert set(said) == {address, f"{address}state", f"{address}stop"}
     assert run.code == 130, run.said
+    assert run.left == []
+    assert f"live          {address}" in run.stderr
     assert run.document["verdict"] == "missed"
     assert "it was stopped on its live page" in run.document["reasons"]
+    assert run.document["conservation"]["holds"]
 
 
 @pytest.mark.long

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import threading
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import httpx
 import pytest
 from flask import Response
 from flask.testing import FlaskClient
+from werkzeug.serving import make_server
 
 from rolecall.errors import UsageError
 from rolecall.loadgen.checks.violations import Violations
@@ -20,6 +22,10 @@ from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.objectives import Objective
 from rolecall.report import live_page
+from tests.support.browser import browser
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 HERE = "http://127.0.0.1:8089"
 TOKEN = {"X-Rolecall-Token": "the token"}
@@ -120,20 +126,30 @@ def test_the_page() -> None:
         assert outside not in text
 
 
-def segment(seconds: int, *, each: int = 10) -> Segment:
+def test_the_page_of_a_search() -> None:
+    """It speaks of steps, and says nothing of a load that is not known beforehand."""
+    about = ABOUT | {"kind": "capacity", "arrivals": None, "duration_s": 0.0}
+    text = live_page.write(about, "X-Rolecall-Token", "the token")
+
+    assert "<h2>Steps</h2>" in text
+    assert '<p class="small">http://127.0.0.1:8080</p>' in text
+
+
+def segment(seconds: int, *, each: int = 10, number: int = 1) -> Segment:
     """Some seconds of load, with a violation and an error in the last."""
     recorder, totals = Recorder(0.0), Totals()
     entry = recorder.entry("POST", "issue")
-    for number in range(seconds * each):
-        at = (number + 0.5) / each
-        entry.success(at - 0.01, at - 0.01, at, 1)
-        if number % each == 0:  # a report a second
+    for request in range(seconds * each):
+        at = (request + 0.5) / each
+        took = 0.01 * (1 + request % 7)
+        entry.success(at - took, at - took, at, 1)
+        if request % (10 * each) == 0:  # a report in ten seconds
             totals.merge("one", recorder.take())
     entry.failure("500", seconds - 0.02, seconds - 0.02, seconds - 0.01)
     recorder.tick(seconds + 0.1)
     totals.merge("one", recorder.take())
     totals.violation("shape", seconds - 0.5)
-    return Segment(1, totals, 0.0, {"one"})
+    return Segment(number, totals, 0.0, {"one"})
 
 
 def told(period: Segment | None, **known: Any) -> dict[str, Any]:
@@ -163,7 +179,7 @@ class TestState:
         assert found["so_far"]["requests"] == 301
         assert found["so_far"]["errors"] == {"500": 1}
         assert found["so_far"]["violations"] == {"shape": 1}
-        assert found["now"]["p99"] == pytest.approx(10, rel=0.01)
+        assert found["now"]["p99"] == pytest.approx(70, rel=0.01)
         assert [row["held"] for row in found["objectives"]] == [False, True]
 
     def test_the_news(self) -> None:
@@ -207,6 +223,52 @@ class TestState:
 
         assert found["state"] == "over"
         assert found["result"] == {"verdict": "met", "exit_code": 0, "reasons": []}
+
+
+@pytest.mark.long
+def test_a_page_that_was_open_from_the_beginning() -> None:
+    """It shows what one shows that is opened now: it has asked only for the news, while batches
+    became longer, and steps followed each other.
+    """
+    periods = [segment(40, each=1)]
+
+    def now(second: int, sample: int) -> Response:
+        found = told(periods[0], second=second, sample=sample)
+        return Response(json.dumps(found), mimetype="application/json")
+
+    page = live_page.write(ABOUT | {"arrivals": None, "duration_s": 0.0}, "X-Token", "the token")
+    server = make_server("127.0.0.1", 0, application(page, now, lambda: None, "the token"))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        with browser() as chromium:
+            old = chromium.new_page()
+            for made, clock in (
+                (periods[0], "40 s"),
+                (segment(70, each=1), "70 s"),
+                (segment(620, each=1), "10:20"),
+                (segment(3, number=2), "3 s"),
+            ):
+                periods[0] = made
+                pages = [old, chromium.new_page()]
+                for shown in pages[clock != "40 s" :]:
+                    shown.goto(f"http://127.0.0.1:{server.port}/")
+                first, second = (charts(shown, clock) for shown in pages)
+                assert first == second, clock
+                assert len(first) > 10
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def charts(page: Page, clock: str) -> list[str]:
+    """What the page has drawn, once it shows so much of the run."""
+    page.locator("#clock").get_by_text(clock, exact=True).wait_for(timeout=60_000)
+    drawn: list[str] = page.evaluate(
+        "[...document.querySelectorAll('svg path')].map(path => path.getAttribute('d'))"
+    )
+    return drawn
 
 
 class TestServing:

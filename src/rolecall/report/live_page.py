@@ -39,9 +39,10 @@ def write(about: Mapping[str, Any], header: str, token: str) -> str:
             ``folder``, and as far as they are known ``arrivals``, ``users`` and ``duration_s``.
         header, token: with which the page ends the run.
     """
+    is_search = about["kind"] == "capacity"
     body = (
         '<div class="cards" id="cards"></div>'
-        "<section><h2>Over time</h2>"
+        f"<section><h2>{'The step under way' if is_search else 'Over time'}</h2>"
         + _chart("rate", 210, f"Per second: {_RATES}", "Requests per second over time")
         + _chart("times", 300, f"Response time: {_TIMES}", "Response time percentiles over time")
         + _chart("trouble", 150, f"Per second: {_TROUBLE}", "Errors and violations over time")
@@ -49,7 +50,7 @@ def write(about: Mapping[str, Any], header: str, token: str) -> str:
         + _filled("violations", "Violations")
         + _filled("objectives", "Objectives so far")
         + _filled("errors", "Errors")
-        + _filled("said", "What was said")
+        + _filled("said", "Steps" if is_search else "What was said")
     )
     data = {
         "header": header,
@@ -72,7 +73,7 @@ def _head(about: Mapping[str, Any]) -> str:
     """What the run is, how far it is, and the button that ends it."""
     name, address = about["target"]["name"], about["target"]["base_url"]
     load = how(about).removeprefix(" · ")
-    where = load if name == address else f"{address} · {load}"
+    where = " · ".join(filter(None, ["" if name == address else address, load]))
     return (
         f'<header><div class="small">rolecall {html(about["kind"])}, as it goes</div>'
         f"<h1>{html(about['scenario'])} against {html(name)}</h1>"

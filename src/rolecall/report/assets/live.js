@@ -238,7 +238,7 @@
       card(share(errors, all.requests - all.throttled), "errors", errors),
       card(share(all.throttled, all.requests), "throttled"),
       card(number(violations), "violations", violations));
-    const seconds = state.seconds * state.width;
+    const seconds = Math.round(state.seconds * state.width);
     write(byId("clock"), plan.seconds ? `${clock(seconds)} of ${clock(plan.seconds)}` : clock(seconds));
     const failures = [...Object.entries(all.errors),
       ...Object.entries(all.own_failures).map(([kind, count]) => [`${kind} (of this machine)`, count])];
@@ -262,7 +262,7 @@
 
   function lines(texts) {
     if (texts.length !== said)
-      fill("said", make("ul", {class: "plain"}, ...texts.map(text => make("li", {}, text))));
+      fill("said", make("ul", {class: "reasons"}, ...texts.map(text => make("li", {}, text))));
     said = texts.length;
   }
 
@@ -288,12 +288,14 @@
       const state = await answer.json();
       failed = 0;
       const more = learn(state);
-      result = state.result;
       violations(state.samples);
       lines(state.said);
+      if (more) { setTimeout(ask, 0); return; }
+      result = state.result;
       if (state.segment !== undefined) { figures(state); charts(); }
-      if (result) over(result); else if (!ending) word(state.state);
-      if (more) setTimeout(ask, 0); else if (!result) setTimeout(ask, EVERY);
+      if (result) { over(result); return; }
+      if (!ending) word(state.state);
+      setTimeout(ask, EVERY);
     } catch {
       failed += 1;
       if (failed < TRIES) { setTimeout(ask, EVERY); return; }
