@@ -298,7 +298,7 @@ class TestRuns:
         assert run.document["profile"] == "spike:4x1s"
         assert run.document["scheduled"] == 60
         phases = run.document["arrivals"]["phases"]
-        assert phases == Schedule.parse("10:1s,40:1s,10:1s", 1).pack()["phases"]
+        assert phases == list(Schedule.parse("10:1s,40:1s,10:1s", 1).pack()["phases"])
         assert "profile spike:4x1s" in (run.folder / "load.html").read_text(encoding="utf-8")
 
     @pytest.mark.long
