@@ -310,7 +310,7 @@ class LoadRun:
             "users": None if self._schedule else self.options.num_users,
             **measured,
             "objectives": judged.objectives,
-            "accounts": result.accounts(self.options, self.coordinator.accounts_used),
+            **result.accounts(self.options, self.coordinator.accounts_used),
             "requests_beside": self.coordinator.beside,
             "violation_samples": result.samples(violations.samples),
             "sampled": {name: sorted(found) for name, found in self.coordinator.sampled.items()},
