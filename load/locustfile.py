@@ -7,6 +7,7 @@ Where no user class is named, ``--scenario`` says what is run; the web page has 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -48,6 +49,11 @@ _ALONE = "local"
 #: The scenario where the command line names no user class; and whether it names any.
 _USUAL = "session"
 _NAMED = not USERS.keys().isdisjoint(sys.argv[1:]) or "--class-picker" in sys.argv[1:]
+_CHOSEN = (
+    "Clients run the scenario %s. The page has the others under Custom parameters, and the command "
+    "line has --scenario NAME."
+)
+_log = logging.getLogger(__name__)
 #: What our messages are called on Locust's wire, before their kind.
 _PREFIX = "rolecall."
 #: Where the web page and a master listen, unless the command line says otherwise.
@@ -98,11 +104,20 @@ def connect(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
     if web_ui:
         _guard(web_ui, options)
         web.let_choose(web_ui.app, partial(_choose, environment))
+        web.show_violations(web_ui, lambda: _run().coordinator.violations)
+        if not _NAMED:
+            _log.info(_CHOSEN, options.scenario)
     _hooks.quitting.add_listener(leave)  # after Locust's own, which hears what is said before
     if isinstance(runner, WorkerRunner):
         _work(environment, runner, options)
     else:
         _coordinate(environment, runner, options)
+
+
+def _run() -> LoadRun:
+    """The run that this process leads."""
+    assert THIS_PROCESS.run is not None  # else there is no page
+    return THIS_PROCESS.run
 
 
 def _work(environment: Environment, runner: WorkerRunner, options: argparse.Namespace) -> None:

@@ -136,6 +136,16 @@ class Histogram:
         for bucket in sorted(self._counts):
             yield middle(bucket), self._counts[bucket]
 
+    def bands(self) -> Counter[int]:
+        """Counts by quarters of a doubling, for a picture: band n begins at
+        ``(1 + n % 4 / 4) * 2 ** (n // 4 - 127)`` seconds.
+        """
+        self.settle()
+        bands: Counter[int] = Counter()
+        for bucket, count in self._counts.items():
+            bands[bucket >> 5] += count
+        return bands
+
     @classmethod
     def of(cls, buckets: Iterable[tuple[float, int]]) -> Histogram:
         """A histogram from what `buckets` gave: the same percentiles; extremes and sum are those of

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -21,6 +22,7 @@ import pytest
 
 from rolecall.__main__ import main
 from rolecall.loadgen import launch
+from rolecall.loadgen.schedule import Schedule
 from tests.support.command import start, target_file, target_text
 from tests.support.load_runs import (
     LoadRun,
@@ -88,9 +90,23 @@ class TestWords:
             (["issuance", "--rate", "10", "--in-flight", "0"], "--in-flight: must be at least 1"),
             (["issuance", "--rate", "10", "--workers", "-1"], "--workers"),
             (["issuance", "--rate", "10", "--prometheus-port", "70000"], "70000 is not a port"),
+            (["issuance", "--rate", "10", "--live", "70000"], "70000 is not a port"),
+            (["issuance", "--rate", "10", "--live", "0", "--json"], "Name a port"),
             (["issuance", "--rate", "10", "--baseline", "nowhere"], "nowhere"),
             (["issuance", "--rate", "10", "--fail-if", "slower"], "needs a baseline"),
             (["issuance", "--rate", "10", "--fail-if", "sometimes"], "--fail-if"),
+            (["issuance", "--rate", "10", "--profile", "spikes"], "Did you mean 'spike'?"),
+            (["issuance", "--rate", "10..20", "--profile", "spike"], "is not the usual rate"),
+            (["issuance", "--users", "3", "--profile", "spike"], "needs the usual rate"),
+            (["issuance", "--profile", "spike"], "--profile: needs the usual rate"),
+            (
+                ["issuance", "--rate", "1", "--profile", "spike", "--ramp", "5s"],
+                "--ramp: does not go with --profile",
+            ),
+            (
+                ["issuance", "--rate", "1", "--profile", "soak:2h", "--duration", "5m"],
+                "--profile soak:2h says how long",
+            ),
             (["issuance", "nowhere.toml", "--rate", "10"], "nowhere.toml"),
             (["issuance", "--worker", "--rate", "1"], "--master-host"),
             (
@@ -267,6 +283,40 @@ class TestRuns:
         assert run.document["conservation"]["holds"]
         assert "(--abort-on slo): errors<100 can no longer be met" in run.document["reasons"][-1]
         assert "failure" in (run.folder / "junit.xml").read_text(encoding="utf-8")
+
+    @pytest.mark.long
+    def test_a_profile(self, tmp_path: Path) -> None:
+        """It sends the schedule that it prints, and load.json and the page name the profile; that
+        schedule, given to --rate, is the same load.
+        """
+        with Miniature(sound) as server:
+            file = target_file(tmp_path, target_text(server.url))
+            run = load("issuance", file, "--rate", "10", "--profile", "spike:4x1s", cwd=tmp_path)
+
+        assert run.came_to(0), run.said
+        assert "profile       spike: --rate 10:1s,40:1s,10:1s\n" in run.stderr
+        assert run.document["profile"] == "spike:4x1s"
+        assert run.document["scheduled"] == 60
+        phases = run.document["arrivals"]["phases"]
+        assert phases == list(Schedule.parse("10:1s,40:1s,10:1s", 1).pack()["phases"])
+        assert "profile spike:4x1s" in (run.folder / "load.html").read_text(encoding="utf-8")
+
+    @pytest.mark.long
+    def test_a_breakpoint(self, tmp_path: Path) -> None:
+        """It ends at the rate at which the server breaks, and says which; that nothing is asked of
+        times is said before.
+        """
+        with Miniature(from_the(150, always(response(500)))) as server:
+            file = target_file(tmp_path, target_text(server.url))
+            words = ("issuance", file, "--rate", "20", "--profile", "breakpoint:2x20s")
+            run = load(*words, cwd=tmp_path)
+
+        assert run.came_to(1), run.said
+        assert "breakpoint: --rate 20..40:20s" in run.stderr
+        assert "There is no objective of time" in run.stderr
+        said = re.search(r"after (\d+) s, at (\d+) arrivals/s \(--abort-on slo\)", run.stdout)
+        assert said is not None, run.stdout
+        assert abs(int(said[2]) - (20 + int(said[1]))) <= 2
 
     @pytest.mark.long
     def test_users_who_think(self, tmp_path: Path) -> None:

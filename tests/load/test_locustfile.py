@@ -217,6 +217,7 @@ class TestWebPage:
         with web("--host", reference.url, "--accounts", users, cwd=tmp_path) as client:
             text = client.get("/").text
             assert "what the clients do" in text
+            assert "Clients run the scenario session" in (tmp_path / "log").read_text("utf-8")
             swarm, none = {"user_count": "2", "spawn_rate": "2"}, dict[str, str]()
             for chosen, row in ((none, "refresh-post"), ({"scenario": "issuance"}, "issue")):
                 assert client.post("/swarm", data=swarm | chosen).json()["success"]

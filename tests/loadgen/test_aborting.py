@@ -61,6 +61,14 @@ def test_an_objective_that_is_out_of_reach(objective: str, to_come: int, stops: 
         )
 
 
+def test_the_rate_at_which_it_stopped() -> None:
+    """Where the rate changes, the sentence has the one of that moment."""
+    chosen = [Objective.parse("errors<1%")]
+    why = why_to_stop(("slo",), so_far(180, 20), chosen, violations=0, to_come=0, rate=1234.4)
+
+    assert why.startswith("stopped after 10 s, at 1,234 arrivals/s (--abort-on slo): errors<1% ")
+
+
 def test_a_violation_stops_a_run() -> None:
     """One is enough, if that is asked for."""
     document = so_far(100)

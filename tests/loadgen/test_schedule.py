@@ -176,3 +176,10 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
     """Nothing, less than nothing and unknown units."""
     with pytest.raises(UsageError, match="not a duration"):
         duration(text)
+
+
+def test_a_rate_that_changes() -> None:
+    """It is said of each second of a schedule in which it does, and of no other."""
+    assert Schedule.parse("10..30:20s", 20).changing_rate_at(5) == 15
+    assert Schedule.parse("10..30:20s", 20).changing_rate_at(20) is None
+    assert Schedule.parse("10:5s,10", 20).changing_rate_at(5) is None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
-from flask import Flask
+from flask import Flask, jsonify
 from flask.testing import FlaskClient
 
 from rolecall.loadgen import web
+from rolecall.loadgen.checks.violations import Violations
 
 HERE = "http://127.0.0.1:8089"
 TARGET = "http://target.example:8080"
@@ -199,3 +202,32 @@ def test_another_host_for_a_user_class() -> None:
         data='{"user_class_name": "Session", "host": "http://evil.example"}',
     )
     assert reached(client, "POST", "/user", data='{"user_class_name": "Session", "weight": 2}')
+
+
+def test_violations_are_a_tab() -> None:
+    """They come with the page's own figures, the newest first, each with its requirement, and with
+    what hides in them made visible; other answers stay as they are.
+    """
+    app, found = Flask(__name__), Violations(started=0.0)
+    app.add_url_rule("/stats/requests", "stats", lambda: jsonify(state="running"))
+    app.add_url_rule("/logs", "logs", lambda: jsonify(logs=[]))
+    ui = SimpleNamespace(app=app, template_args={"kept": 1})
+    web.show_violations(ui, lambda: found)
+    client = app.test_client()
+    before = client.get("/stats/requests").json or {}
+    for message in ("first", "second \u202e"):
+        found.report("shape", message)
+    after = client.get("/stats/requests").json or {}
+    (tab,), (table,) = ui.template_args["extended_tabs"], ui.template_args["extended_tables"]
+    (rows,) = after["extended_stats"]
+
+    assert before == {
+        "state": "running",
+        "extended_stats": [{"key": "violations", "data": []}],
+    }
+    assert tab["key"] == table["key"] == rows["key"] == "violations"
+    assert [row["message"] for row in rows["data"]] == ["second ⟨U+202E⟩", "first"]
+    assert all((row["requirement"], row["count"]) == ("ISSUE-fields", 2) for row in rows["data"])
+    assert {column["key"] for column in table["structure"]} == set(rows["data"][0])
+    assert client.get("/logs").json == {"logs": []}
+    assert ui.template_args["kept"] == 1

@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     # Longer than 40 lines because each option is declared in a few.
     need_locust()
     from rolecall.loadgen import options
+    from rolecall.loadgen.profiles import SHAPES
     from rolecall.loadgen.scenarios import NAMES
 
     _take_options_anywhere(parser)
@@ -32,7 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common_arguments(parser, "load.json")
     how = parser.add_argument_group("load: an open schedule, or a closed loop")
     options.add_some(how, "rate", "duration", "ramp", "think", "think-mean", "abort-on")
-    how.set_defaults(duration="30s")
+    how.add_argument(
+        "--profile",
+        metavar="NAME[:NxTIME]",
+        help=f"the kind of test, at N times the --rate: {', '.join(SHAPES)}; prints the schedule",
+    )
     how.add_argument(
         "--users", type=int, metavar="N", help="clients that each wait for their answers"
     )
@@ -86,7 +91,7 @@ def add_common_arguments(
         help="processes that send (default: one, that does all)",
     )
     options.add_some(parser, "accounts", "slo", "arrivals", "seed", "in-flight")
-    options.add_some(parser, "racers", "weights", "guarding", "prometheus-port")
+    options.add_some(parser, "racers", "weights", "guarding", "live", "prometheus-port")
     parser.add_argument(
         "--serve-option", action="append", default=[], help="an option for the embedded server"
     )
@@ -110,6 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.worker:
         return launch.work(arguments)
+    arguments, profile = _profiled(arguments)
     argv = _locust_argv(arguments)
     gates = [BaselineGate.parse(text) for text in arguments.fail_if]
     if gates and not arguments.baseline:
@@ -117,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
     before = compare.read(arguments.baseline) if arguments.baseline else None
     with launch.prepared(arguments, argv) as session:
         if not arguments.json and not arguments.quiet:
-            say_plan(session.plan(arguments))
+            say_plan(f"{profile}{session.plan(arguments)}")
         document = session.run(result.LOAD)
     if before is not None:
         document = session.compared(document, before, gates)
@@ -159,6 +165,45 @@ def say_plan(text: str) -> None:
     say("\n".join(lines), stream=sys.stderr)
 
 
+#: How long a run is where neither an option nor a profile says so.
+_USUAL_DURATION = "30s"
+_BREAKS = "\n              It stops where an objective can no longer be met (--abort-on slo)."
+_NO_TIME = (
+    "\n              There is no objective of time, so it does not stop where the server is only "
+    'slow: add --slo "p99<250ms".'
+)
+
+
+def _profiled(arguments: argparse.Namespace) -> tuple[argparse.Namespace, str]:
+    """The arguments with the schedule that a profile stands for in place of the usual rate, and
+    what is said of it.
+
+    Raises:
+        UsageError: the profile is unknown, or does not go with another option.
+    """
+    from rolecall.loadgen.objectives import Objective
+    from rolecall.loadgen.profiles import BREAKPOINT, Profile
+
+    if not arguments.profile:
+        usual = {"duration": arguments.duration or _USUAL_DURATION, "schedule_profile": None}
+        return argparse.Namespace(**{**vars(arguments), **usual}), ""
+    if not arguments.rate or arguments.users is not None:
+        raise UsageError("--profile", "needs the usual rate", "Give --rate R, and no --users.")
+    if arguments.ramp:
+        raise UsageError("--ramp", "does not go with --profile", "A profile has its own ramps.")
+    profile = Profile.parse(arguments.profile, arguments.duration)
+    rate = profile.schedule(arguments.rate)
+    said = f"profile       {profile.name}: --rate {rate}"
+    abort_on = arguments.abort_on
+    if profile.name == BREAKPOINT:
+        abort_on = [*dict.fromkeys([*abort_on, "slo"])]
+        has_time = any(Objective.parse(text).unit == "ms" for text in arguments.slo)
+        said += _BREAKS if has_time else _BREAKS + _NO_TIME
+    chosen = {"rate": rate, "duration": profile.length, "abort_on": abort_on}
+    chosen |= {"schedule_profile": str(profile)}
+    return argparse.Namespace(**{**vars(arguments), **chosen}), f"{said}\n"
+
+
 def _locust_argv(arguments: argparse.Namespace) -> list[str]:
     """The scenario and its load, as options of the locustfile.
 
@@ -189,6 +234,8 @@ def _locust_argv(arguments: argparse.Namespace) -> list[str]:
         ]
     if arguments.ramp:
         argv += ["--ramp", arguments.ramp]
+    if arguments.schedule_profile:
+        argv += ["--schedule-profile", arguments.schedule_profile]
     return argv
 
 

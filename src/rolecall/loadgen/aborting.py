@@ -44,9 +44,15 @@ def why_to_stop(
     *,
     violations: int,
     to_come: int,
+    rate: float | None = None,
 ) -> str:
-    """Why the run is to be stopped now, as a sentence; empty where it is to go on."""
+    """Why the run is to be stopped now, as a sentence; empty where it is to go on.
+
+    Args:
+        rate: of a schedule that is not constant, at this moment.
+    """
     seconds = f"stopped after {so_far['duration_s']:.0f} s"
+    seconds += "" if rate is None else f", at {rate:,.0f} arrivals/s"
     if "violation" in conditions and violations:
         return f"{seconds} (--abort-on violation)"
     if "slo" not in conditions or so_far["duration_s"] < _FIRST or not so_far["requests"]:

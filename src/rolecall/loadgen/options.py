@@ -134,6 +134,7 @@ OPTIONS = (
     ),
     Option("run-folder", "where load.json and the others are left", metavar="DIR"),
     Option("command", "the command line that is said in the result", metavar="TEXT"),
+    Option("schedule-profile", "the profile that the rate stands for, as the result has it"),
     Option("parent", "end when this process is gone", int, 0, "PID"),
     Option("silent", "say nothing of how the run goes", bool, default=False),
     Option(
@@ -141,6 +142,15 @@ OPTIONS = (
         "serve the figures as they come on 127.0.0.1:PORT",
         int,
         0,
+        "PORT",
+        passed=True,
+    ),
+    Option(
+        "live",
+        "show the run as it goes, and a button to stop it, on http://127.0.0.1:PORT/ (0: any "
+        "port that is free)",
+        int,
+        None,
         "PORT",
         passed=True,
     ),

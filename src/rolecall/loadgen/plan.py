@@ -128,6 +128,14 @@ def check(options: argparse.Namespace) -> None:
         raise UsageError("--precision", "must be more than 0 and at most 100 (per cent)")
     if not 0 <= options.prometheus_port < 65536:
         raise UsageError("--prometheus-port", f"{options.prometheus_port} is not a port")
+    if options.live is not None and not 0 <= options.live < 65536:
+        raise UsageError("--live", f"{options.live} is not a port")
+    if options.live == 0 and options.silent:
+        raise UsageError(
+            "--live",
+            "0 takes any port, and with --json and --quiet it is not said which",
+            "Name a port, such as --live 8089.",
+        )
 
 
 def seconds(text: str | None, where: str) -> float:

@@ -42,6 +42,7 @@ def about(options: argparse.Namespace, scenario: str, started: float) -> dict[st
         "command": options.command or shlex.join(["locust", *sys.argv[1:]]),
         "scenario": scenario,
         "options": _shape(options, scenario),
+        **({"profile": options.schedule_profile} if options.schedule_profile else {}),
         "target": plan.target_shown(options),
         "started": _iso(started),
         "finished": _iso(time.time()),

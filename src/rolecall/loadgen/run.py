@@ -6,9 +6,12 @@ import argparse
 import contextlib
 import logging
 import math
+import os
+import signal
 import sys
 import textwrap
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +22,7 @@ import gevent
 from gevent.event import Event
 
 from rolecall.errors import ExitCode, RolecallError
-from rolecall.loadgen import aborting, plan, result
+from rolecall.loadgen import aborting, live, plan, result
 from rolecall.loadgen.checks.violations import KINDS
 from rolecall.loadgen.coordinator import Coordinator, Segment
 from rolecall.loadgen.judgement import Judgement
@@ -43,6 +46,8 @@ GRACE = 10.5
 #: Seconds that they have where the run was ended early, and that their reports may take then.
 _SHORT_GRACE, _LAST_WORDS = 2.0, 4.0
 _LONG = 86_400.0 * 365
+#: Lines for the live page.
+_MOST_SAID = 200
 #: Seconds between two looks whether the run goes on for nothing.
 _LOOK = 1.0
 
@@ -63,7 +68,11 @@ class LoadRun:
     _schedule: Schedule | None = None
     objectives: list[Objective] = field(default_factory=list)
     stopped: Event = field(default_factory=Event)
-    _interrupted: bool = False
+    #: What was said that stays, for the live page.
+    said: deque[str] = field(default_factory=lambda: deque(maxlen=_MOST_SAID))
+    _live: live.LivePage | None = None
+    #: Why the run was ended early by somebody; empty if it was not.
+    _interrupted: str = ""
     #: Why the run was ended early by itself; empty if it was not.
     _aborted: str = ""
     _looked: float = 0.0
@@ -80,7 +89,7 @@ class LoadRun:
     def begin(self) -> None:
         """Lead a run, beside whatever Locust does."""
         self.document, self._segment, self._error, self.started = None, None, None, time.time()
-        self._interrupted, self._aborted = False, ""
+        self._interrupted, self._aborted = "", ""
         self.stopped.clear()
         gevent.spawn(self._conduct)
 
@@ -95,6 +104,10 @@ class LoadRun:
                 )
             self._schedule = plan.schedule(self.options)
             self.objectives = plan.objectives(self.options)
+            if self.options.live is not None:
+                self._live = live.page_of(self, self._schedule)
+                self.say(f"live          {self._live.address}")
+                self.said.clear()  # the page knows where it is
             self._load()
         except RolecallError as error:
             self._error = error
@@ -107,6 +120,12 @@ class LoadRun:
                 metrics.stop()
         finally:
             self._let_go()
+
+    def stop_from_page(self) -> None:
+        """End the run just as Ctrl-C does, which comes from the launcher as SIGTERM."""
+        if self.document is None:
+            self._interrupted = self._interrupted or "it was stopped on its live page"
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _let_go(self) -> None:
         """Let Locust end, or wait for the next run that its page begins."""
@@ -128,9 +147,8 @@ class LoadRun:
     def interrupt(self) -> None:
         """On Ctrl-C or a signal, write what is known by now."""
         if self.started and self.document is None:
-            self._interrupted = (
-                not self.stopped.is_set()
-            )  # else Locust ended what had its time, as with --run-time
+            if not self.stopped.is_set():  # else Locust ended what had its time (--run-time)
+                self._interrupted = self._interrupted or "it was interrupted"
             self.stopped.set()
             self.end(_SHORT_GRACE, _LAST_WORDS)
             self.finish()
@@ -167,13 +185,14 @@ class LoadRun:
         self._looked, violations = now, self.coordinator.violations.total
         if "slo" not in conditions and not violations:
             return False  # the figures, which take milliseconds of arrivals, decide nothing
-        so_far = self._segment.totals.so_far()
+        so_far, schedule = self._segment.totals.so_far(), self._schedule
         self._aborted = aborting.why_to_stop(
             conditions,
             so_far,
             self.objectives,
             violations=violations,
             to_come=aborting.rest(so_far, planned, seconds),
+            rate=schedule.changing_rate_at(so_far["duration_s"]) if schedule else None,
         )
         if self._aborted:
             self.say(self._aborted)
@@ -205,9 +224,11 @@ class LoadRun:
 
     def say(self, line: str, *, passing: bool = False) -> None:
         """Tell people how the run goes; ``passing`` lines are seldom written outside a terminal."""
+        line = harmless(line)
+        if not passing:
+            self.said.append(line)
         if not self.options.headless or self.options.silent:
             return
-        line = harmless(line)
         with contextlib.suppress(OSError, ValueError):  # the reader may have left
             if is_terminal(sys.stderr):
                 sys.stderr.write(over(line, width_of(sys.stderr), passing=passing))
@@ -245,6 +266,8 @@ class LoadRun:
         with contextlib.suppress(OSError, ValueError):
             if self.options.headless and is_terminal(sys.stderr):
                 sys.stderr.write(over("", width_of(sys.stderr), passing=True) + "\r")
+        if self._live:
+            self._live.close()
 
     def leave_out(self, path: Path, error: Exception) -> None:
         """Say in the result that a file beside it could not be written."""
@@ -299,7 +322,7 @@ class LoadRun:
     def why_void(self) -> list[str]:
         """Sentences on what broke on our side."""
         reasons = [str(self._error)] if self._error else []
-        reasons += ["it was interrupted"] if self._interrupted else []
+        reasons += filter(None, [self._interrupted])
         reasons += [f"left behind: {thing}" for thing in sorted(self.coordinator.sampled["left"])]
         return (
             reasons

@@ -153,6 +153,11 @@ class Schedule:
             second -= phase.seconds
         return 0.0
 
+    def changing_rate_at(self, second: float) -> float | None:
+        """The rate at this second; None where it is always the same, or all is over."""
+        rates = {rate for phase in self.phases for rate in (phase.low, phase.high)}
+        return self.rate_at(second) if len(rates) > 1 and second < self.duration else None
+
     def due(self, worker: int = 0, workers: int = 1) -> Iterator[float]:
         """When the requests of one worker are due, in seconds from the start, ascending.
 

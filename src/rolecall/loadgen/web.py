@@ -1,4 +1,5 @@
-"""Guards Locust's web page: only the page itself may use it, and only for the command line's host.
+"""Guards Locust's web page, and shows violations on it: only the page itself may use it, and only
+for the command line's host.
 
 The page has no log-in, and lets anybody choose a host and any option (Locust 2.47, web.py). So a
 page of another origin in the same browser, or one whose name was led to this machine (DNS
@@ -7,16 +8,20 @@ rebinding), could have the accounts' passwords sent anywhere.
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, Response, jsonify, make_response, request
 
 from rolecall.errors import UsageError
+from rolecall.loadgen.checks.violations import KINDS, Violations
 from rolecall.loadgen.transport.outgoing import Origin
+from rolecall.report.foreign_text import visible
 
 #: What Locust's own page sends to begin a run; `extra` are options of other locustfiles that it
 #: shows.
@@ -56,7 +61,7 @@ def guard(
 
     @app.before_request
     def refuse() -> Response | None:
-        if _is_foreign(request, names, everywhere=everywhere):
+        if is_foreign(request, names, everywhere=everywhere):
             _log.warning("refused %s %s: it came from another page", request.method, request.path)
             return make_response(f"{_FOREIGN}\n", 403)
         if why := _leads_astray(request, where_to, extra):
@@ -83,7 +88,49 @@ def let_choose(app: Flask, choose: Callable[[str], None]) -> None:
             choose(request.form.get("scenario", ""))
 
 
-def _is_foreign(asked: Request, names: Iterable[str], *, everywhere: bool) -> bool:
+#: Columns of the tab with violations.
+_COLUMNS = {
+    "kind": "Violation",
+    "requirement": "Requirement",
+    "count": "How often",
+    "at": "At (s)",
+    "message": "For example",
+}
+
+
+def show_violations(web_ui: Any, violations: Callable[[], Violations]) -> None:
+    """Give Locust's page a tab with the violations, as its users extend it (Locust 2.47, "Extending
+    the Web UI"): a table whose rows come with the page's own figures.
+    """
+    structure = [{"key": key, "title": title} for key, title in _COLUMNS.items()]
+    web_ui.template_args |= {
+        "extended_tabs": [{"title": "Violations", "key": "violations"}],
+        "extended_tables": [{"key": "violations", "structure": structure}],
+    }
+
+    @web_ui.app.after_request  # type: ignore[untyped-decorator]  # Locust comes without types
+    def with_violations(response: Response) -> Response:
+        if request.path.endswith("/stats/requests") and response.is_json:
+            rows = {"key": "violations", "data": _rows(violations())}
+            response.set_data(json.dumps({**(response.json or {}), "extended_stats": [rows]}))
+        return response
+
+
+def _rows(violations: Violations) -> list[dict[str, Any]]:
+    """A row for each sample, the newest first."""
+    return [
+        {
+            "kind": sample.kind,
+            "requirement": KINDS[sample.kind].requirement,
+            "count": violations.counts[sample.kind],
+            "at": max(round(sample.at, 1), 0),
+            "message": visible(sample.message),
+        }
+        for sample in reversed(violations.samples)
+    ]
+
+
+def is_foreign(asked: Request, names: Iterable[str], *, everywhere: bool) -> bool:
     """Whether a request is not one of the page itself, or of a program on this machine."""
     host = asked.environ.get("HTTP_HOST", "").lower()
     name = _name_of(host)

@@ -56,7 +56,8 @@ def _facts(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"Rolecall {document.get('rolecall', '')}".strip()
     if document.get("run"):
         yield f"run {document['run']}"
-    yield f"{_moment(document['started'])} to {_moment(document['finished'])} UTC"
+    begun, over = _moment(document["started"]), document["finished"]
+    yield f"{begun} to {_moment(over)} UTC" if over else f"begun {begun} UTC"
     if workers := len(document.get("workers") or ()):
         yield f"{workers} worker{'s' if workers > 1 else ''}"
     arrivals = document.get("arrivals")

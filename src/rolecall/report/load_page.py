@@ -44,7 +44,7 @@ def _head(document: Mapping[str, Any], command: str) -> str:
         f'<header><div class="small">rolecall {command}</div>'
         f"<h1>{escape(document['scenario'])} against {escape(name)}</h1>"
         f'<p><span class="verdict {escape(verdict)}">{escape(verdict)}</span></p>'
-        f'<p class="small">{escape(shown_address + _when(document) + _how(document))}</p>'
+        f'<p class="small">{escape(shown_address + _when(document) + how(document))}</p>'
         + (f'<ul class="reasons {escape(verdict)}-reasons">{reasons}</ul>' if reasons else "")
         + "</header>"
     )
@@ -366,7 +366,8 @@ def _when(document: Mapping[str, Any]) -> str:
     return str(document["started"])[:19].replace("T", " ") + " UTC"
 
 
-def _how(document: Mapping[str, Any]) -> str:
+def how(document: Mapping[str, Any]) -> str:
+    """The load in words, after what stands before it: so many users, or profile and schedule."""
     if document.get("users"):
         return f" · {document['users']} users · {number(document['duration_s'])} s"
     arrivals = document.get("arrivals")
@@ -377,7 +378,9 @@ def _how(document: Mapping[str, Any]) -> str:
         f"{_rates(phase['low'], phase['high'])}/s for {number(phase['seconds'])} s"
         for phase in phases[:6]
     )
-    return f" · {arrivals['arrivals']} arrivals: {rates}{', ...' if len(phases) > 6 else ''}"
+    profile = f" · profile {document['profile']}" if "profile" in document else ""
+    more = ", ..." if len(phases) > 6 else ""
+    return f"{profile} · {arrivals['arrivals']} arrivals: {rates}{more}"
 
 
 def _rates(low: float, high: float) -> str:

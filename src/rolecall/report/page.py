@@ -21,11 +21,21 @@ def page(title: str, body: str, data: Any = None, style: str = "") -> str:
     return _file(title, _POLICY.format("'unsafe-inline'", "'unsafe-inline'"), style, body + script)
 
 
-def locked_page(title: str, body: str, data: Any, style: str, scripts: Sequence[str]) -> str:
+def locked_page(
+    title: str,
+    body: str,
+    data: Any,
+    style: str,
+    scripts: Sequence[str],
+    *,
+    asks_its_server: bool = False,
+) -> str:
     """A file in which nothing runs and nothing styles but what is given here, by its digest (CSP
-    level 2, 4.2.3.2); ``style`` comes after that of all pages.
+    level 2, 4.2.3.2); ``style`` comes after that of all pages. It asks nothing of anybody, or of
+    the server that it came from.
     """
     policy = _POLICY.format(_digest(_STYLE + style), " ".join(map(_digest, scripts)))
+    policy += "; connect-src 'self'" if asks_its_server else ""
     run = "".join(f"<script>{script}</script>\n" for script in scripts)
     return _file(title, policy, style, body + data_block(data) + run)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from gevent import socket
 from gevent.pywsgi import WSGIServer
 
-from rolecall.errors import UsageError
+from rolecall.loadgen import loopback
 from rolecall.loadgen.measure.totals import Totals
 
 #: https://prometheus.io/docs/instrumenting/exposition_formats/
@@ -34,18 +32,7 @@ def serve(port: int, totals: Callable[[], Totals | None]) -> WSGIServer:
         now = totals()
         return ["".join(f"{line}\n" for line in lines(now)).encode()] if now else []
 
-    listener = socket.socket()
-    try:
-        listener.bind(("127.0.0.1", port))
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise UsageError(
-            "--prometheus-port", f"port {port} cannot be had: {error.strerror}"
-        ) from None
-    server = WSGIServer(listener, answer, log=None, error_log=logging.getLogger(__name__))
-    server.start()
-    return server
+    return loopback.serve(port, answer, "--prometheus-port")
 
 
 def lines(totals: Totals) -> Iterator[str]:

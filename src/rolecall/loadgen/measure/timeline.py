@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rolecall.histogram import Histogram
@@ -18,7 +18,7 @@ from rolecall.loadgen.measure.recorder import Second
 
 #: Workers report every three seconds; a second that is this much older than the newest has its
 #: percentiles for good.
-_SETTLED = 10
+SETTLED = 10
 MOST_BATCHES = 64
 PERCENTS = (50.0, 90.0, 99.0, 99.9)
 
@@ -50,10 +50,10 @@ class Timeline:
         counts["errors"][number] += second.errors
         counts["throttled"][number] += second.throttled
         counts["violations"][number] += second.violations
-        if len(self) - number <= _SETTLED:
+        if len(self) - number <= SETTLED:
             self._open.setdefault(number, Histogram()).merge(second.response)
         self._batches.setdefault(number // self._length, Batch()).add(second)
-        for settled in [at for at in self._open if len(self) - at > _SETTLED]:
+        for settled in [at for at in self._open if len(self) - at > SETTLED]:
             self._measure(settled, self._open.pop(settled))
 
     @property
@@ -70,7 +70,7 @@ class Timeline:
     def recent(self, seconds: int) -> tuple[Histogram, dict[str, float]]:
         """Response times, and counts per second, of the newest seconds that have ended."""
         end = max(len(self) - 1, 0)
-        begin = max(end - min(seconds, _SETTLED - 1), 0)
+        begin = max(end - min(seconds, SETTLED - 1), 0)
         merged = Histogram()
         for at in range(begin, end):
             if at in self._open:
@@ -89,6 +89,30 @@ class Timeline:
             **{name: list(values) for name, values in self._counts.items()},
             **{name: [round(value, 3) for value in values] for name, values in self._times.items()},
         }
+
+    def rows(self, begin: int, most: int) -> list[list[float]]:
+        """Some seconds from one on, each with its counts, then its times, as in `document`."""
+        end = min(begin + most, len(self))
+        for number in range(begin, end):
+            if number in self._open:
+                self._measure(number, self._open[number])
+        columns: list[Sequence[float]] = [*self._counts.values(), *self._times.values()]
+        columns = [values[begin:end] for values in columns]
+        return [[round(value, 3) for value in row] for row in zip(*columns, strict=True)]
+
+    def bands(self, begin: int) -> dict[int, dict[int, int]]:
+        """The batches from a second on, by number, each as `Histogram.bands`."""
+        first = begin // self.batch
+        return {
+            number: batch.response.bands()
+            for number, batch in sorted(self._batches.items())
+            if number >= first
+        }
+
+    @property
+    def batch(self) -> int:
+        """How many seconds are in a batch."""
+        return self._length
 
     def response(self, begin: float, end: float) -> Histogram:
         """The response times of the batches between two moments, in seconds from the start."""
