@@ -85,6 +85,7 @@ class TestWords:
             (["issuance", "--rate", "10", "--slo", "fast"], "--slo: 'fast' is not an objective"),
             (["issuance", "--rate", "10", "--weights", "mostly=1"], "'mostly=1' is not a weight"),
             (["guarded", "--rate", "10", "--guarding", "nothing"], "unknown scenario 'nothing'"),
+            (["time-to-deny", "--rate", "10", "--deny-within", "soon"], "--deny-within"),
             (["issuance", "--rate", "10", "--in-flight", "0"], "--in-flight: must be at least 1"),
             (["issuance", "--rate", "10", "--workers", "-1"], "--workers"),
             (["issuance", "--rate", "10", "--prometheus-port", "70000"], "70000 is not a port"),
