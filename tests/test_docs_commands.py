@@ -212,9 +212,7 @@ class TestOutput:
         """
         printed = load_terminal.capacity(search(), "runs/1").splitlines()
         (block,) = (
-            block
-            for block in blocks(ROOT / "docs" / "load.md", "text")
-            if printed[0] in block.text
+            block for block in blocks(ROOT / "docs" / "load.md", "text") if printed[0] in block.text
         )
         shown = block.text.splitlines()
         labels = {line.split()[0] for line in printed if line[0].isalpha()}
