@@ -16,16 +16,10 @@ _SEEN = {
     "uneven": "let in by some connections when others refused it",
     "came_back": "let in again on a connection that had refused it",
 }
-#: Of revoked credentials: members and columns.
-_OF_DENIALS = {
-    "watched": "revoked",
-    "denied": "refused in time",
-    "late": "let in for longer",
-    "undecided": "undecided",
-    "uneven": "connections differed",
-    "came_back": "came back",
-}
-_DELAYS = {"p50": "p50", "p95": "p95", "max": "max", "off": "known to"}
+#: The columns of the page by member: before those of the delays, these, and behind them.
+_BEFORE = {"watched": "revoked", "denied": "in time"}
+_DELAYS = {"p50": "p50", "p95": "p95", "max": "max", "off": "\u00b1"}
+_BEHIND = {"late": "late", "undecided": "undecided", "uneven": "uneven", "came_back": "came back"}
 
 
 def lines(denials: Mapping[str, Any] | None) -> Iterator[str]:
@@ -53,23 +47,25 @@ def section_of(denials: Mapping[str, Any] | None) -> str:
     rows = [
         [
             _named(kind),
-            *(f"<td>{kind[name]:,}</td>" for name in _OF_DENIALS),
+            *(f"<td>{kind[name]:,}</td>" for name in _BEFORE),
             *(
                 f"<td>{milliseconds(kind['delay_ms'][name]) if kind['delay_ms'] else '-'}</td>"
                 for name in _DELAYS
             ),
+            *(f"<td>{kind[name]:,}</td>" for name in _BEHIND),
         ]
         for kind in denials["kinds"]
     ]
-    head = ["what", *_OF_DENIALS.values(), *_DELAYS.values()]
+    head = ["what", *_BEFORE.values(), *_DELAYS.values(), *_BEHIND.values()]
     untested = "".join(
         f'<p class="no">not tested: {escape(kind["kind"])}: {escape(kind["why"])}</p>'
         for kind in denials["not_watched"]
     )
     about = (
-        f'<p class="small">In time is within {number(denials["bound_s"])} s of the answer to the '
-        "revocation. Only the end of a token is written in the specification; all else is observed."
-        "</p>"
+        f'<p class="small">In time: refused on all connections within '
+        f"{number(denials['bound_s'])} s of the answer to the revocation; late: let in for longer. "
+        "\u00b1: the most by which a delay may be off. Uneven: let in on one connection after another one had refused it; came back: on the same "
+        "one. Only the end of a token is written in the specification; all else is observed.</p>"
     )
     return section("Time to deny", untested + (table(head, rows) + about if rows else ""))
 

@@ -4,7 +4,7 @@ A credential is shown over several connections at a time, since a load balancer 
 another process, with a cache of its own. From the answer to the revocation on each connection
 asks again and again: every 6 ms at first, then at a tenth of the time that has passed, so that a
 delay is known to a few per cent, however long it is, and one of a minute costs hardly more
-requests than one of a second.
+requests than one of a second. One that was refused twice asks more seldom.
 
 The credential was refused everywhere at some instant between the *sending* of the last request
 that was let in and the *coming* of the next refusal. Where no two connections contradict each
@@ -21,6 +21,7 @@ What is no answer about credentials (429, 5xx, none) says nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
@@ -40,8 +41,9 @@ KINDS: Mapping[str, str] = {
 }
 #: Seconds for which a credential has to stay refused.
 STAYS = 1.0
-#: Seconds between two requests on one connection: before the revocation, and at the least after it.
-_BEFORE, _LEAST = 0.05, 0.006
+#: Seconds between two requests on one connection: before the revocation, at the least after it, and
+#: at the least once it was refused twice.
+_BEFORE, _LEAST, _LEAST_REFUSED = 0.1, 0.006, 0.05
 #: The same as a share of the time since the revocation, from the moment at which that is more.
 _SHARE = 0.1
 #: Seconds between the first requests of two connections, so that caches are not filled together.
@@ -101,6 +103,7 @@ class Watch:
         self._warm: set[int] = set()
         self._since: list[Sighting] = []
         self._now: dict[int, Sight] = {}  # the last that each connection said since
+        self._refusals: Counter[int] = Counter()  # one after the other, of each connection
         self._last = -inf  # when the last request was sent that was let in since
 
     def due(self, connection: int) -> float:
@@ -113,7 +116,8 @@ class Watch:
         elapsed = sent - self.revoked
         if elapsed < _LEAST / 2:  # all ask at once then; from now on they take turns
             return sent + _LEAST * (connection + 1) / self._connections
-        return sent + max(_LEAST, _SHARE * elapsed)
+        least = _LEAST_REFUSED if self._refusals[connection] > 1 else _LEAST
+        return sent + max(least, _SHARE * elapsed)
 
     def note(self, sighting: Sighting) -> None:
         """Take what came of a request."""
@@ -126,7 +130,9 @@ class Watch:
             return
         self._since.append(sighting)
         self._now[sighting.connection] = sighting.what
+        self._refusals[sighting.connection] += 1
         if sighting.what == "let in":
+            self._refusals[sighting.connection] = 0
             self._last = max(self._last, sighting.sent)
 
     @property
