@@ -62,15 +62,16 @@ def section_of(denials: Mapping[str, Any] | None) -> str:
         for kind in denials["not_watched"]
     )
     about = (
-        f'<p class="small">In time: refused on all connections within '
-        f"{number(denials['bound_s'])} s of the answer to the revocation; late: let in for longer. "
-        "\u00b1: the most by which a delay may be off. Uneven: let in on one connection after another one had refused it; came back: on the same "
-        "one. Only the end of a token is written in the specification; all else is observed.</p>"
+        f"In time: refused on all connections within {number(denials['bound_s'])} s of the answer "
+        "to the revocation; late: let in for longer. \u00b1: the most by which a delay may be off. "
+        "Uneven: let in on one connection after another one had refused it; came back: on the same "
+        "one. Only the end of a token is written in the specification; all else is observed."
     )
-    return section("Time to deny", untested + (table(head, rows) + about if rows else ""))
+    shown = table(head, rows) + f'<p class="small">{about}</p>' if rows else ""
+    return section("Time to deny", untested + shown)
 
 
 def _named(kind: Mapping[str, Any]) -> str:
     """A kind of credential, and in words what is shown after its revocation."""
     name, credential = escape(kind["kind"]), escape(kind["credential"])
-    return f'<td class="left why"><code>{name}</code> <span class="small">{credential}</span></td>'
+    return f'<td class="left"><code>{name}</code> <span class="small">{credential}</span></td>'
