@@ -21,6 +21,7 @@ import pytest
 
 from rolecall.__main__ import main
 from rolecall.loadgen import launch
+from rolecall.loadgen.scenarios import AROUND
 from tests.support.command import start, target_file, target_text
 from tests.support.load_runs import (
     LoadRun,
@@ -713,7 +714,7 @@ class TestBrokenServers:
         assert run.came_to(1), run.said
         assert set(run.document["violations"]) == {"shape"}
 
-    @pytest.mark.parametrize("scenario", ["session", "refresh-race", "guarded"])
+    @pytest.mark.parametrize("scenario", ["session", "refresh-race", "guarded", "time-to-deny"])
     def test_that_disappears(self, scenario: str, tmp_path: Path) -> None:
         """A server that goes away is counted as refused or cut off; what is left there is named."""
         with serving() as server:
@@ -735,7 +736,7 @@ class TestBrokenServers:
                 meanwhile=meanwhile,
             )
 
-        assert run.came_to(7 if scenario == "guarded" else 1), run.said
+        assert run.came_to(7 if scenario in AROUND else 1), run.said
         assert run.left == []
         assert set(run.document["errors"]) & {"refused", "closed", "reset"}
         assert run.document["violations"] == {}
