@@ -100,7 +100,7 @@ def _parser(words: list[str] | None = None) -> argparse.ArgumentParser:
                 command.add_arguments(subparser)
         elif name in words:  # only the command at hand pays for what its options need to import
             command.add_arguments(subparser)
-        subparser.set_defaults(run=command.run, whole=_parser)
+        subparser.set_defaults(run=command.run, every_command=_parser)
     return parser
 
 

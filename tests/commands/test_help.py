@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,19 @@ def test_examples_are_understood(command: str) -> None:
 def test_exit_codes_are_ours(command: str) -> None:
     """A help text names no exit code that no command has."""
     assert set(TEXTS[command].codes) <= {int(code) for code in ExitCode}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_option_is_what_was_said_of_it(command: str) -> None:
+    """What the parser keeps of a command for itself is no option's value: without words each option
+    has its own default.
+    """
+    alone = argparse.ArgumentParser()
+    import_module(f"rolecall.commands.{command}").add_arguments(alone)
+    kept = {"run", "every_command"}
+
+    assert not kept & {option.dest for option in alone._actions}
+    words = shlex.split(TEXTS[command].examples[0])
+    assert set(vars(_parser(words).parse_args(words))) == kept | {
+        option.dest for option in alone._actions if option.dest != "help"
+    }

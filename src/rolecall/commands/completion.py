@@ -19,7 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the script; ``whole`` of the arguments makes the parser of all commands."""
     from rolecall.screen import say
 
-    say("\n".join(_SCRIPTS[arguments.shell](list(_commands(arguments.whole())))))
+    say("\n".join(_SCRIPTS[arguments.shell](list(_commands(arguments.every_command())))))
     return 0
 
 

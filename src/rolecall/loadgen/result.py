@@ -48,10 +48,12 @@ def about(options: argparse.Namespace, scenario: str, started: float) -> dict[st
     }
 
 
-def accounts(options: argparse.Namespace, used: int) -> dict[str, int]:
-    """How many accounts there are, and how many of them took part; workers may share some."""
+def accounts(options: argparse.Namespace, used: int) -> dict[str, dict[str, int]]:
+    """How many accounts there are, and how many of them took part (workers may share some): the
+    member ``accounts``, or none where the workers' accounts are not known here.
+    """
     given = plan.accounts_given(options)
-    return {"given": given, "used": min(used, given)}
+    return {"accounts": {"given": given, "used": min(used, given)}} if given else {}
 
 
 def samples(violations: Sequence[Violation]) -> list[dict[str, Any]]:

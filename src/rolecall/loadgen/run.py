@@ -288,7 +288,7 @@ class LoadRun:
             "users": None if self._schedule else self.options.num_users,
             **measured,
             "objectives": judged.objectives,
-            "accounts": result.accounts(self.options, self.coordinator.accounts_used),
+            **result.accounts(self.options, self.coordinator.accounts_used),
             "requests_beside": self.coordinator.beside,
             "violation_samples": result.samples(violations.samples),
             **self._denials(),

@@ -112,8 +112,6 @@ def _accounts(document: Mapping[str, Any]) -> str:
         f"Dispatch lag: p99 {milliseconds(document['dispatch_lag_ms']['p99'])}, "
         f"max {milliseconds(document['dispatch_lag_ms']['max'])}. "
     )
-    users = document.get("accounts")
-    more += f" {users['used']:,} of {users['given']:,} accounts took part." if users else ""
     said = f"{open_ if document['scheduled'] else ''}{counts['requests']} requests.{more}"
     return f'<p class="small">{escape(said)}</p>'
 

@@ -94,7 +94,7 @@ class CapacityRun(LoadRun):
             "exit_code": int(self.exit_code(word)),
             "reasons": [*invalid, *because, *missed],
             "objectives": [objective.text for objective in self.objectives],
-            "accounts": result.accounts(self.options, self.coordinator.accounts_used),
+            **result.accounts(self.options, self.coordinator.accounts_used),
             **findings,
             "violation_samples": result.samples(self.coordinator.violations.samples),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Hashable
 
 from rolecall.reference.app import Action, Server
@@ -14,7 +15,7 @@ from rolecall.reference.refresh import digest
 from rolecall.reference.store import StoredAccount
 from rolecall.reference.strict_json import Document, loads
 from rolecall.reference.switches import instead_of
-from rolecall.reference.tokens import Principal
+from rolecall.reference.tokens import ACCESS, Principal
 
 
 @fault("verified-tokens-outlive-their-end", finding="EXPIRY-403", needs=("clock",))
@@ -53,24 +54,32 @@ def verified_tokens_kept_by_signature(server: Server) -> None:
         return good
 
 
-@fault("callers-kept-by-organization-and-scope", finding="PERM-fetch-user-self")
+@fault("callers-kept-by-organization-and-scope", finding="ISSUE-identity")
 def callers_kept_by_organization_and_scope(server: Server) -> None:
     """Whose a verified token is, is kept for five minutes under what was thought to name it: its
-    organization and its scope.
+    organization and its scope; of the users who were there at the start it is kept from then on.
 
     Modelled on GHSA-rp9m-7r4c-75qg.
     """
     person = server.verifier.person
     callers: Cache[Principal] = Cache()
 
+    def first(claims: Document) -> Document:
+        """The claims with the first user to whom they could belong."""
+        named = claims.get("organization"), claims.get("scope")
+        for account in server.accounts.values():
+            user = json.loads(server.store.get("users", account.id) or "{}")
+            if (user.get("organization"), user.get("role")) == named:
+                return {**claims, "_id": account.id}
+        return claims
+
     @instead_of(server.verifier.person)
     def kept(claims: Document) -> Principal:
-        key = (
-            str(claims.get("organization")),
-            str(claims.get("scope")),
-            str(claims.get("grant_type")),
+        grant_type = claims.get("grant_type")
+        key = str(claims.get("organization")), str(claims.get("scope")), str(grant_type)
+        return callers.get(key) or callers.put(
+            key, person(first(claims) if grant_type == ACCESS else claims)
         )
-        return callers.get(key) or callers.put(key, person(claims))
 
 
 @fault("users-kept-after-their-end", finding="SEC-J17-deleted")
