@@ -1,9 +1,9 @@
 """How long a credential goes on being let in after it was revoked: when to ask, and what is seen.
 
 A credential is shown over several connections at a time, since a load balancer may lead each to
-another process, with a cache of its own. From the answer to the revocation on each connection
-asks again and again: every 6 ms at first, then at a tenth of the time that has passed, so that a
-delay is known to a few per cent, however long it is, and one of a minute costs hardly more
+another process, with a cache of its own. From the answer to the revocation on each connection asks
+again and again: every 6 ms at first, then after about a tenth of the time that has passed, so that
+a delay is known to a few per cent, however long it is, and one of a minute costs hardly more
 requests than one of a second. One that was refused twice asks more seldom.
 
 The credential was refused everywhere at some instant between the *sending* of the last request
@@ -117,7 +117,9 @@ class Watch:
         if elapsed < _LEAST / 2:  # all ask at once then; from now on they take turns
             return sent + _LEAST * (connection + 1) / self._connections
         least = _LEAST_REFUSED if self._refusals[connection] > 1 else _LEAST
-        return sent + max(least, _SHARE * elapsed)
+        # each at a pace of its own, or after a stall all would ask at the same instants
+        share = _SHARE * (0.8 + 0.4 * connection / self._connections)
+        return sent + max(least, share * elapsed)
 
     def note(self, sighting: Sighting) -> None:
         """Take what came of a request."""
