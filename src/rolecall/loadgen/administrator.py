@@ -144,14 +144,18 @@ class Administrator:
 
 
 def administrator(context: ClientContext) -> Administrator:
-    """The highest of the accounts that may make users, and what the users that it makes read.
+    """The highest of the accounts that may make users, one that the load leaves alone if there is
+    one, and what the users that it makes read.
 
     Raises:
         Unwatchable: there is none, or no role reads what the lowest does not.
     """
     spec = context.spec
-    accounts = {account.role: account for account in context.logins.reserve()}
-    makers = [role for role in spec.allowed_roles("create-user") if role in accounts]
+    may = spec.allowed_roles("create-user")
+    accounts = {account.role: account for account in context.idle_accounts}
+    if accounts.keys().isdisjoint(may):
+        accounts = {account.role: account for account in context.logins.reserve()}
+    makers = [role for role in may if role in accounts]
     if not makers:
         raise Unwatchable("no account here is of a role that may make users")
     for role, name in _shown(context):

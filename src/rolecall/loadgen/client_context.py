@@ -52,6 +52,7 @@ class ClientContext:
         looks: whether answers are looked at; without, only their status is (``--no-invariants``).
         expired: where expired tokens come from.
         keys_path: where API keys are made; empty where that is not known.
+        idle_accounts: accounts that are no part of the load.
         deny_within: seconds after which a revoked credential that is let in is late.
     """
 
@@ -73,6 +74,7 @@ class ClientContext:
         expired: ExpiredTokens | None = None,
         may_make: Callable[[str], bool] = lambda resource: True,
         keys_path: str = "",
+        idle_accounts: Sequence[LoadAccount] = (),
         deny_within: float = 5.0,
     ) -> None:
         # Longer than 40 lines because it lists all that clients share, with what each thing is for.
@@ -80,7 +82,9 @@ class ClientContext:
         self.spec = spec
         self.dialect = dialect
         self.looks = looks
-        self.violations = Violations([(account.password, "password") for account in accounts])
+        self.violations = Violations(
+            [(account.password, "password") for account in (*accounts, *idle_accounts)]
+        )
         self.invariants = Invariants(
             spec,
             dialect,
@@ -99,6 +103,7 @@ class ClientContext:
         self.expired = expired
         self.may_make = may_make
         self.keys_path = keys_path
+        self.idle_accounts = idle_accounts
         self.deny_within = deny_within
         self._sampling: Sampling | None = None
         self._sampling_begins = RLock()

@@ -47,6 +47,13 @@ class ResolvedTarget:
     left: Left = field(default_factory=Left)
 
     @property
+    def idle_accounts(self) -> list[LoadAccount]:
+        """The accounts of the target file that the load does not log in."""
+        loaded = {account.email for account in self.accounts}
+        named = from_target(self.target) if self.target else []
+        return [account for account in named if account.email not in loaded]
+
+    @property
     def expired(self) -> ExpiredTokens:
         """Where expired tokens come from; each process keeps account of its own."""
         return ExpiredTokens(

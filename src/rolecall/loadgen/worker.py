@@ -138,6 +138,7 @@ class Worker:
             expired=resolved.expired,
             may_make=resolved.target.may_make if resolved.target else lambda resource: True,
             keys_path=resolved.target.api_keys.create_path if resolved.target else "",
+            idle_accounts=resolved.idle_accounts,
             deny_within=deny_within(self._options),
         )
 
