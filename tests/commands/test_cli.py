@@ -1,4 +1,7 @@
-"""The command line, a contract with scripts: options, exit codes, and what is printed where."""
+"""The command line, a contract with scripts: options, exit codes, and what is printed where.
+
+Longer than 400 lines because the whole contract is in one place.
+"""
 
 from __future__ import annotations
 
