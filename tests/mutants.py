@@ -46,8 +46,17 @@ MODULES = {
         "test_expectations.py",
     ],
     "toolkit/token_judge.py": ["test_token_judge.py", "test_claims.py"],
-    "redaction.py": ["test_redaction.py", "test_redaction_shapes.py"],
-    "loadgen/objectives.py": ["test_objectives.py", "test_load_judgement.py"],
+    "redaction.py": [
+        "test_redaction.py",
+        "test_redaction_parts.py",
+        "test_redaction_shapes.py",
+    ],
+    "loadgen/objectives.py": [
+        "test_objectives.py",
+        "test_objectives_of_one_name.py",
+        "test_aborting.py",
+        "test_load_judgement.py",
+    ],
     "loadgen/capacity/steps.py": [
         "test_capacity_steps.py",
         "test_capacity_scalability.py",

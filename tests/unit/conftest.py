@@ -15,6 +15,7 @@ import pytest
 
 #: The tests of other modules. A module that coverage.ini names is covered without them.
 UNTRACED = {
+    "test_aborting",
     "test_callers",
     "test_capacity_posterior",
     "test_capacity_scalability",
@@ -22,6 +23,7 @@ UNTRACED = {
     "test_capacity_segments",
     "test_capacity_state",
     "test_capacity_stepper",
+    "test_fragments",
     "test_members",
     "test_moves",
     "test_neighbours",
