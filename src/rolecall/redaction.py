@@ -450,7 +450,7 @@ class Secrets:
         turned = secret[::-1]
         if len(data) <= _PIECE and turned.lower() not in self._ordinary:
             needle = _bytes(turned)
-            if len(needle) >= SHORTEST and needle not in self._owner_of:
+            if needle not in self._owner_of:
                 self._reversed_of[needle] = owner
                 self._needles.add(needle)
         front = _FRONT.match(secret)

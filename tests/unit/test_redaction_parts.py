@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from rolecall.redaction import Secrets
-from tests.unit.test_redaction import REFRESH_TOKEN, TOKEN, exchange
+from tests.unit.test_redaction import REFRESH_TOKEN, TOKEN, exchange, knowing
 
 #: How a server gives a secret away without writing it down as it is.
 SPREAD: dict[str, Callable[[str], str]] = {
@@ -26,6 +26,14 @@ def halves(secret: str) -> tuple[str, str]:
     """Both halves of what is secret of it."""
     decisive = secret.rpartition(".")[2]
     return decisive[: len(decisive) // 2], decisive[len(decisive) // 2 :]
+
+
+def received(*tokens: str) -> Secrets:
+    """Secrets that a server sent, one an answer."""
+    secrets = Secrets()
+    for token in tokens:
+        secrets.learn(exchange(got=json.dumps({"token": token}).encode()))
+    return secrets
 
 
 class TestCutAnswers:
@@ -145,3 +153,139 @@ class TestPartsAndReversed:
         text = f"{first[2:]}{second[5:-2]}"
 
         assert secrets.redact(text) == "<part of token-1><part of token-2>"
+
+    def test_a_part_that_reaches_into_a_whole_one(self) -> None:
+        """What stands of it before the whole one is too short to be a part, and stays."""
+        first, second = "Ab1Cd2Ef3Gh4Ij5Kl6Mn7Op8Qr9St0-u", "Gh4Ij5Xw7Vu6Ts5Rq4Po3Nm2Lk1Ji0-h"
+        secrets = received(first, second)
+
+        assert secrets.redact(f"{first[:9]}{second}, {first[:15]}") == (
+            "Ab1Cd2Ef3<token-2>, <part of token-1>"
+        )
+
+    def test_a_whole_one_in_a_part(self) -> None:
+        """Where a token holds another, what stands behind that one is hidden, and nothing of it
+        twice.
+        """
+        inner = "Ab1Cd2Ef3Gh4Ij5Kl6Mn7Op8Qr9St0-u"
+        outer = f"Zq8+Wx7-Vy6.{inner}~9Zy8Xw7Vu6Ts5Rq4Po3"
+        secrets = received(inner, outer)
+
+        assert secrets.redact(f"{outer[8:]}!") == "Vy6.<token-1><part of token-2>!"
+
+    def test_a_part_in_a_part(self) -> None:
+        """Where a token holds the beginning of another, all behind that is hidden."""
+        inner = "Ab1Cd2Ef3Gh4Ij5Kl6Mn7Op8Qr9St0-u"
+        outer = f"Zq8+Wx7-Vy6.{inner[:18]}~9Zy8Xw7Vu6Ts5Rq4Po3"
+        secrets = received(inner, outer)
+
+        assert secrets.redact(f"{outer[8:]}!") == "Vy6.<part of token-1><part of token-2>!"
+
+    def test_the_half_of_a_password_in_a_part(self) -> None:
+        """It is hidden with the part that it stands in, and what follows is hidden as well."""
+        secrets = received(first := "Ab1Cd2Ef3Gh4Ij5Kl6Mn7Op8Qr9St0-u")
+        secrets.add("Cd2Ef3Gh-xY7zW9!", "password")
+
+        shown = secrets.redact(f"{first[:20]}, -xY7zW9!")
+
+        assert shown == "<part of token-1>, <part of password-1>"
+
+    def test_two_parts_that_begin_at_one_place(self) -> None:
+        """Both are named, the shorter one first."""
+        secrets = received(first := "Ab1Cd2Ef3Gh4Ij5Kl6Mn7Op8Qr9St0-u")
+        secrets.add("Ab1Cd2Ef-xY7zW9!", "password")
+
+        assert secrets.redact(f"{first[:20]}!") == "<part of password-1><part of token-1>!"
+
+    def test_a_part_with_an_escape_behind_it(self) -> None:
+        """It stands in the text as it is and as it is read, and is hidden once."""
+        secrets = received(first := "Ab1Cd2Ef3Gh4Ij5Kl6Mn7Op8Qr9St0-u")
+
+        assert secrets.redact(f"{first[:20]}, %41") == "<part of token-1>, %41"
+
+    def test_a_part_among_escapes(self) -> None:
+        """A part that is written with escapes, and behind some, is hidden as far as it goes."""
+        secrets = received(first := "Ab/1Cd/2Ef/3Gh/4Ij/5Kl/6Mn/7Op/8Qr/9St/0-u")
+        everything = "".join(f"%{ord(character):02x}" for character in first)
+        part = first[:30].replace("/", r"\/")
+
+        assert secrets.redact(f"%41%42 {part}, %43") == "%41%42 <part of token-1>, %43"
+        assert secrets.redact(f"{everything} {part}") == "<token-1> <part of token-1>"
+
+    def test_one_that_is_turned_round_among_escapes(self) -> None:
+        """It is hidden where it stands, and no more than it."""
+        secrets = received(first := "Ab/1Cd/2Ef/3Gh/4Ij/5Kl/6Mn/7Op/8Qr/9St/0-u")
+        turned = first[::-1].replace("/", r"\/")
+
+        assert secrets.redact(f"%41%42 {turned}, %43") == "%41%42 <reversed token-1>, %43"
+
+    def test_a_part_that_two_secrets_have(self) -> None:
+        """It is named after the one that was learnt first."""
+        secrets = received(
+            first := "Ab1Cd2Ef3Gh4Ij5Kl6Mn7Op8Qr9St0-u", f"{first[:15]}9Zy8Xw7Vu6Ts5Rq4Po3"
+        )
+
+        assert secrets.redact(f"{first[:15]}!") == "<part of token-1>!"
+
+    def test_a_beginning_that_is_ordinary_text(self) -> None:
+        """A token that begins like a text of ours is hidden from where it is like none."""
+        secrets = Secrets()
+        secrets.spare("rolecall-nightly-target")
+        token = "rolecall-nightly-target-Ab1Cd2Ef3Gh4Ij5Kl6Mn7Op8"
+        secrets.learn(exchange(got=json.dumps({"token": token}).encode()))
+
+        shown = secrets.redact(f"{token[:20]}, {token[-20:]}")
+
+        assert shown == "rolecall-nightly-tar, <part of token-1>"
+
+    def test_a_part_that_ends_in_half_a_character(self) -> None:
+        """A segment is so many bytes, and the part goes on to the end of the character."""
+        secrets = Secrets()
+        secrets.add("Xk2qLm9vTz7RwBö4Yh8Nc3Jd6PfGs5", "password")
+
+        shown = secrets.redact("Xk2qLm9vTz7RwBö4Yh, Nc3Jd6PfGs5")
+
+        assert shown == "<part of password-1>, Nc3Jd6PfGs5"
+
+    def test_the_longest_that_is_looked_for_turned_round(self) -> None:
+        """A secret in one piece is, and one that is ordinary text when it is turned round is not,
+        in any case.
+        """
+        longest = "".join(f"{number:06x}" for number in range(0, 16**6, 9973))[:4096]
+        secrets = knowing((longest, "token"), ("nekoTsseccA", "password"))
+
+        assert secrets.redact(f"{longest[::-1]}!") == "<reversed token-1>!"
+        assert secrets.redact('"AccessToken", "accessToken"') == '"AccessToken", "accessToken"'
+
+
+class TestAlteredCopies:
+    """Of an altered token a part is known, which does not make the rest of it known."""
+
+    ALTERED = TOKEN[:-3] + ("A" if TOKEN[-3] != "A" else "B") + TOKEN[-2:]
+    FRONT = TOKEN.rpartition(".")[0]
+
+    def test_an_altered_copy_beside_a_known_one(self) -> None:
+        """Its signature is a secret of its own, though a part of it would be hidden anyway."""
+        secrets = knowing((TOKEN, "token"))
+        secrets.learn(exchange(headers={"Authorization": f"Bearer {TOKEN}, {self.ALTERED}"}))
+
+        assert secrets.redact(f"{self.ALTERED}!") == f"{self.FRONT}.<token-2>!"
+
+    def test_two_altered_copies(self) -> None:
+        """Without a known one beside them they are one secret, as they were sent."""
+        secrets = knowing((TOKEN, "token"))
+        sent = f"{self.ALTERED}, {self.ALTERED}"
+        secrets.learn(exchange(headers={"Authorization": f"Bearer {sent}"}))
+
+        assert secrets.redact(f"Bearer {sent}") == "Bearer <token-2>"
+
+    def test_tokens_in_what_takes_too_long_to_look_at(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each of them is a secret of its own, as where something known stands beside it."""
+        secrets = knowing(("opaque-value-0815", "token"))
+        with monkeypatch.context() as patched:
+            patched.setattr("rolecall.needles._COMPARISONS", -10_000)
+            secrets.learn(exchange(headers={"Authorization": f"Bearer opaque-value-0815, {TOKEN}"}))
+
+        assert secrets.redact(f"{TOKEN}!") == f"{self.FRONT}.<token-2>!"
