@@ -78,5 +78,5 @@ def _user(scenario: str) -> type[ScenarioUser]:
     return Made
 
 
-#: By name: Issuance, RefreshGet, RefreshPost, RefreshRace, Session, Guarded, Mixed.
+#: By name: Issuance, RefreshGet, RefreshPost, RefreshRace, Session, Guarded, TimeToDeny, Mixed.
 USERS = {user_class_name(scenario): _user(scenario) for scenario in NAMES}

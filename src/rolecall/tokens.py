@@ -14,6 +14,9 @@ from rolecall.spec.ids import id_text
 
 #: Where tokens are issued and refreshed.
 TOKEN_PATH = "/v2/auth/token"  # noqa: S105  # not a secret
+#: Where the answer to the making of an API key may have it: the specification has no such answer
+#: (AMB-10, AMB-15).
+KEY_MEMBERS = ("token", "key", "apiKey", "api_key", "secret")
 
 
 def header_of(token: str) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""The command line, a contract with scripts: options, exit codes, and what is printed where."""
+"""The command line, a contract with scripts: options, exit codes, and what is printed where.
+
+Longer than 400 lines because the whole contract is in one place.
+"""
 
 from __future__ import annotations
 
@@ -248,6 +251,15 @@ class TestOutput:
 
         assert process.returncode == ExitCode.UNREACHABLE
         assert stderr == f"rolecall: {url} cannot be reached: no server listens there\n"
+
+    def test_no_standard_streams(self, tmp_path: Path) -> None:
+        """Where the parent process has closed all three, a run with a server of its own goes on."""
+        words = [sys.executable, "-m", "rolecall", "certify", "--select", QUICK]
+        done = subprocess.run(
+            ["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *words], cwd=tmp_path, check=False, timeout=120
+        )
+
+        assert done.returncode == 0
 
     @pytest.mark.parametrize("option", ["--quiet", "--json"])
     def test_no_output_at_all(self, option: str, tmp_path: Path) -> None:

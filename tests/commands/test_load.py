@@ -22,6 +22,7 @@ import pytest
 
 from rolecall.__main__ import main
 from rolecall.loadgen import launch
+from rolecall.loadgen.scenarios import AROUND
 from rolecall.loadgen.schedule import Schedule
 from tests.support.command import start, target_file, target_text
 from tests.support.load_runs import (
@@ -87,6 +88,7 @@ class TestWords:
             (["issuance", "--rate", "10", "--slo", "fast"], "--slo: 'fast' is not an objective"),
             (["issuance", "--rate", "10", "--weights", "mostly=1"], "'mostly=1' is not a weight"),
             (["guarded", "--rate", "10", "--guarding", "nothing"], "unknown scenario 'nothing'"),
+            (["time-to-deny", "--rate", "10", "--deny-within", "soon"], "--deny-within"),
             (["issuance", "--rate", "10", "--in-flight", "0"], "--in-flight: must be at least 1"),
             (["issuance", "--rate", "10", "--workers", "-1"], "--workers"),
             (["issuance", "--rate", "10", "--prometheus-port", "70000"], "70000 is not a port"),
@@ -762,7 +764,7 @@ class TestBrokenServers:
         assert run.came_to(1), run.said
         assert set(run.document["violations"]) == {"shape"}
 
-    @pytest.mark.parametrize("scenario", ["session", "refresh-race", "guarded"])
+    @pytest.mark.parametrize("scenario", ["session", "refresh-race", "guarded", "time-to-deny"])
     def test_that_disappears(self, scenario: str, tmp_path: Path) -> None:
         """A server that goes away is counted as refused or cut off; what is left there is named."""
         with serving() as server:
@@ -784,7 +786,7 @@ class TestBrokenServers:
                 meanwhile=meanwhile,
             )
 
-        assert run.came_to(7 if scenario == "guarded" else 1), run.said
+        assert run.came_to(7 if scenario in AROUND else 1), run.said
         assert run.left == []
         assert set(run.document["errors"]) & {"refused", "closed", "reset"}
         assert run.document["violations"] == {}

@@ -199,3 +199,12 @@ def test_a_wrong_prefix_costs_one_request(reference: Reference, tmp_path: Path) 
     assert finished.code == 4, finished.said
     assert f"{tap.url}/prefix/v2/auth/token is answered 404" in finished.stderr
     assert b"".join(tap.sent).count(b"HTTP/1.1\r\n") == 1
+
+
+def test_a_version_that_stands_twice_is_named(reference: Reference, tmp_path: Path) -> None:
+    """Where base_url ends as all paths begin, and the log-in is refused, no password is doubted."""
+    target = reference.target_file(tmp_path, url=f"{reference.url}/v2")
+    finished = rolecall("certify", target, "--out", "runs", cwd=tmp_path, env=reference.env)
+
+    assert finished.code == 2, finished.said
+    assert "Check base_url: the paths that are added to it begin with /v2" in finished.stderr

@@ -213,6 +213,12 @@ MIX = ["--weights", "issuance=1"]
         ("issuance", [], ["--racers", "8"], ""),
         ("mixed", MIX, [*MIX, "--racers", "8"], ""),
         ("session", [], MIX, ""),
+        (
+            "time-to-deny",
+            [],
+            ["--guarding", "session"],
+            "other --guarding: issuance, and now session",
+        ),
         ("guarded", [], [], ""),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 
 from rolecall.errors import ExitCode
 from rolecall.loadgen import coordinator as module
+from rolecall.loadgen.checks.denials import Denials
 from rolecall.loadgen.coordinator import Coordinator, NotReady
 from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.messages import Message, Prepare
@@ -48,6 +49,7 @@ class Led:
             "violations": {},
             "seen": {"tokens": b"", "refresh_tokens": b"", "users": b""},
             "races": self.coordinator.races.take(),
+            "denials": Denials().take(),
             "sampled": None,
             "beside": 2,
             "accounts": 1,

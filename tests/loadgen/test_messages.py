@@ -9,6 +9,7 @@ import msgpack
 import pytest
 
 from rolecall.errors import ExitCode
+from rolecall.histogram import Histogram
 from rolecall.loadgen.messages import End, Go, Message, Prepare, Ready, Report
 from rolecall.loadgen.schedule import Phase, Schedule
 from rolecall.loadgen.untrusted import UnreadableValue
@@ -25,12 +26,19 @@ GO = Go(
     workers=2,
 )
 RACES = {"policies": [True, 1.0, inf], "witnesses": {"longest": "a race"}, "races": [[1, 4]]}
+DELAYS = Histogram()
+DELAYS.record(0.05)
+DENIALS = {
+    "kinds": {"user-deleted": [[2, 1, 1, 0, 1, 0], 0.003, DELAYS.pack()]},
+    "why_not": {"key-deleted": "no path"},
+}
 REPORT = Report(
     number=3,
     measured={},
     violations={"counts": {"shape": 2}, "samples": [["shape", "said", "exchange", 0.5]]},
     seen={"tokens": b"16 bytes of pair", "refresh_tokens": b"", "users": b""},
     races=RACES,
+    denials=DENIALS,
     sampled={"cells": ["read-user as guest"], "left": []},
     beside=4,
     accounts=7,
@@ -38,6 +46,11 @@ REPORT = Report(
     away=3.5,
     error="KeyError in somewhere.py:1",
 )
+
+
+def denied(*row: Any) -> dict[str, Any]:
+    """What a worker tells of users who were deleted, and of nothing else."""
+    return {"kinds": {"user-deleted": list(row)}, "why_not": {}}
 
 
 @pytest.mark.parametrize(
@@ -116,6 +129,17 @@ def test_a_message_survives_the_wire(message: Any) -> None:
         (REPORT, "seen", None),
         (REPORT, "seen", {"tokens": b"123", "refresh_tokens": b"", "users": b""}),
         (REPORT, "seen", {"tokens": b"", "refresh_tokens": b""}),
+        (REPORT, "denials", "none"),
+        (REPORT, "denials", {"kinds": {}}),
+        (REPORT, "denials", {"kinds": {}, "why_not": {"no-such-kind": ""}}),
+        (REPORT, "denials", {"kinds": {"no-such-kind": []}, "why_not": {}}),
+        (REPORT, "denials", denied([2, 1, 1, 0, 0], 0.1, DELAYS.pack())),
+        (REPORT, "denials", denied([2, 1, 1, 1, 0, 0], 0.1, DELAYS.pack())),
+        (REPORT, "denials", denied([3, 2, 1, 0, 0, 0], 0.1, DELAYS.pack())),
+        (REPORT, "denials", denied([2, 1, 1, 0, 0, -1], 0.1, DELAYS.pack())),
+        (REPORT, "denials", denied([2, 1, 1, 0, 0, 0], nan, DELAYS.pack())),
+        (REPORT, "denials", denied([2, 1, 1, 0, 0, 0], 0.1, b"delays")),
+        (REPORT, "denials", denied([2, 1, 1, 0, 0, 0], 0.1, None)),
         (REPORT, "races", "none"),
         (REPORT, "races", RACES | {"policies": [True, 1.0]}),
         (REPORT, "races", RACES | {"policies": [True, nan, inf]}),

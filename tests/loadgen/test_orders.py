@@ -40,6 +40,8 @@ def test_what_a_master_says_is_taken() -> None:
         "refresh-get",
         "--think",
         "1..2s",
+        "--deny-within",
+        "9s",
     ]
     master = plan.parse(
         [
@@ -63,6 +65,7 @@ def test_what_a_master_says_is_taken() -> None:
         "racers": 9,
         "think": "1..2s",
         "think_mean": "",
+        "deny_within": "9s",
         "no_invariants": True,
         "lone_sessions": True,
         "capacity": True,

@@ -21,6 +21,7 @@ from rolecall.loadgen import plan
         ("mixed", ["--users", "3", "--weights", "issuance=1"], None),
         ("guarded", ["--users", "3"], None),
         ("guarded", ["--users", "3", "--guarding", "session"], 3),
+        ("time-to-deny", ["--users", "3", "--guarding", "session"], 3),
     ],
 )
 def test_how_many_sessions_are_held(scenario: str, argv: list[str], held: int | None) -> None:

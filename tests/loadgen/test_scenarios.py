@@ -16,6 +16,7 @@ import pytest
 
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.client_context import ClientContext
+from rolecall.loadgen.deny_scenario import TimeToDenyScenario
 from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.race_scenario import RefreshRaceScenario
@@ -417,7 +418,10 @@ def test_retry_after(value: bytes | None, seconds: float) -> None:
 
 
 def test_makers_of_one_scenario() -> None:
-    """A scenario's own maker makes that, and guarded one around another."""
+    """A scenario's own maker makes that; guarded and time-to-deny are made around another."""
     with context_of(granted) as (context, _):
         assert isinstance(maker("session", context, {})(), SessionScenario)
         assert isinstance(maker("guarded", context, {}, "session")(), GuardedScenario)
+        beside = maker("time-to-deny", context, {}, "session")()
+        assert isinstance(beside, TimeToDenyScenario)
+        assert isinstance(beside.inner, SessionScenario)

@@ -171,6 +171,13 @@ def test_what_it_may_follow_from_comes_first() -> None:
         ),
         ({"cell": "list-users-guest-token", "actual": "200"}, "list-users: guest gets past it"),
         ({"cell": "list-users-guest-token", "actual": "401"}, "which check refuses list-users"),
+        ({"actual": "403, and it is gone"}, "does before it is refused"),
+        ({"actual": "403: later it was done"}, "does before it is refused"),
+        (
+            {"cell": "delete-user-guest-token", "actual": "403, and it was done all the same"},
+            "does before it is refused",
+        ),
+        ({"actual": "403, and the list does not show it any more"}, "does before it is refused"),
     ],
 )
 def test_what_to_look_at_is_said(more: dict[str, Any], said: str) -> None:

@@ -549,6 +549,57 @@ def test_what_was_not_tested_under_load() -> None:
     )
 
 
+DENIALS = {
+    "bound_s": 5.0,
+    "kinds": [
+        {
+            "kind": "user-deleted",
+            "credential": "the access token of a user who was deleted",
+            "watched": 12,
+            "denied": 10,
+            "late": 1,
+            "undecided": 1,
+            "uneven": 3,
+            "came_back": 0,
+            "delay_ms": {"p50": 2.5, "p95": 900.0, "max": 1000.0, "off": 31.0},
+        },
+        {
+            "kind": "user-demoted",
+            "credential": "the access token of a user whose role was lowered",
+            "watched": 2,
+            "denied": 0,
+            "late": 2,
+            "undecided": 0,
+            "uneven": 0,
+            "came_back": 0,
+            "delay_ms": None,
+        },
+    ],
+    "not_watched": [{"kind": "key-deleted", "why": f"answered 404 {HOSTILE}"}],
+}
+
+
+def test_how_long_revoked_credentials_were_let_in() -> None:
+    """The page and the terminal say of each kind how soon it was refused, what is known of the
+    others, and why one was not watched.
+    """
+    document = run(denials=DENIALS)
+    page, text = load_page.write(document), load_terminal.summary(document, "runs/1")
+
+    assert "<code>user-deleted</code>" in page
+    assert "not tested: key-deleted: answered 404" in page
+    assert HOSTILE not in page
+    assert (
+        "time to deny  user-deleted: 10 of 12 refused within 5 s, after p50 2, p95 900, max 1,000 "
+        "ms (known to 31 ms); 1 let in for longer; 1 undecided; 3 let in by some connections when "
+        "others refused it\n"
+    ) in text
+    assert "time to deny  user-demoted: 0 of 2 refused within 5 s; 2 let in for longer\n" in text
+    assert "not tested    time to deny, key-deleted: answered 404" in text
+    assert "Time to deny" not in load_page.write(run())
+    assert "time to deny" not in load_terminal.summary(run(), "runs/1")
+
+
 @pytest.mark.parametrize("sampled", [None, {}, {name: [] for name in SAMPLED}])
 def test_other_scenarios_try_no_cells(sampled: dict[str, Any] | None) -> None:
     """Where nothing was sampled the page has no section about it."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rolecall.report import load_page
-from tests.report.test_load_page import run, search
+from tests.report.test_load_page import DENIALS, run, search
 from tests.support.browser import browser, overflow, violations
 
 if TYPE_CHECKING:
@@ -27,12 +27,13 @@ _FIRST_COLUMNS = """[...document.querySelectorAll('tbody tr td:first-child')].ma
 
 
 def page_of(folder: Path) -> Path:
-    """A page with everything on it: a run, a search, a comparison, workers."""
+    """A page with everything on it: a run, a search, a comparison, denials, workers."""
     gates = [{"gate": "slower", "held": False, "sentence": "--fail-if slower: p50"}]
     document = run(
         accounts={"given": 40, "used": 40},
         command="rolecall load session staging.toml --rate 100 --duration 30s --slo 'p99<100ms'",
         comparison={"comparable": True, "reasons": [], "measures": [], "gates": gates},
+        denials=DENIALS,
         rolecall="1.0",
         run="20261126-101112-abcdef",
     )

@@ -317,6 +317,31 @@ def test_a_fault_that_was_not_caught_at_all_is_not_explained() -> None:
     )
 
 
+def test_a_part_is_run_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a fault all that is named up to its requirement, of a flip all cells as well; of the
+    innocent, of hardening, and with --whole, everything.
+    """
+    first: dict[str, frozenset[str]] = {}
+    monkeypatch.setattr(
+        running,
+        "run_trials",
+        lambda trials, on_result: first.update({trial.case.name: trial.first for trial in trials}),
+    )
+    hardening = Case("advice", "fault", "SEC-T08")
+    cells = {operation.requirement for operation in load_specification().operations.values()}
+
+    running.run_all([FAULT, FLIP, LEGAL, hardening])
+
+    assert {"ISSUE-status", "PERM-list-users"} <= first[FAULT.name] < first[FLIP.name]
+    assert cells <= first[FLIP.name] < set(load_specification().requirements)
+    assert not cells <= first[FAULT.name]
+    assert first[LEGAL.name] == first[hardening.name] == frozenset()
+
+    running.run_all([FAULT, FLIP], whole=True)
+
+    assert first[FAULT.name] == first[FLIP.name] == frozenset()
+
+
 def test_each_fault_is_looked_for_with_less(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each fault's own tests are run first, and what is said of it noted; no load, no innocent
     server.

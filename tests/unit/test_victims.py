@@ -295,6 +295,18 @@ def test_what_its_list_hides_is_a_finding(hides: bool, in_list: bool, is_found: 
     assert found.value.actual == "403, and the list does not show it any more"
 
 
+@pytest.mark.parametrize("reply", [(502, {"message": "away"}), (403, {"message": "not now"})])
+def test_a_list_that_is_not_to_be_seen_hides_nothing(reply: Any) -> None:
+    """A list that showed the thing, and cannot be read afterwards, accuses nobody."""
+    server = Server()
+
+    def hide(thing: dict[str, Any], name: str) -> None:
+        server.instead("list-contacts", reply)
+
+    with pytest.raises(Inconclusive, match="GET /v2/contacts as"):
+        untouched(hide, server=server, in_list=True)
+
+
 @pytest.mark.parametrize("reply", [(200, []), (403, None)])
 def test_a_list_that_never_showed_it_hides_nothing(reply: Any) -> None:
     """A list that never showed the thing, or that no role may read, proves nothing."""

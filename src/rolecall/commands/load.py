@@ -91,7 +91,8 @@ def add_common_arguments(
         help="processes that send (default: one, that does all)",
     )
     options.add_some(parser, "accounts", "slo", "arrivals", "seed", "in-flight")
-    options.add_some(parser, "racers", "weights", "guarding", "live", "prometheus-port")
+    options.add_some(parser, "racers", "weights", "guarding", "deny-within")
+    options.add_some(parser, "live", "prometheus-port")
     parser.add_argument(
         "--serve-option", action="append", default=[], help="an option for the embedded server"
     )

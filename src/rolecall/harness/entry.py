@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import io
 import os
 from collections.abc import Iterator, Sequence
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
 #: not end a run.
 _UNMOVED = ("-W", "ignore", "-p", "no:unraisableexception", "-p", "no:threadexception")
 
-#: Between two searches for garbage. What a run records lives to its end: looking through it all the
-#: time is a tenth of its work.
-_ALLOCATIONS = 100_000
-
 
 def run_suite(options: Sequence[str], progress: Progress, plugins: Sequence[object] = ()) -> Run:
     """Run the suite with options of the plugin (``--target FILE``) and of pytest (``-k EXPR``), and
@@ -38,7 +33,6 @@ def run_suite(options: Sequence[str], progress: Progress, plugins: Sequence[obje
         RolecallError: the run could not be brought to its end.
     """
     said = io.StringIO()
-    gc.set_threshold(_ALLOCATIONS)
     with as_file(files("rolecall.conformance")) as folder:
         words = ["-c", str(folder / "pytest.toml"), "--disable-plugin-autoload"]
         words += ["--capture=no", "--color=no", "--tb=native", *_UNMOVED, *options, str(folder)]

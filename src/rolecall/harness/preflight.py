@@ -73,8 +73,15 @@ class Preflight:
             raise UsageError(
                 f"{self._world.target.source}, [accounts.{name}]",
                 f"the log-in of {account.email} is refused ({answer.status})",
-                "Check the password, and whether the account is locked. Nothing more was tried.",
+                f"Check {self._why_refused()}. Nothing more was tried.",
             )
+
+    def _why_refused(self) -> str:
+        """What may be wrong where a log-in is refused."""
+        version = TOKEN_PATH.split("/")[1]
+        if self._world.target.base_url.rstrip("/").endswith(f"/{version}"):
+            return f"base_url: the paths that are added to it begin with /{version} themselves"
+        return "the password, and whether the account is locked"
 
     def remarks(self) -> Iterator[str]:
         """What a reader should know first of what the log-ins showed, though the tests judge it."""

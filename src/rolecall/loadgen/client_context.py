@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
 from time import perf_counter
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gevent.lock import RLock
 
 from rolecall.loadgen.accounts import LoadAccount
+from rolecall.loadgen.checks.denials import Denials
 from rolecall.loadgen.checks.expired import ExpiredTokens
 from rolecall.loadgen.checks.invariants import Invariants
 from rolecall.loadgen.checks.races import Races
@@ -31,6 +33,9 @@ from rolecall.spec.templates import fill_path
 from rolecall.tokens import TOKEN_PATH
 from rolecall.transit import Transit
 
+if TYPE_CHECKING:
+    from rolecall.loadgen.deny_scenario import Revocations
+
 #: What is told of the cells in the end: those sampled, those with expired tokens, those not sampled
 #: and what is not tested with the reason, and what is left behind.
 SAMPLED = ("cells", "expired", "others", "not_tested", "left")
@@ -46,6 +51,9 @@ class ClientContext:
         shared_accounts: whether other processes log in as the same accounts.
         looks: whether answers are looked at; without, only their status is (``--no-invariants``).
         expired: where expired tokens come from.
+        keys_path: where API keys are made; empty where that is not known.
+        idle_accounts: accounts that are no part of the load.
+        deny_within: seconds after which a revoked credential that is let in is late.
     """
 
     def __init__(
@@ -65,13 +73,18 @@ class ClientContext:
         email_domain: str = "example.org",
         expired: ExpiredTokens | None = None,
         may_make: Callable[[str], bool] = lambda resource: True,
+        keys_path: str = "",
+        idle_accounts: Sequence[LoadAccount] = (),
+        deny_within: float = 5.0,
     ) -> None:
         # Longer than 40 lines because it lists all that clients share, with what each thing is for.
         self.origin = origin
         self.spec = spec
         self.dialect = dialect
         self.looks = looks
-        self.violations = Violations([(account.password, "password") for account in accounts])
+        self.violations = Violations(
+            [(account.password, "password") for account in (*accounts, *idle_accounts)]
+        )
         self.invariants = Invariants(
             spec,
             dialect,
@@ -81,11 +94,17 @@ class ClientContext:
             shared_accounts=shared_accounts,
         )
         self.races = Races(self.violations)
+        self.denials = Denials()
+        #: The credentials that are revoked beside the load, if they are.
+        self.revocations: Revocations | None = None
         self.racers = racers
         self.recorder = Recorder(0.0)
-        self._email_domain = email_domain
-        self._expired = expired
-        self._may_make = may_make
+        self.email_domain = email_domain
+        self.expired = expired
+        self.may_make = may_make
+        self.keys_path = keys_path
+        self.idle_accounts = idle_accounts
+        self.deny_within = deny_within
         self._sampling: Sampling | None = None
         self._sampling_begins = RLock()
         self._timeout = timeout
@@ -166,19 +185,20 @@ class ClientContext:
                     self.invariants,
                     self.logins.reserve(),
                     partial(self.ask, connection),
-                    email_domain=self._email_domain,
-                    expired=self._expired,
-                    may_make=self._may_make,
+                    email_domain=self.email_domain,
+                    expired=self.expired,
+                    may_make=self.may_make,
                 )
                 self._sampling.prepare()
         return self._sampling
 
     def tidy(self) -> dict[str, list[str]]:
-        """Delete what was made for the cells; tell what was sampled, what not, and what is left."""
+        """Delete what was made; tell what was sampled, what not, and what is left."""
+        left = self.revocations.close() if self.revocations else []
         with self._sampling_begins:  # a run may be over before they are prepared
             sampling = self._sampling
             if sampling is None:
-                return {name: [] for name in SAMPLED}
+                return {name: [] for name in SAMPLED} | {"left": left}
             cells = [*sampling.cells, *sampling.shaped]
             found = (
                 list(map(str, cells)),

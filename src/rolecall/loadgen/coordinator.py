@@ -18,6 +18,7 @@ from gevent.event import Event
 
 from rolecall.errors import ExitCode, RolecallError
 from rolecall.loadgen.checks.across_workers import AcrossWorkers
+from rolecall.loadgen.checks.denials import Denials
 from rolecall.loadgen.checks.races import Races
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.client_context import SAMPLED
@@ -81,6 +82,7 @@ class Coordinator:
         self.violations = Violations()
         self._across = AcrossWorkers(self.violations)
         self.races = Races(self.violations)
+        self.denials = Denials()
         self.sampled: dict[str, set[str]] = {name: set() for name in SAMPLED}
         self.died: list[str] = []
         self.errors: list[str] = []
@@ -148,6 +150,7 @@ class Coordinator:
         """Begin anew: on Locust's web page one run may follow another."""
         self.violations = Violations()
         self._across, self.races = AcrossWorkers(self.violations), Races(self.violations)
+        self.denials = Denials()
         self.sampled = {name: set() for name in SAMPLED}
         self.died, self.errors, self.beside = [], [], 0
         self._absent, self._why, self._strangers = {}, {}, []
@@ -233,6 +236,8 @@ class Coordinator:
             if not alone:
                 self._compare(segment, report)
             segment.totals.add(name, delta)
+        if report.denials is not None:
+            self.denials.merge(report.denials)
         self.beside += report.beside
         self._accounts[worker] = max(self._accounts.get(worker, 0), report.accounts)
         self._note_left(report)

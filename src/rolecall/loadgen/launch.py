@@ -294,6 +294,8 @@ def _write_target(path: Path, target: Target) -> Path:
         "dialect": target.dialect,
     }
     tables |= {"expiry": {"signing_key_env": _KEY}} if target.expiry.signing_key else {}
+    keys = target.api_keys.create_path
+    tables |= {"api_keys": {"create_path": keys}} if keys else {}
     tables |= {
         f"accounts.{name}": {"email": account.email, "password": account.password}
         for name, account in target.accounts.items()

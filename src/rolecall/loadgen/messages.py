@@ -17,6 +17,8 @@ from math import inf
 from typing import Any, ClassVar, Self
 
 from rolecall.errors import ExitCode
+from rolecall.loadgen.checks.denials import COUNTS, DenialTally
+from rolecall.loadgen.checks.denials import KINDS as DENIED
 from rolecall.loadgen.checks.violations import KINDS, MOST_SAMPLES
 from rolecall.loadgen.client_context import SAMPLED
 from rolecall.loadgen.scenarios import NAMES
@@ -192,6 +194,7 @@ class Report(Message):
         violations: `Violations.take`.
         seen: `Invariants.take`, with ``measured``.
         races: `Races.take`, with ``measured``.
+        denials: `Denials.take`; with the last report as well.
         sampled: what the sampling tried, and left at the target, by the names of `SAMPLED`.
         beside: requests beside the load.
         accounts: that took part so far in this segment.
@@ -207,6 +210,7 @@ class Report(Message):
     violations: Mapping[str, Any] | None = None
     seen: Mapping[str, bytes] | None = None
     races: Mapping[str, Any] | None = None
+    denials: Mapping[str, Any] | None = None
     sampled: Mapping[str, list[str]] | None = None
     beside: int = 0
     accounts: int = 0
@@ -226,6 +230,7 @@ class Report(Message):
             violations=_violations(members["violations"]) if is_news else None,
             seen=_seen(members["seen"]) if is_news else None,
             races=_races(members["races"]) if is_news else None,
+            denials=_denials(members["denials"]),
             sampled=_sampled(members["sampled"]),
             beside=whole("beside", members["beside"]),
             accounts=whole("accounts", members["accounts"]),
@@ -278,6 +283,30 @@ def _races(value: object) -> Mapping[str, Any]:
         winners, times = sequence(what, row, length=2)
         whole(what, winners)
         whole(what, times)
+    return delta
+
+
+def _denials(value: object) -> Mapping[str, Any] | None:
+    if value is None:
+        return None
+    what = "denials"
+    delta = mapping(what, value)
+    kinds, why_not = (mapping(what, delta.get(name)) for name in ("kinds", "why_not"))
+    if not kinds.keys() | why_not.keys() <= set(DENIED):
+        raise UnreadableValue(f"{what} has a kind that is unknown here")
+    for row in kinds.values():
+        numbers, off, delays = sequence(what, row, length=3)
+        for count in sequence(what, numbers, length=len(COUNTS)):
+            whole(what, count)
+        number(what, off)
+        if not isinstance(delays, bytes):
+            raise UnreadableValue(f"{what} has no delays")
+        try:
+            DenialTally.unpack(row)
+        except ValueError as error:
+            raise UnreadableValue(f"{what}: {error}") from None
+    for why in why_not.values():
+        text(what, why)
     return delta
 
 

@@ -49,7 +49,7 @@ class Option:
 
 
 _RATE = "arrivals per second: 100, 10..100, 10,50,100 or 0..100:30s,100:5m (an open schedule)"
-_GUARDING = "scenario that guarded puts under load (default: issuance)"
+_GUARDING = "scenario that guarded and time-to-deny put under load (default: issuance)"
 _MOST_USERS = (
     "raise the number of clients up to this, in place of the rate, and fit the Universal "
     "Scalability Law"
@@ -106,6 +106,15 @@ OPTIONS = (
     ),
     Option("weights", "of the scenarios in mixed", metavar="NAME=N,...", passed=True, shared=True),
     Option("guarding", _GUARDING, default="issuance", metavar="SCENARIO", passed=True, shared=True),
+    Option(
+        "deny-within",
+        "in time-to-deny: how long a revoked credential may be let in until it is called late "
+        "(default: 5s)",
+        default="5s",
+        metavar="TIME",
+        passed=True,
+        shared=True,
+    ),
     Option("expired-tokens", "expired tokens for guarded, left by a moved clock", metavar="FILE"),
     Option(
         "no-invariants",

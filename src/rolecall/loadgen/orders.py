@@ -56,6 +56,7 @@ def taken(own: argparse.Namespace, job: Prepare) -> argparse.Namespace:
             setattr(options, name, _checked(name, value))
     plan.weights(options)
     plan.think(options)
+    plan.deny_within(options)
     return options
 
 

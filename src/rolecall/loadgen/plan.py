@@ -15,7 +15,7 @@ from rolecall.loadgen.checks.expired import ExpiredTokens, Left
 from rolecall.loadgen.objectives import Objective
 from rolecall.loadgen.options import OPTIONS, add_arguments
 from rolecall.loadgen.race_scenario import RefreshRaceScenario
-from rolecall.loadgen.scenarios import MIXED, SCENARIOS, USUAL_WEIGHTS, GuardedScenario
+from rolecall.loadgen.scenarios import AROUND, MIXED, SCENARIOS, USUAL_WEIGHTS
 from rolecall.loadgen.schedule import Schedule, duration
 from rolecall.loadgen.thinking import Think
 from rolecall.loadgen.transport.outgoing import Origin
@@ -45,6 +45,13 @@ class ResolvedTarget:
     verify: bool | str | Transit
     #: Tokens that have expired since the target's clock was moved, or why there are none.
     left: Left = field(default_factory=Left)
+
+    @property
+    def idle_accounts(self) -> list[LoadAccount]:
+        """The accounts of the target file that the load does not log in."""
+        loaded = {account.email for account in self.accounts}
+        named = from_target(self.target) if self.target else []
+        return [account for account in named if account.email not in loaded]
 
     @property
     def expired(self) -> ExpiredTokens:
@@ -114,6 +121,7 @@ def check(options: argparse.Namespace) -> None:
     schedule(options)
     objectives(options)
     think(options)
+    deny_within(options)
     weights(options)
     if options.guarding not in SCENARIOS:
         raise UsageError(
@@ -192,6 +200,15 @@ def think(options: argparse.Namespace) -> Think | None:
     return Think.parse(options.think, options.think_mean)
 
 
+def deny_within(options: argparse.Namespace) -> float:
+    """Seconds after which time-to-deny calls a credential late that is still let in.
+
+    Raises:
+        UsageError: it is no time.
+    """
+    return duration(options.deny_within, "--deny-within")
+
+
 def see_that_sessions_suffice(
     options: argparse.Namespace, scenario: str, accounts: int, workers: int = 1
 ) -> None:
@@ -249,7 +266,7 @@ def shape(options: argparse.Namespace, scenario: str) -> dict[str, Any]:
     chosen: dict[str, Any] = {}
     if scenario == MIXED:
         chosen["weights"] = dict(weights(options))
-    if scenario == GuardedScenario.name:
+    if scenario in AROUND:
         chosen["guarding"] = options.guarding
     if RefreshRaceScenario.name in _kinds(options, scenario):
         chosen["racers"] = options.racers
@@ -264,7 +281,7 @@ def _kinds(options: argparse.Namespace, scenario: str) -> set[str]:
     """The scenarios that a scenario is made of."""
     if scenario == MIXED:
         return set(weights(options))
-    return {options.guarding if scenario == GuardedScenario.name else scenario}
+    return {options.guarding if scenario in AROUND else scenario}
 
 
 def sessions_held(

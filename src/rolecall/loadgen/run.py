@@ -25,6 +25,7 @@ from rolecall.errors import ExitCode, RolecallError
 from rolecall.loadgen import aborting, plan, result
 from rolecall.loadgen.checks.violations import KINDS
 from rolecall.loadgen.coordinator import Coordinator, Segment
+from rolecall.loadgen.deny_scenario import TimeToDenyScenario
 from rolecall.loadgen.judgement import Judgement
 from rolecall.loadgen.measure import prometheus
 from rolecall.loadgen.measure.totals import Totals
@@ -322,11 +323,19 @@ class LoadRun:
             **result.accounts(self.options, self.coordinator.accounts_used),
             "requests_beside": self.coordinator.beside,
             "violation_samples": result.samples(violations.samples),
+            **self._denials(),
             "sampled": {name: sorted(found) for name, found in self.coordinator.sampled.items()},
         }
         if self.options.run_folder:
             result.write(Path(self.options.run_folder), document, segment.totals.response)
         return document
+
+    def _denials(self) -> dict[str, Any]:
+        """What became of revoked credentials, where the scenario revokes some."""
+        if self.scenario != TimeToDenyScenario.name:
+            return {}
+        bound = plan.deny_within(self.options)
+        return {"denials": self.coordinator.denials.document(bound)}
 
     def why_void(self) -> list[str]:
         """Sentences on what broke on our side."""

@@ -182,6 +182,43 @@ class Scenario:
         return self.context.invariants.own_profile(grant, response, request, judged=judged)
 
 
+class AroundScenario(Scenario):
+    """Does something beside any other scenario, which has the connections."""
+
+    @staticmethod
+    def get_ready(context: ClientContext) -> None:
+        """Prepare what all clients of this process share."""
+
+    def __init__(self, context: ClientContext, inner: Scenario) -> None:
+        super().__init__(context)
+        self.inner = inner
+        self.holds_session = inner.holds_session
+
+    @property
+    def is_ready(self) -> bool:
+        """As the other scenario has it."""
+        return self.inner.is_ready
+
+    def use(self, connections: list[WireConnection]) -> None:
+        """Send over these connections from now on, the other scenario too."""
+        super().use(connections)
+        self.inner.use(connections)
+
+    def prepare(self) -> None:
+        """As the other scenario has it."""
+        self.inner.prepare()
+
+    def step(self, due: float) -> None:
+        """A step of the other scenario."""
+        self.inner.step(due)
+        self.pause = self.inner.pause
+
+    def close(self) -> None:
+        """Close all connections."""
+        super().close()
+        self.inner.close()
+
+
 class RefreshingScenario(Scenario):
     """A client that holds a session, with an account of its own where there are enough."""
 

@@ -7,9 +7,9 @@ from time import perf_counter
 
 from rolecall.loadgen.checks.sessions import SessionGrant
 from rolecall.loadgen.client_context import ClientContext
+from rolecall.loadgen.deny_scenario import TimeToDenyScenario
 from rolecall.loadgen.race_scenario import RefreshRaceScenario
-from rolecall.loadgen.scenario import PROFILE, RefreshingScenario, Scenario
-from rolecall.loadgen.transport.client import WireConnection
+from rolecall.loadgen.scenario import PROFILE, AroundScenario, RefreshingScenario, Scenario
 
 
 class IssuanceScenario(Scenario):
@@ -94,50 +94,33 @@ class SessionScenario(RefreshingScenario):
             self.grant = None
 
 
-class GuardedScenario(Scenario):
+class GuardedScenario(AroundScenario):
     """Any other scenario, while now and then a cell of the permission table is tried."""
 
     name = "guarded"
     #: Of so many steps one is a cell.
     _ONE_IN = 5
 
+    @staticmethod
+    def get_ready(context: ClientContext) -> None:
+        """Find out which cells can be tried."""
+        _ = context.sampling
+
     def __init__(self, context: ClientContext, inner: Scenario) -> None:
-        super().__init__(context)
-        self._inner = inner
+        super().__init__(context, inner)
         self._steps = 0
-        self.holds_session = inner.holds_session
-
-    @property
-    def is_ready(self) -> bool:
-        """As the other scenario has it."""
-        return self._inner.is_ready
-
-    def use(self, connections: list[WireConnection]) -> None:
-        """Send over these connections from now on, the other scenario too."""
-        super().use(connections)
-        self._inner.use(connections)
-
-    def prepare(self) -> None:
-        """As the other scenario has it."""
-        self._inner.prepare()
 
     def step(self, due: float) -> None:
         """A step of the other scenario, or a cell."""
         self._steps += 1
         if self._steps % self._ONE_IN:
-            self._inner.step(due)
-            self.pause = self._inner.pause
+            super().step(due)
             return
         probe = self.context.sampling.next()
         while probe is not None:
             answer = self.call("any", probe.row, probe.request, due, probe.expected, probe.use)
             due = perf_counter()
             probe = self.context.sampling.look(probe, answer) if answer is not None else None
-
-    def close(self) -> None:
-        """Close all connections."""
-        super().close()
-        self._inner.close()
 
 
 SCENARIOS: Mapping[str, type[Scenario]] = {
@@ -150,8 +133,12 @@ SCENARIOS: Mapping[str, type[Scenario]] = {
         SessionScenario,
     )
 }
+#: Those that go beside another one (``--guarding``).
+AROUND: Mapping[str, type[AroundScenario]] = {
+    scenario.name: scenario for scenario in (GuardedScenario, TimeToDenyScenario)
+}
 MIXED = "mixed"
-NAMES = (*SCENARIOS, GuardedScenario.name, MIXED)
+NAMES = (*SCENARIOS, *AROUND, MIXED)
 #: What ``mixed`` is made of by default: a service whose clients come, read, and refresh as
 #: often as they need to.
 USUAL_WEIGHTS = {"issuance": 1, "refresh-get": 2, "refresh-post": 1, "session": 6}
@@ -166,8 +153,7 @@ def describe(scenario: str) -> str:
     """What a scenario does, in a sentence."""
     if scenario == MIXED:
         return "Clients of several scenarios, by --weights."
-    kind = GuardedScenario if scenario == GuardedScenario.name else SCENARIOS[scenario]
-    return kind.__doc__ or ""
+    return {**SCENARIOS, **AROUND}[scenario].__doc__ or ""
 
 
 def maker(
@@ -178,12 +164,13 @@ def maker(
 ) -> Callable[[], Scenario]:
     """What makes the clients of a scenario; those of ``mixed`` are shared out by weight, evenly.
 
-    That of ``guarded`` finds out first which cells can be tried, which takes some seconds.
+    What goes beside another scenario is prepared first, which takes some seconds: ``guarded`` finds
+    out which cells can be tried.
     """
-    if name == GuardedScenario.name:
-        _ = context.sampling
-        inner = maker(guarding, context, weights)
-        return lambda: GuardedScenario(context, inner())
+    if name in AROUND:
+        around, inner = AROUND[name], maker(guarding, context, weights)
+        around.get_ready(context)
+        return lambda: around(context, inner())
     if name != MIXED:
         return lambda: SCENARIOS[name](context)
     total = sum(weights.values())

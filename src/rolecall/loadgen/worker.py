@@ -25,7 +25,7 @@ from rolecall.loadgen.measure.pauses import Pauses
 from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.messages import End, Go, Message, Prepare, Ready, Report
 from rolecall.loadgen.open_loop import OpenLoop
-from rolecall.loadgen.plan import ResolvedTarget, think, weights
+from rolecall.loadgen.plan import ResolvedTarget, deny_within, think, weights
 from rolecall.loadgen.provisioning import NoUsers
 from rolecall.loadgen.scenario import Scenario
 from rolecall.loadgen.scenarios import maker
@@ -137,6 +137,9 @@ class Worker:
             email_domain=resolved.target.email_domain if resolved.target else "example.org",
             expired=resolved.expired,
             may_make=resolved.target.may_make if resolved.target else lambda resource: True,
+            keys_path=resolved.target.api_keys.create_path if resolved.target else "",
+            idle_accounts=resolved.idle_accounts,
+            deny_within=deny_within(self._options),
         )
 
     def _check_log_in(self, base_url: str) -> None:
@@ -279,7 +282,17 @@ class Worker:
         except Exception as reason:  # noqa: BLE001  # as in `_run`
             error = error or described(reason)
         beside = self._beside()
-        self._send(Report(report.number, sampled=sampled, beside=beside, last=True, error=error))
+        denials = self.context.denials.take()  # more of them were decided meanwhile
+        self._send(
+            Report(
+                report.number,
+                denials=denials,
+                sampled=sampled,
+                beside=beside,
+                last=True,
+                error=error,
+            )
+        )
 
     def _beside(self) -> int:
         assert self.context is not None
@@ -308,6 +321,7 @@ class Worker:
             violations=violations,
             seen=context.invariants.take(),
             races=context.races.take(),
+            denials=context.denials.take(),
             accounts=len(context.used),
         )
 

@@ -265,12 +265,20 @@ def _earlier(requirement: str, depends: Mapping[str, Sequence[str]], failed: Seq
     return ""
 
 
+#: What is said of a refused request that had an effect.
+_EFFECT = re.compile(r"(?:, and|: later) .*\b(?:done|gone|changed|any more)\b")
+
+
 def _look_at(finding: Finding) -> str:
     """Where in the server such an answer is made."""
     actual, expected = _answer(finding["actual"]), _expectation(finding["expected"])
     status, more = actual[:3], actual[3:]
     if status == "5xx":
         return "the server's log at the time of that exchange: it ended in an error of its own"
+    if status[:1] == "4" and _EFFECT.match(more):
+        return (
+            "what the request does before it is refused: the check comes too late, or misses a part"
+        )
     if finding.get("cell"):
         return _look_at_cell(finding["cell"], status, expected)
     if status.isdigit() and more:

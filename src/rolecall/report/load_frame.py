@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import Any
 
+#: Columns of words; all others are figures.
+_WORDS = ("verdict", "state", "why", "when", "what")
 #: After the style of all pages. Shadows at the edges of what scrolls are painted by backgrounds:
 #: two that move with the content cover two that do not.
 STYLE = """
@@ -42,6 +44,21 @@ def scrolling(label: str, inside: str, classes: str = "") -> str:
         f'<div class="{style}" tabindex="0" role="group" aria-label="{escape(label)}">'
         f"{inside}</div>"
     )
+
+
+def section(title: str, body: str) -> str:
+    """A part of the page under its heading."""
+    return f"<section><h2>{escape(title)}</h2>{body}</section>"
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table that scrolls by itself; each row is a list of cells, as HTML."""
+    cells = "".join(
+        f'<th class="{"left" if name in _WORDS else ""}">{escape(name)}</th>' for name in head
+    )
+    lines = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
+    drawn = f"<table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table>"
+    return scrolling("table", drawn)
 
 
 def footer(document: Mapping[str, Any]) -> str:

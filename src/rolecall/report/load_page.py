@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from rolecall.report import load_charts
+from rolecall.report import load_charts, load_denials
 from rolecall.report.load_charts import milliseconds, number
-from rolecall.report.load_frame import STYLE, footer, scrolling
+from rolecall.report.load_frame import STYLE, footer, section, table
 from rolecall.report.page import page
 
 _STYLES = {"held": "yes", "failed": "no", "violated": "no"}
-#: Columns of words; all others are figures.
-_WORDS = ("verdict", "state", "why", "when")
 _TIMES = ("p50", "p90", "p99", "p99.9", "p99.99", "max")
 
 
@@ -59,14 +57,15 @@ def _load(document: Mapping[str, Any], times: load_charts.Times | None) -> str:
     ]
     if times:
         sections += [
-            _section("Over time", times.rate() + times.response() + times.trouble()),
-            _section("Percentiles", load_charts.percentiles(document) + _percentiles(document)),
+            section("Over time", times.rate() + times.response() + times.trouble()),
+            section("Percentiles", load_charts.percentiles(document) + _percentiles(document)),
         ]
     sections += [
         _requests(document),
         _errors(document["errors"]),
         _violations(document),
         _sampled(document.get("sampled")),
+        load_denials.section_of(document.get("denials")),
     ]
     sections.append(_workers(document["workers"]))
     return "\n".join(filter(None, sections))
@@ -128,7 +127,7 @@ def _objectives(objectives: Sequence[Mapping[str, Any]]) -> str:
         ]
         for objective in objectives
     ]
-    return _section("Objectives", _table(["objective", "observed", "result"], rows)) if rows else ""
+    return section("Objectives", table(["objective", "observed", "result"], rows)) if rows else ""
 
 
 def _observed(objective: Mapping[str, Any]) -> str:
@@ -150,7 +149,7 @@ def _comparison(comparison: Mapping[str, Any] | None) -> str:
     lines += [(gate["sentence"], held[gate["held"]]) for gate in comparison.get("gates", ())]
     items = "".join(f'<li class="{style}">{escape(line)}</li>' for line, style in lines)
     head = "" if comparison["comparable"] else "<p>The two runs are not comparable.</p>"
-    return _section("Against the baseline", f'{head}<ul class="reasons">{items}</ul>')
+    return section("Against the baseline", f'{head}<ul class="reasons">{items}</ul>')
 
 
 def _percentiles(document: Mapping[str, Any]) -> str:
@@ -165,7 +164,7 @@ def _percentiles(document: Mapping[str, Any]) -> str:
             ("dispatch_lag_ms", "dispatch lag, the generator's own"),
         )
     ]
-    return _table(["time", *_TIMES], rows)
+    return table(["time", *_TIMES], rows)
 
 
 def _requests(document: Mapping[str, Any]) -> str:
@@ -181,7 +180,7 @@ def _requests(document: Mapping[str, Any]) -> str:
         for entry in document["entries"]
     ]
     head = ["request", "requests", "errors", "throttled", "p50", "p99", "max", "service p99"]
-    return _section("Requests", _table(head, rows)) if rows else ""
+    return section("Requests", table(head, rows)) if rows else ""
 
 
 def _errors_of(entry: Mapping[str, Any]) -> str:
@@ -194,7 +193,7 @@ def _errors(errors: Mapping[str, int]) -> str:
         [f'<td class="left"><code>{escape(kind)}</code></td>', f"<td>{count:,}</td>"]
         for kind, count in errors.items()
     ]
-    return _section("Errors", _table(["kind", "requests"], rows)) if rows else ""
+    return section("Errors", table(["kind", "requests"], rows)) if rows else ""
 
 
 def _violations(document: Mapping[str, Any]) -> str:
@@ -212,7 +211,7 @@ def _violations(document: Mapping[str, Any]) -> str:
         f"<pre>{escape(sample['exchange'])}</pre></details>"
         for sample in document["violation_samples"]
     )
-    return _section("Violations", _table(["kind", "how many"], rows) + "".join(samples))
+    return section("Violations", table(["kind", "how many"], rows) + "".join(samples))
 
 
 def _requirement(sample: Mapping[str, Any]) -> str:
@@ -238,7 +237,7 @@ def _sampled(sampled: Mapping[str, Sequence[str]] | None) -> str:
         for name, title in titles.items()
         if sampled.get(name)
     )
-    return _section("Permissions and expiry under load", untested + "".join(lists))
+    return section("Permissions and expiry under load", untested + "".join(lists))
 
 
 def _state_of(worker: Mapping[str, Any]) -> str:
@@ -268,9 +267,9 @@ def _workers(workers: Sequence[Mapping[str, Any]]) -> str:
         for worker in workers
     ]
     return (
-        _section(
+        section(
             "Workers",
-            _table(
+            table(
                 ["worker", "state", "requests", "of a core", "at most", *_MACHINE.values()], rows
             ),
         )
@@ -316,8 +315,8 @@ def _capacity(document: Mapping[str, Any]) -> str:
         f"{escape(document['because'])}."
         + (f" Objectives: {objectives}." if objectives else "")
         + f"</p>{_states(document.get('states', []))}"
-        + _section("Capacity", load_charts.capacity(document))
-        + _section("Steps", _table(head, rows))
+        + section("Capacity", load_charts.capacity(document))
+        + section("Steps", table(head, rows))
     )
 
 
@@ -330,20 +329,7 @@ def _states(states: Sequence[Mapping[str, Any]]) -> str:
         ]
         for state in states
     ]
-    return _section("States", _table(["when", "carried"], rows)) if len(rows) > 1 else ""
-
-
-def _section(title: str, body: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{body}</section>"
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    cells = "".join(
-        f'<th class="{"left" if name in _WORDS else ""}">{escape(name)}</th>' for name in head
-    )
-    lines = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    table = f"<table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table>"
-    return scrolling("table", table)
+    return section("States", table(["when", "carried"], rows)) if len(rows) > 1 else ""
 
 
 def _time(counted: Mapping[str, Any], name: str) -> str:

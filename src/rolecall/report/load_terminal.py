@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from rolecall.report import blocks
+from rolecall.report import blocks, load_denials
 from rolecall.report.judged import observed
 from rolecall.screen import harmless, harmless_document
 
@@ -216,6 +216,7 @@ def _wrong(document: Mapping[str, Any]) -> Iterator[str]:
         )
     for what in (document.get("sampled") or {}).get("not_tested", ()):
         yield f"not tested    under load: {what}"
+    yield from load_denials.lines(document.get("denials"))
     for reason in document["reasons"]:
         yield f"because       {reason}"
 

@@ -44,9 +44,15 @@ _SCENARIOS = (
     "refresh-race",
     "session",
     "guarded",
+    "time-to-deny",
     "mixed",
 )
 _GENTLE = "--rate=40"
+#: Those that let in for a while what was revoked.
+_REMEMBERING = (
+    *(f"remembers-credentials-{time}" for time in ("50ms", "1s", "60s")),
+    "workers-remember-credentials",
+)
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,8 @@ def cases() -> list[Case]:
             if second == "load":
                 continue
             if second == "under-load":
-                listed.append(_loaded(f"{name} under mixed", description, "mixed", name))
+                scenario = "time-to-deny" if name in _REMEMBERING else "mixed"
+                listed.append(_loaded(f"{name} under {scenario}", description, scenario, name))
                 if name in _LAWFUL:
                     listed.append(Case(name, "legal", "", description))
                 continue

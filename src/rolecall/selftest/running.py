@@ -5,7 +5,8 @@ they need; cases share nothing.
 
 A fault is looked for by the tests of the requirement that it breaks, and of all those whose
 findings would be named before; the others run only if these do not find it. Under load a short run
-comes first. Legal variants and flipped cells always get the whole suite, since all findings count.
+comes first. Of a flipped cell all cells are looked at. Legal variants always get the whole suite,
+since all findings count.
 
 Longer than 400 lines because planning, running and judging a case follow each other here.
 """
@@ -67,16 +68,20 @@ def run_all(
     Args:
         whole: run all of the suite against each fault, also where it is found sooner.
     """
-    requirements = load_specification().requirements
-    named = order_of(requirements)
+    spec = load_specification()
+    named = order_of(spec.requirements)
+    cells = {operation.requirement for operation in spec.operations.values()}
 
     def first(case: Case) -> frozenset[str]:
-        """The fault's requirement and all whose findings are named before it; those of hardening
-        are named after all others.
+        """The fault's requirement, of a flip those of all cells, and all whose findings are named
+        before; those of hardening are named after all others.
         """
-        if whole or case.kind != "fault" or case.load or not requirements[case.planted].decides:
+        if whole or case.load or case.kind not in ("fault", "flip"):
             return frozenset()
-        return frozenset(named[: named.index(case.planted) + 1])
+        if not spec.requirements[case.planted].decides:
+            return frozenset()
+        last = max(map(named.index, cells if case.kind == "flip" else [case.planted]))
+        return frozenset(named[: last + 1])
 
     return run_trials(
         [Trial(case, options_of(case), first=first(case)) for case in chosen], on_result

@@ -16,14 +16,12 @@ from rolecall.spec.ids import id_text, own_id
 from rolecall.spec.model import API_KEY, API_KEYS, TOKEN, Dialect, Operation, Specification
 from rolecall.spec.templates import fill, fill_path
 from rolecall.target import Account, Target
-from rolecall.tokens import Caller, Grant, claims_of, user_of
+from rolecall.tokens import KEY_MEMBERS, Caller, Grant, claims_of, user_of
 from rolecall.toolkit.members import Path
 from rolecall.toolkit.shared import invalidate, shared_setup
 from rolecall.toolkit.token_endpoint import TokenEndpoint
 
-#: Where an answer may have a key, and the user whom it acts as: the specification has no such
-#: answer (AMB-10, AMB-15).
-_KEY_MEMBERS = ("token", "key", "apiKey", "api_key", "secret")
+#: Where an answer with a key may have the user whom it acts as (AMB-15).
 _USER_MEMBERS = ("user", "userId", "createdBy", "owner")
 #: The part of its lifetime for which a token is used by the whole run.
 _FRESH = 0.7
@@ -183,7 +181,7 @@ class Callers:
         Raises:
             Inconclusive: it holds none.
         """
-        members = (exchange.document.get(name) for name in _KEY_MEMBERS)
+        members = (exchange.document.get(name) for name in KEY_MEMBERS)
         token = next((value for value in members if isinstance(value, str) and value), "")
         if not exchange.ok or not token:
             raise Inconclusive(

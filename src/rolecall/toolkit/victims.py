@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rolecall.evidence import Exchange, note
-from rolecall.outcomes import Finding, Inconclusive
+from rolecall.outcomes import Finding, Inconclusive, TransientFailure
 from rolecall.pausing import sleep
 from rolecall.spec.ids import own_id
 from rolecall.toolkit.effect_judge import SETTLING
@@ -74,7 +74,13 @@ async def _new(world: World, resource: str) -> Victim:
     document = await world.observe(fixture)
     if document is None:
         raise Inconclusive(f"{fixture}, just made", f"PERM-fetch-{resource}")
-    return Victim(fixture, document, await _is_listed(world, fixture, answer.finished))
+    try:
+        is_listed = await _is_listed(world, fixture, answer.finished)
+    except TransientFailure:
+        raise
+    except Inconclusive:  # there is no list to look at
+        is_listed = False
+    return Victim(fixture, document, is_listed)
 
 
 async def expect_there(world: World, victim: Victim, tried: Sequence[Tried]) -> None:
@@ -95,6 +101,7 @@ async def expect_untouched(
 
     Raises:
         Finding: it is gone or hidden, or has changed in a member that does not change by itself.
+        Inconclusive: its list, which showed it before, is not to be seen now.
     """
     fixture, before, last = victim.fixture, victim.document, tried[-1]
     expected = f"{fixture} as it was: {_names(tried)} refused"
@@ -145,13 +152,12 @@ def _names(tried: Sequence[Tried]) -> str:
 
 
 async def _is_listed(world: World, fixture: Fixture, after: float) -> bool:
-    """Whether a list that was read after the moment ``after`` (monotonic seconds) shows a thing;
-    False where none is to be seen.
+    """Whether a list that was read after the moment ``after`` (monotonic seconds) shows a thing.
+
+    Raises:
+        Inconclusive: no list is to be seen.
     """
-    try:
-        listed = await world.listing(fixture.resource.name, after)
-    except Inconclusive:
-        return False
+    listed = await world.listing(fixture.resource.name, after)
     return any(own_id(item) == fixture.id for item in listed)
 
 

@@ -29,7 +29,7 @@ import jwt
 from rolecall.errors import UsageError
 from rolecall.jwt_forging import compact, signed_by
 from rolecall.loadgen.checks.sessions import Holder, SessionGrant
-from rolecall.spec.claims import numeric_date
+from rolecall.spec.claims import lifetime, numeric_date
 from rolecall.target import ExpiryOptions
 from rolecall.token_bank import TokenBank
 from rolecall.tokens import claims_of, header_of
@@ -37,6 +37,8 @@ from rolecall.tokens import claims_of, header_of
 #: Seconds by which a token is past its end before it counts as expired, as in the suite
 #: (`conformance.expiry`).
 MARGIN = 62
+#: Seconds; a token that lives no longer is waited for.
+_SOON = 10
 BANK, KEY, CLOCK = "bank", "signing key", "clock"
 _OR_GIVE = "give bank or signing_key_env under [expiry] in the target file"
 _GIVE = "give bank, signing_key_env or clock_url under [expiry] in the target file"
@@ -199,13 +201,28 @@ class ExpiredTokens:
 
     def _forge(self, grant: SessionGrant, earlier: float) -> str:
         """A token like the grant's, issued so many seconds earlier."""
-        algorithm, claims = self._options.algorithm, claims_of(grant.token)
+        return self._forged_like(grant.token, earlier)
+
+    def _forged_like(self, token: str, earlier: float) -> str:
+        algorithm, claims = self._options.algorithm, claims_of(token)
         times = {name: int(claims[name] - earlier) for name in ("iat", "exp")}
         return compact(
-            header_of(grant.token) | {"alg": algorithm},
+            header_of(token) | {"alg": algorithm},
             claims | times,
             signed_by(algorithm, self._options.signing_key.encode()),
         )
+
+    def ending(self, token: str, seconds: float) -> str:
+        """A token like this one that ends so many seconds after this one was issued: this one where
+        it lives no longer, else one made with the key; empty without a key that fits.
+        """
+        lives = lifetime(claims_of(token))
+        if lives is None or lives <= _SOON:
+            return token if lives else ""
+        try:
+            return self._forged_like(token, lives - seconds) if self._options.signing_key else ""
+        except (ValueError, TypeError, jwt.PyJWTError):
+            return ""
 
     def present(
         self, way: str, role: str, grant: SessionGrant, holder_of: Callable[[str], Holder | None]

@@ -11,8 +11,8 @@ from rolecall.reference.alterations import (
     route_past_the_guard,
 )
 from rolecall.reference.app import Server
+from rolecall.reference.cache import Cache
 from rolecall.reference.call import Answer, Call
-from rolecall.reference.faults.cache import Cache
 from rolecall.reference.faults.exceptions import exempt, query_of
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.query import ListQuery

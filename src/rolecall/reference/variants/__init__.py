@@ -3,6 +3,7 @@
 from rolecall.reference.variants import (
     answers,
     api_keys,
+    caches,
     client_lint,
     exceptions,
     histories,
@@ -29,6 +30,7 @@ __all__ = [
     "Variant",
     "answers",
     "api_keys",
+    "caches",
     "client_lint",
     "exceptions",
     "histories",

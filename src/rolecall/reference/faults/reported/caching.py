@@ -7,9 +7,9 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 
 from rolecall.reference.app import Server
+from rolecall.reference.cache import Cache, clear_at_changes
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
-from rolecall.reference.faults.cache import Cache, clear_at_changes
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.resources import RESOURCES
 from rolecall.reference.switches import instead_of

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from rolecall.reference.alterations import note_keys
 from rolecall.reference.app import Server
+from rolecall.reference.cache import Cache
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal, forbidden
-from rolecall.reference.faults.cache import Cache
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.permissions import MANAGE_API_KEYS, RANK
 from rolecall.reference.refresh import digest

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Hashable
 
 from rolecall.reference.app import Action, Server
+from rolecall.reference.cache import Cache
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
-from rolecall.reference.faults.cache import Cache
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.faults.reported.comparing import BCRYPT
 from rolecall.reference.refresh import digest

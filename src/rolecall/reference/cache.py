@@ -1,4 +1,4 @@
-"""What faults keep for a while, so that it need not be found out again."""
+"""What faults and variants keep for a while, so that it need not be found out again."""
 
 from __future__ import annotations
 

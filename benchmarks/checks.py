@@ -1,0 +1,151 @@
+"""Measures what it costs to look at an answer, and what of that each part costs, in CPU time.
+
+Run it with ``python benchmarks/checks.py``. There is no network: log-ins are answered at once, each
+with another token of 600 bytes, so what is left is Rolecall's own work. The parts are measured
+alone, one after the other; what they do not add up to are the comparisons between them.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import secrets
+import statistics
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator
+from itertools import cycle
+from time import perf_counter, process_time
+
+import orjson
+
+from rolecall.loadgen.accounts import LoadAccount
+from rolecall.loadgen.checks.seen_tokens import SeenTokens, own_fingerprint
+from rolecall.loadgen.checks.sessions import Harmless, Holder, LoginSession, SessionGrant
+from rolecall.loadgen.checks.token_answer import jwt_segment, texts_of
+from rolecall.loadgen.client_context import ClientContext
+from rolecall.loadgen.measure.recorder import Recorder
+from rolecall.loadgen.scenarios import IssuanceScenario
+from rolecall.loadgen.transport.client import WireConnection
+from rolecall.loadgen.transport.outgoing import Origin
+from rolecall.loadgen.transport.wire import Response, whole
+from rolecall.spec.loading import load_specification
+
+ANSWERS, ROUNDS = 20_000, 7
+USERS = [f"{number:024x}" for number in range(1, 41)]
+_HEAD = b'{"alg":"HS256","typ":"JWT"}'
+ACCOUNTS = [LoadAccount(f"user{user}@example.org", "a password", "admin") for user in USERS]
+
+
+def _part(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _answer(user: str) -> bytes:
+    """A whole answer to a log-in of this user."""
+    now = int(time.time())
+    claims = {"_id": user, "scope": "admin", "iat": now, "exp": now + 86_400}
+    claims |= {"organization": "f" * 24, "jti": secrets.token_hex(16)}
+    payload = json.dumps(claims, separators=(",", ":")).encode()
+    token = ".".join(map(_part, (_HEAD, payload, secrets.token_bytes(32))))
+    document = {"tokenType": "Bearer", "token": token, "user": user, "scope": "admin"}
+    document |= {"refreshToken": f"{user}.{secrets.token_hex(20)}", "organization": "f" * 24}
+    body = json.dumps(document).encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+class Answered(WireConnection):
+    """A connection whose answers are there before anything is asked."""
+
+    answers: Iterator[bytes]
+
+    def exchange(self, request: bytes) -> Response:
+        """The next answer, or the profile that is asked for."""
+        self.sent = self.received = perf_counter()
+        answer = whole(_profile(request) if request.startswith(b"GET") else next(self.answers))
+        assert answer is not None
+        return answer
+
+
+def _profile(request: bytes) -> bytes:
+    user = request.split(b" ", 2)[1].rpartition(b"/")[2]
+    body = b'{"id":"%s"}' % user
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def step(rounds: list[list[bytes]], *, looks: bool) -> float:
+    """CPU microseconds of one log-in by a client: the median of the rounds."""
+    tables = load_specification()
+    dialect = tables.dialect({}, "")
+    origin = Origin.of("http://127.0.0.1:9")
+    spec = tables.for_target({}, dialect, "")
+    context = ClientContext(origin, spec, dialect, ACCOUNTS, timeout=1.0, looks=looks)
+    client, connection = IssuanceScenario(context), Answered(origin, timeout=1.0)
+    client.use([connection])
+    took = []
+    for answers in rounds:
+        context.begin(Recorder(perf_counter()))
+        connection.answers = iter(answers)
+        gc.collect()
+        gc.freeze()
+        begun = process_time()
+        for _ in answers:
+            client.step(perf_counter())
+        took.append((process_time() - begun) / len(answers) * 1e6)
+    assert context.violations.total == 0
+    return statistics.median(took)
+
+
+def each(work: Callable[[], object]) -> float:
+    """CPU microseconds of one call: the median of the rounds."""
+    took = []
+    for _ in range(ROUNDS):
+        begun = process_time()
+        for _ in range(ANSWERS):
+            work()
+        took.append((process_time() - begun) / ANSWERS * 1e6)
+    return statistics.median(took)
+
+
+def parts() -> Iterator[tuple[str, float]]:
+    """What a look at an answer is made of, each with its CPU microseconds."""
+    data = _answer(USERS[0])
+    response = whole(data)
+    assert response is not None
+    document = orjson.loads(response.body)
+    payload = document["token"].split(".")[1]
+    holder = Holder(ACCOUNTS[0], Harmless())
+    session = LoginSession(holder)
+    seen = SeenTokens()
+    numbers = cycle(range(1, 2**20))
+    yield "reading the JSON of the answer", each(lambda: orjson.loads(response.body))
+    yield "its members, by the schema", each(lambda: texts_of(document))
+    yield "the token's claims: base64url and JSON", each(lambda: jwt_segment(payload))
+    yield "the account of the session", each(lambda: LoginSession(holder))
+    yield (
+        "the account of the grant",
+        each(lambda: SessionGrant(payload, payload, USERS[0], session, 0, 0.0, 86_400, 1, True)),
+    )
+    yield "a fingerprint, twice", 2 * each(lambda: own_fingerprint(payload))
+    yield "the table of those seen, twice", 2 * each(lambda: seen.add(next(numbers) * 7919))
+
+
+def main() -> None:
+    """Measure, and print one table."""
+    rounds = [
+        [_answer(user) for user, _ in zip(cycle(USERS), range(ANSWERS), strict=False)]
+        for _ in range(ROUNDS)
+    ]
+    without, checked = step(rounds, looks=False), step(rounds, looks=True)
+    nothing = each(lambda: None)
+    found = {name: microseconds - nothing for name, microseconds in parts()}
+    found["comparing them, and calls"] = checked - without - sum(found.values())
+    print("| | CPU µs |\n|---|---:|")
+    print(f"| a log-in and its answer, without the network | {without:.1f} |")
+    for name, microseconds in found.items():
+        print(f"| {name} | {microseconds:.1f} |")
+    print(f"| **all of it** | **{checked:.1f}** |")
+
+
+if __name__ == "__main__":
+    main()
