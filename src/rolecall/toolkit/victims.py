@@ -171,10 +171,9 @@ async def _is_hidden(world: World, fixture: Fixture, after: float) -> bool:
         Inconclusive: no list is to be seen.
     """
     listed = await _listed(world, fixture, after)
-    older = await world.shared(fixture.resource.name)
     if fixture.id in listed:
         return False
-    if len(listed) < SMALLEST_PAGE or older.id in listed:
+    if len(listed) < SMALLEST_PAGE or (await world.shared(fixture.resource.name)).id in listed:
         return True
     note(f"the list of {fixture.resource.name}s is cut: it proves nothing of {fixture}")
     return False
