@@ -8,6 +8,7 @@ import gc
 import io
 import os
 import sys
+import textwrap
 import traceback
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +20,7 @@ from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError, pl
 from rolecall.screen import harmless, say
 
 LONGEST_MESSAGE = 4_000  # characters of an error: it may repeat a value of a file
+_HELP = 78  # columns, as argparse's own texts on a small terminal
 #: Subcommands; each is a module of `rolecall.commands` with HELP, add_arguments(parser) and
 #: run(arguments) -> int.
 COMMANDS = (
@@ -93,7 +95,7 @@ def _parser(words: list[str] | None = None) -> argparse.ArgumentParser:
         subparser = subparsers.add_parser(
             name,
             help=command.HELP,
-            description=command.__doc__,
+            description=textwrap.fill(command.__doc__ or "", _HELP),
             epilog=epilog(name),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

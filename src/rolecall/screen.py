@@ -6,7 +6,9 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 import unicodedata
+from collections.abc import Iterable
 from typing import Any, TextIO
 
 #: Kinds of characters that are not shown but do something: controls, formats (of reading direction,
@@ -44,16 +46,21 @@ def harmless_document(document: Any) -> Any:
     return harmless(document) if isinstance(document, str) else document
 
 
-def say(text: str, *, stream: TextIO | None = None, colour: bool = False) -> None:
+def say(
+    text: str, *, stream: TextIO | None = None, colour: bool = False, wraps: bool = False
+) -> None:
     """Print a text at once, on standard output unless a ``stream`` is given. When the reader is
     gone, the work goes on.
 
     The caller has made other people's words in the text harmless, line by line; this is a last
-    check. ``colour``: the text holds colours of ours.
+    check. ``colour``: the text holds colours of ours. ``wraps``: its lines are names and values,
+    which a terminal is to show without breaking words.
     """
     stream = sys.stdout if stream is None else stream
     if stream is None:  # our parent process closed it
         return
+    if wraps:
+        text = "\n".join(wrapped(text.split("\n"), width_of(stream)))
     pieces = (_LINES_AND_COLOURS if colour else _LINES).split(text)
     pieces[::2] = map(harmless, pieces[::2])
     try:
@@ -77,3 +84,25 @@ def width_of(stream: TextIO | None) -> int | None:
     if stream is None or not stream.isatty():
         return None
     return max(40, shutil.get_terminal_size().columns)
+
+
+def wrapped(lines: Iterable[str], width: int | None) -> list[str]:
+    """Lines of a table of names and values (the first 14 columns), each within the width."""
+    return [piece for line in lines for piece in wrapped_line(line, width, "", " " * 14)]
+
+
+def wrapped_line(text: str, width: int | None, first: str, rest: str) -> list[str]:
+    """A text in lines of at most ``width`` columns; words, and what has no spaces, stay whole."""
+    if width is None or len(first) + len(text) <= width:
+        return [first + text]
+    lead = re.match(r"(?:\S+ {2,})?", text)  # textwrap would break at, and drop, a name's padding
+    padded = lead[0].replace(" ", "\0") + text[lead.end() :] if lead else text
+    lines = textwrap.wrap(
+        padded,
+        width,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace("\0", " ") for line in lines]

@@ -644,3 +644,17 @@ def test_the_kill_table_says_who_tripped_what() -> None:
     assert "| PERM-list-forms | another-fault |" in table
     assert "| PERM-list-users | a-fault, another-fault |" in table
     assert "| X |" not in table
+
+
+def test_a_narrow_terminal_has_the_line_of_a_case_without_what_was_planted() -> None:
+    """In 80 columns a case has one line; where the first finding is another, what was planted is
+    below it.
+    """
+    found = Result(FAULT, findings=["PERM-list-users"]).document()
+    missed = Result(FAULT, findings=["ISSUE-user"]).document()
+
+    assert len(kill_table.header(80)) <= 80 < len(kill_table.header(None))
+    assert len(kill_table.line(found, 80)) <= 80
+    first, below, *_ = kill_table.line(missed, 80).splitlines()
+    assert "ISSUE-user" in first
+    assert below.strip() == "planted: PERM-list-users"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -99,9 +100,7 @@ def test_without_a_control_there_is_no_victim(operation: str, missing: str, look
     with pytest.raises(Inconclusive) as open_:
         play(story, server)
 
-    assert open_.value.missing.startswith(
-        missing.format(*[next(iter(server.things["contact"]))] * 2)
-    )
+    assert open_.value.missing.startswith(missing.format(*[list(server.things["contact"])[-1]] * 2))
     assert open_.value.look_at == look_at
 
 
@@ -293,6 +292,23 @@ def test_what_its_list_hides_is_a_finding(hides: bool, in_list: bool, is_found: 
         untouched(hide, server=server, in_list=in_list)
     assert found.value.expected.endswith(" as it was: update-contact refused, and in its list")
     assert found.value.actual == "403, and the list does not show it any more"
+
+
+@pytest.mark.parametrize(("keeps_older", "is_found"), [(True, True), (False, False)])
+def test_a_list_that_is_cut_hides_nothing(keeps_older: bool, is_found: bool) -> None:
+    """A long list that leaves out the thing accuses the target where it shows what is older; one
+    that leaves that out as well shows the newest only.
+    """
+    server = Server()
+
+    def hide(thing: dict[str, Any], name: str) -> None:
+        things = [item for item in server.things["contact"].values() if item is not thing]
+        newer = [{"id": f"{number:024x}", "name": "another"} for number in range(900, 925)]
+        server.instead("list-contacts", (200, newer + (things if keeps_older else [])))
+
+    with pytest.raises(Finding) if is_found else nullcontext():
+        (said,) = untouched(hide, server=server, in_list=True)
+        assert said.startswith("the list of contacts is cut: it proves nothing of contact ")
 
 
 @pytest.mark.parametrize("reply", [(502, {"message": "away"}), (403, {"message": "not now"})])

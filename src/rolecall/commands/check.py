@@ -36,5 +36,5 @@ def run(arguments: argparse.Namespace) -> int:
         say_document(document)
     else:
         target = f" {shlex.quote(harmless(str(arguments.target)))}" if arguments.target else ""
-        say(readiness_text.text(document, f"rolecall certify{target}"))
+        say(readiness_text.text(document, f"rolecall certify{target}"), wraps=True)
     return 0

@@ -188,7 +188,7 @@ def _say(arguments: argparse.Namespace, cleaned: Cleaned, where: str) -> None:
         last = f"nothing of {runs} is left on {where}"
     else:
         last = f"nothing of runs that are older than {arguments.older_than} is on {where}"
-    say("\n".join(map(harmless, [last] if arguments.quiet else [*lines, last])))
+    say("\n".join(map(harmless, [last] if arguments.quiet else [*lines, last])), wraps=True)
 
 
 def _things(lines: list[str], whose: str) -> str:

@@ -60,7 +60,7 @@ def _history(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say_document(trends)
     else:
-        say(trend.text(trends, torn))
+        say(trend.text(trends, torn), wraps=True)
     return ExitCode.CONFORMANT
 
 

@@ -54,7 +54,7 @@ TEXTS: Mapping[str, HelpText] = {
             "certify",
             "certify staging.toml",
             'certify staging.toml --select "list-users and guest"',
-            "certify staging.toml --since last --waivers waivers.toml --notify ./tell-the-team",
+            "certify staging.toml --since last --waivers waivers.toml",
         ),
         _MEANING,
         "docs/nightly.md",

@@ -160,10 +160,7 @@ def say_run(
 
 def say_plan(text: str) -> None:
     """Print on standard error what is about to be sent, as wide as the terminal is."""
-    from rolecall.report import blocks
-
-    lines = blocks.wrapped(text.splitlines(), width_of(sys.stderr))
-    say("\n".join(lines), stream=sys.stderr)
+    say(text, stream=sys.stderr, wraps=True)
 
 
 #: How long a run is where neither an option nor a profile says so.

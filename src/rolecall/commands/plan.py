@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say_document(document)
     else:
-        say("\n".join(_lines(document)))
+        say("\n".join(_lines(document)), wraps=True)
     return 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from rolecall.errors import ExitCode, UsageError, suggest
-from rolecall.screen import say
+from rolecall.screen import say, width_of
 
 if TYPE_CHECKING:
     from rolecall.selftest.cases import Case
@@ -101,10 +101,12 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = [case for case in chosen if case.name not in unloaded]
     loud = not (arguments.json or arguments.quiet)
     if loud:
-        say(kill_table.HEADER)
+        say(kill_table.header(width_of(sys.stdout)))
     results = running.run_all(
         chosen,
-        lambda result: say(kill_table.line(result.document())) if loud else None,
+        lambda result: (
+            say(kill_table.line(result.document(), width_of(sys.stdout))) if loud else None
+        ),
         whole=arguments.whole,
     )
     unexplained = _look_without(arguments.without, results, loud)
@@ -113,9 +115,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say(running.to_json(results))
     else:
-        say(kill_table.summary(counts))
+        say(kill_table.summary(counts), wraps=True)
         for line in kill_table.summary_without(documents):
-            say(line)
+            say(line, wraps=True)
         if unloaded:
             say(
                 f"not run, since {' and '.join(absent)} is not installed (pip install "

@@ -56,9 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say_document(_document(checked, found.others, code))
     elif arguments.quiet:
-        say(_last_line(checked, code))
+        say(_last_line(checked, code), wraps=True)
     else:
-        say("\n".join([*_lines(checked, found.others), _last_line(checked, code)]))
+        lines = [*_lines(checked, found.others), _last_line(checked, code)]
+        say("\n".join(lines), wraps=True)
     return int(code)
 
 

@@ -22,7 +22,7 @@ import gevent
 from gevent.event import Event
 
 from rolecall.errors import ExitCode, RolecallError
-from rolecall.loadgen import aborting, live, plan, result
+from rolecall.loadgen import aborting, plan, result
 from rolecall.loadgen.checks.violations import KINDS
 from rolecall.loadgen.coordinator import Coordinator, Segment
 from rolecall.loadgen.deny_scenario import TimeToDenyScenario
@@ -37,6 +37,8 @@ from rolecall.screen import harmless, is_terminal, width_of
 if TYPE_CHECKING:
     from locust.env import Environment
     from locust.runners import Runner
+
+    from rolecall.loadgen.live import LivePage
 
 #: Seconds of load for which clients are logged in beforehand; those that it takes more log in when
 #: they are needed.
@@ -71,7 +73,7 @@ class LoadRun:
     stopped: Event = field(default_factory=Event)
     #: What was said that stays, for the live page.
     said: deque[str] = field(default_factory=lambda: deque(maxlen=_MOST_SAID))
-    _live: live.LivePage | None = None
+    _live: LivePage | None = None
     #: Why the run was ended early by somebody; empty if it was not.
     _interrupted: str = ""
     #: Why the run was ended early by itself; empty if it was not.
@@ -106,6 +108,8 @@ class LoadRun:
             self._schedule = plan.schedule(self.options)
             self.objectives = plan.objectives(self.options)
             if self.options.live is not None:
+                from rolecall.loadgen import live  # noqa: PLC0415  # others need not wait for it
+
                 self._live = live.page_of(self, self._schedule)
                 self.say(f"live          {self._live.address}")
                 self.said.clear()  # the page knows where it is
@@ -243,6 +247,7 @@ class LoadRun:
     def finish(self) -> None:
         """Judge, and write what the run leaves; once, and whatever happens, with an exit code."""
         if self.document is not None:
+            self._close_page()
             return
         try:
             self.document = self.write()
@@ -267,6 +272,10 @@ class LoadRun:
         with contextlib.suppress(OSError, ValueError):
             if self.options.headless and is_terminal(sys.stderr):
                 sys.stderr.write(over("", width_of(sys.stderr), passing=True) + "\r")
+        self._close_page()
+
+    def _close_page(self) -> None:
+        """Give a live page that is open the time to ask how the run ended."""
         if self._live:
             self._live.close()
 

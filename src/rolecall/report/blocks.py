@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rolecall.report.causes import Cause
 from rolecall.report.curl import token_command
 from rolecall.report.undecided import Undecided
+from rolecall.screen import wrapped_line
 
 _INDENT, _HANGING = " " * 3, " " * 13
 _LABEL = re.compile(r"<[a-z-]+-\d+>")  # what redaction puts in the place of a secret
@@ -30,9 +30,9 @@ def findings(causes: Sequence[Cause], folder: str, width: int | None) -> Iterato
         )
         # Forty-seven rows of the table that fail alike need one explanation.
         like = cause.requirement.partition("-")[0], cause.clause, cause.kind
-        lines = _wrapped(head, width, "", _INDENT)
+        lines = wrapped_line(head, width, "", _INDENT)
         if not said & {cause.requirement, like}:
-            lines += _wrapped(f"{cause.statement}  [{cause.clause}]", width, _INDENT, _INDENT)
+            lines += wrapped_line(f"{cause.statement}  [{cause.clause}]", width, _INDENT, _INDENT)
             lines += _line("follows", cause.step, width) if cause.step else []
         if like not in said:
             lines += _line("expected", cause.expected, width)
@@ -65,29 +65,30 @@ def tokens(causes: Sequence[Cause], target: Mapping[str, Any], width: int | None
         if found and found[2] == "token" and command:
             lines += [f"$TOKEN of {found[1]}:", command]
         elif found and found[2] == "api-key":
-            lines += _wrapped(f"$TOKEN of {caller}: an API key with that scope", width, "", _INDENT)
+            text = f"$TOKEN of {caller}: an API key with that scope"
+            lines += wrapped_line(text, width, "", _INDENT)
         elif caller:
             text = f"$TOKEN of {caller}: made by the test; the exchange shows what it was"
-            lines += _wrapped(text, width, "", _INDENT)
+            lines += wrapped_line(text, width, "", _INDENT)
     if any("expired" in cause.expected for cause in shown):
         lines.append("Where an expired token is tested, wait for the end of that one.")
     if has_label:
         text = "<password-1> and the like: a secret that the run does not write down"
-        lines += _wrapped(text, width, "", _INDENT)
+        lines += wrapped_line(text, width, "", _INDENT)
     return lines
 
 
 def undecided(cause: Undecided, width: int | None) -> list[str]:
     """A block of what was left open: the cause, how much rests on it, and where to look."""
-    lines = _wrapped(cause.kind, width, _INDENT, _INDENT * 2)
+    lines = wrapped_line(cause.kind, width, _INDENT, _INDENT * 2)
     if cause.operations:
-        lines += _wrapped(_some(cause.operations, 6), width, _INDENT * 2, _INDENT * 2)
+        lines += wrapped_line(_some(cause.operations, 6), width, _INDENT * 2, _INDENT * 2)
     ids = cause.requirements
     count = f"{len(cause.tests)} test{'s' if len(cause.tests) > 1 else ''}"
-    lines += _wrapped(f"{count} of {_some(ids)}", width, _INDENT * 2, _INDENT * 2)
+    lines += wrapped_line(f"{count} of {_some(ids)}", width, _INDENT * 2, _INDENT * 2)
     if cause.look_at:
         more = f" (exchange {cause.exchange})" if cause.exchange else ""
-        lines += _wrapped(f"look at {cause.look_at}{more}", width, _INDENT * 2, _INDENT * 3)
+        lines += wrapped_line(f"look at {cause.look_at}{more}", width, _INDENT * 2, _INDENT * 3)
     return lines
 
 
@@ -96,7 +97,7 @@ def counted(title: str, causes: Sequence[Undecided], width: int | None) -> list[
     ids = list(dict.fromkeys(id for cause in causes for id in cause.requirements))
     number = sum(len(cause.tests) for cause in causes)
     text = f"{title}: {number} test{'s' if number > 1 else ''} of {_some(ids)}"
-    return _wrapped(text, width, "", _INDENT)
+    return wrapped_line(text, width, "", _INDENT)
 
 
 def advice(causes: Sequence[Cause], width: int | None) -> list[str]:
@@ -109,35 +110,13 @@ def advice(causes: Sequence[Cause], width: int | None) -> list[str]:
         f"Advice (decides nothing): {number} test{'s' if number > 1 else ''} of "
         f"{', '.join(ids)} failed; results.json has them"
     )
-    return _wrapped(text, width, "", _INDENT)
-
-
-def wrapped(lines: Iterable[str], width: int | None) -> list[str]:
-    """Lines of a table of names and values (the first 14 columns), each within the width."""
-    return [piece for line in lines for piece in _wrapped(line, width, "", " " * 14)]
+    return wrapped_line(text, width, "", _INDENT)
 
 
 def _line(name: str, text: str, width: int | None) -> list[str]:
     if len(text) > _LONGEST:  # a target's words may be of any length
         text = f"{text[:_LONGEST]} ... ({len(text):,} characters)"
-    return _wrapped(f"{name:<10}{text}", width, _INDENT, _HANGING)
-
-
-def _wrapped(text: str, width: int | None, first: str, rest: str) -> list[str]:
-    """A text in lines of at most ``width`` columns; words, and what has no spaces, stay whole."""
-    if width is None or len(first) + len(text) <= width:
-        return [first + text]
-    lead = re.match(r"(?:\S+ {2,})?", text)  # textwrap would break at, and drop, a name's padding
-    padded = lead[0].replace(" ", "\0") + text[lead.end() :] if lead else text
-    lines = textwrap.wrap(
-        padded,
-        width,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return [line.replace("\0", " ") for line in lines]
+    return wrapped_line(f"{name:<10}{text}", width, _INDENT, _HANGING)
 
 
 def _some(names: Sequence[str], most: int = _NAMED) -> str:

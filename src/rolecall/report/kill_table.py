@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-HEADER = f"{'':<3}{'case':<44}{'planted':<34}{'first finding':<34}{'seconds':>8}"
+#: Columns of a whole line.
+_WIDE = 123
 _KINDS = {
     "fault": (
         "Faults",
@@ -61,19 +62,32 @@ _COUNTS = (
 )
 
 
-def line(case: dict[str, Any]) -> str:
-    """One case on the terminal: ``ok``, or ``!!`` with what was said instead."""
+def header(width: int | None) -> str:
+    """What stands above the lines of the cases."""
+    return _columns("", "case", "planted", "first finding", "seconds", width)
+
+
+def _columns(
+    mark: str, name: str, planted: str, first: str, seconds: str, width: int | None
+) -> str:
+    """A line of the table; on a narrow terminal what was planted has no column of its own."""
+    if width is not None and width < _WIDE:
+        return f"{mark:<3}{name:<{max(20, width - 35)}} {first:<22} {seconds:>8}"
+    return f"{mark:<3}{name:<44}{planted:<34}{first:<34}{seconds:>8}"
+
+
+def line(case: dict[str, Any], width: int | None = None) -> str:
+    """One case on a terminal of so many columns: ``ok``, or ``!!`` with what was said instead."""
     first = _found(case)[0] if _found(case) else case["verdict"] or "-"
     mark, about = "ok" if case["as_expected"] else "!!", case["case"]
-    text = (
-        f"{mark:<3}{about['name']:<44}{about['planted'] or '-':<34}"
-        f"{first:<34}{case['seconds']:>8.1f}"
-    )
+    seconds = f"{case['seconds']:.1f}"
+    text = _columns(mark, about["name"], about["planted"] or "-", first, seconds, width)
     if case["as_expected"]:
         return text
     details = filter(
         None,
         (
+            f"planted: {about['planted']}" if width is not None and width < _WIDE else "",
             case["crash"],
             *case["harm"],
             ", ".join(_found(case)[1:]),

@@ -7,9 +7,9 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from rolecall.report import blocks, load_denials
+from rolecall.report import load_denials
 from rolecall.report.judged import observed
-from rolecall.screen import harmless, harmless_document
+from rolecall.screen import harmless, harmless_document, wrapped
 
 _TIMES = ("p50", "p90", "p99", "p99.9", "max")
 #: Those of a narrow terminal, and the columns from which on a terminal is none.
@@ -48,7 +48,7 @@ def summary(
     wrong, compared = _violations(document["violation_samples"]), _compared(clean)
     shown = [
         *_table(clean["entries"], width),
-        *blocks.wrapped([*lines, *wrong, *compared], width),
+        *wrapped([*lines, *wrong, *compared], width),
     ]
     last = verdict(document, folder, colour=colour, width=width)
     return "\n".join([*(_painted(line, colour=colour) for line in shown), last])
@@ -65,7 +65,7 @@ def verdict(
         f"verdict       {word}: {about}, {document['rate']:,.1f} good answers/s (exit "
         f"{document['exit_code']}); {harmless(folder)}"
     )
-    return "\n".join(_painted(piece, colour=colour) for piece in blocks.wrapped([line], width))
+    return "\n".join(_painted(piece, colour=colour) for piece in wrapped([line], width))
 
 
 def capacity(
@@ -85,7 +85,7 @@ def capacity(
             f"law           {_most(law)}; typically {law['off']:.1%} off what was measured"
         )
     lines += [f"because       {reason}" for reason in document["reasons"]]
-    shown = [*_steps(document, width), *blocks.wrapped(lines, width)]
+    shown = [*_steps(document, width), *wrapped(lines, width)]
     last = capacity_verdict(document, folder, colour=colour, width=width)
     return "\n".join([*(_painted(line, colour=colour) for line in shown), last])
 
@@ -148,7 +148,7 @@ def capacity_verdict(
     line = (
         f"verdict       {word}: {about}: {rate} (exit {document['exit_code']}); {harmless(folder)}"
     )
-    return "\n".join(_painted(piece, colour=colour) for piece in blocks.wrapped([line], width))
+    return "\n".join(_painted(piece, colour=colour) for piece in wrapped([line], width))
 
 
 def _table(entries: Iterable[Mapping[str, Any]], width: int | None) -> Iterator[str]:

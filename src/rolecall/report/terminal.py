@@ -9,7 +9,7 @@ from typing import Any
 from rolecall.report import blocks, comparison_text, waiver_text
 from rolecall.report.causes import advice, causes, deciding
 from rolecall.report.undecided import OUTCOMES, Undecided, by_outcome, undecided
-from rolecall.screen import harmless, harmless_document
+from rolecall.screen import harmless, harmless_document, wrapped
 
 _PASSED = {"allow": "+", "deny": "-"}
 _MARKS = {
@@ -156,11 +156,9 @@ def verdict(
         f"verdict       {word}: {results['target']['name']} at {results['target']['base_url']} "
         f"({results['requests']} requests, exit {results['exit_code']})"
     )
-    first, *more = blocks.wrapped([last], width)
+    first, *more = wrapped([last], width)
     painted = first.replace(word, _paint(word, _VERDICTS[results["verdict"]], colour), 1)
-    return "\n".join(
-        [*blocks.wrapped(lines, width), f"files         {harmless(folder)}", painted, *more]
-    )
+    return "\n".join([*wrapped(lines, width), f"files         {harmless(folder)}", painted, *more])
 
 
 def _counted(tally: Mapping[str, int]) -> str:

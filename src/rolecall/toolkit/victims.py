@@ -15,6 +15,7 @@ from rolecall.outcomes import Finding, Inconclusive, TransientFailure
 from rolecall.pausing import sleep
 from rolecall.spec.ids import own_id
 from rolecall.toolkit.effect_judge import SETTLING
+from rolecall.toolkit.lists import SMALLEST_PAGE
 from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.world import World
 
@@ -63,6 +64,7 @@ async def victim(world: World, resource: str) -> AsyncIterator[Victim]:
 
 async def _new(world: World, resource: str) -> Victim:
     """A thing that an allowed role has just updated, so that such an update is known to work."""
+    await world.shared(resource)  # which is older, and tells later whether a list is cut
     fixture, admin = await world.fresh(resource), await world.user(world.highest)
     request = await world.request(world.spec.operations[f"update-{resource}"], admin, fixture)
     answer = await world.perform(request, admin)
@@ -75,7 +77,7 @@ async def _new(world: World, resource: str) -> Victim:
     if document is None:
         raise Inconclusive(f"{fixture}, just made", f"PERM-fetch-{resource}")
     try:
-        is_listed = await _is_listed(world, fixture, answer.finished)
+        is_listed = fixture.id in await _listed(world, fixture, answer.finished)
     except TransientFailure:
         raise
     except Inconclusive:  # there is no list to look at
@@ -122,7 +124,7 @@ async def expect_untouched(
                 done.answer,
             )
         note(f"{_names(tried)} was refused, and {', '.join(sorted(changed))} moved")
-    if in_list and victim.is_listed and not await _is_listed(world, fixture, last.answer.finished):
+    if in_list and victim.is_listed and await _is_hidden(world, fixture, last.answer.finished):
         raise Finding(
             f"{expected}, and in its list",
             f"{last.answer.status}, and the list does not show it any more",
@@ -151,14 +153,31 @@ def _names(tried: Sequence[Tried]) -> str:
     return ", ".join(dict.fromkeys(write.request.operation.name for write in tried))
 
 
-async def _is_listed(world: World, fixture: Fixture, after: float) -> bool:
-    """Whether a list that was read after the moment ``after`` (monotonic seconds) shows a thing.
+async def _listed(world: World, fixture: Fixture, after: float) -> set[str]:
+    """The ids of a list of such things that was read after the moment ``after`` (monotonic
+    seconds).
 
     Raises:
         Inconclusive: no list is to be seen.
     """
-    listed = await world.listing(fixture.resource.name, after)
-    return any(own_id(item) == fixture.id for item in listed)
+    return set(map(own_id, await world.listing(fixture.resource.name, after)))
+
+
+async def _is_hidden(world: World, fixture: Fixture, after: float) -> bool:
+    """Whether a list leaves out a thing that it showed, and does not just show fewer than there
+    are: then what nobody touched, and is older, would be gone first.
+
+    Raises:
+        Inconclusive: no list is to be seen.
+    """
+    listed = await _listed(world, fixture, after)
+    older = await world.shared(fixture.resource.name)
+    if fixture.id in listed:
+        return False
+    if len(listed) < SMALLEST_PAGE or older.id in listed:
+        return True
+    note(f"the list of {fixture.resource.name}s is cut: it proves nothing of {fixture}")
+    return False
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
