@@ -35,6 +35,7 @@ MODULES = {
     "harness/results.py": ["test_results.py", "test_waivers.py"],
     "toolkit/judge.py": [
         "test_judge.py",
+        "test_judge_pieces.py",
         "test_judge_reads.py",
         "test_judge_rights.py",
         "test_judge_effects.py",
@@ -42,6 +43,7 @@ MODULES = {
     ],
     "toolkit/effect_judge.py": [
         "test_judge_effects.py",
+        "test_judge_pieces.py",
         "test_judge_reads.py",
         "test_expectations.py",
     ],
