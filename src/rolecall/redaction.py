@@ -21,6 +21,7 @@ import sys
 import threading
 from bisect import bisect_right
 from collections import Counter
+from dataclasses import replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -127,6 +128,10 @@ _REVERSED, _PART = "reversed ", "part of "
 _Place = tuple[int, int, int, str]
 #: A segment of a secret that was found: where, on which level of the text (none: as it is).
 _Found = tuple[int, Fragment, Level | None]
+
+
+#: Bytes by which a part is looked for further inside where others are like it.
+_LOOKED_FURTHER = 256
 
 
 class Secrets:
@@ -324,7 +329,10 @@ class Secrets:
 
     def _shows_some_of(self, signature: str) -> bool:
         """Whether what is known hides a signature in part only, or not at all."""
-        hidden = self._places(_bytes(signature), whole_only=True)
+        try:
+            hidden = self._places(_bytes(signature), whole_only=True)
+        except TooMuch:
+            return True
         return len(signature) - sum(end - start for start, end, *_ in hidden) >= SHORTEST
 
     def _publish(self, public: set[str], values: Iterable[str]) -> None:
@@ -457,11 +465,24 @@ class Secrets:
         if not shortest_part or BEGIN in secret:  # claims stand in each token of their user
             return
         data = data[front.end() :] if front else data
-        for fragment in fragments(data, owner, shortest_part):
+        for end in fragments(data, owner, shortest_part):
+            fragment = self._unlike_others(end)
             needle = fragment.segment
             if needle not in self._owner_of and needle not in self._fragments:
                 self._fragments[needle] = fragment
                 self._needles.add(needle)
+
+    def _unlike_others(self, fragment: Fragment) -> Fragment:
+        """The same, further inside where other secrets begin or end alike, so that it holds what
+        tells them apart.
+        """
+        step = -1 if fragment.begin else 1
+        left = min(fragment.begin or len(fragment.secret) - fragment.end, _LOOKED_FURTHER)
+        while left and (other := self._fragments.get(fragment.segment)):
+            while left and fragment.segment in other.secret:
+                begin, end = fragment.begin + step, fragment.end + step
+                fragment, left = replace(fragment, begin=begin, end=end), left - 1
+        return fragment
 
     def _add_plain(self, secret: str, owner: int) -> None:
         self._plain = {**self._plain, secret: owner}

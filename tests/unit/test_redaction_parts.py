@@ -227,6 +227,21 @@ class TestPartsAndReversed:
 
         assert secrets.redact(f"{first[:15]}!") == "<part of token-1>!"
 
+    @pytest.mark.parametrize("alike", [15, 16, 30])
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_tokens_that_begin_or_end_alike(self, alike: int, order: int) -> None:
+        """What tells them apart is hidden in a part of each."""
+        same = "Xk2-qLm9.vTz7RwB4Yh8Nc3-Jd6PfGs5"[:alike]
+        ends = ("Ab1Cd2Ef3Gh4Ij5Kl6Mn7Op8Qr9St0-u", "9Zy8Xw7Vu6Ts5Rq4Po3Nm2Lk1Ji0-hZZ", "A0" * 16)
+        tokens = [(same + end)[::order] for end in ends]
+        secrets = received(*tokens)
+
+        for token, end in zip(tokens, ends, strict=True):
+            piece = token[: alike + 16] if order == 1 else token[-alike - 16 :]
+            shown = secrets.redact(piece)
+            assert not any(text in shown for text in (same[:8], same[::-1][:8]))
+            assert not any(end[:16][::order][at : at + 4] in shown for at in range(12)), shown
+
     def test_a_beginning_that_is_ordinary_text(self) -> None:
         """A token that begins like a text of ours is hidden from where it is like none."""
         secrets = Secrets()
@@ -289,3 +304,14 @@ class TestAlteredCopies:
             secrets.learn(exchange(headers={"Authorization": f"Bearer opaque-value-0815, {TOKEN}"}))
 
         assert secrets.redact(f"{TOKEN}!") == f"{self.FRONT}.<token-2>!"
+
+    def test_a_signature_that_takes_too_long_to_look_at(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where it cannot be found out whether it is known, it is taken for a secret."""
+        secrets = knowing((TOKEN, "token"))
+        with monkeypatch.context() as patched:
+            patched.setattr("rolecall.needles._COMPARISONS", -10_000)
+            secrets.learn(exchange(headers={"Authorization": f"Bearer {self.ALTERED}, {TOKEN}"}))
+
+        assert secrets.redact(f"{self.ALTERED}!") == f"{self.FRONT}.<token-2>!"
