@@ -12,13 +12,13 @@ import json
 import secrets
 import statistics
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from itertools import cycle
 from time import perf_counter, process_time
 
 import orjson
 
+from rolecall.jwt_forging import compact
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks.seen_tokens import SeenTokens, own_fingerprint
 from rolecall.loadgen.checks.sessions import Harmless, Holder, LoginSession, SessionGrant
@@ -33,12 +33,8 @@ from rolecall.spec.loading import load_specification
 
 ANSWERS, ROUNDS = 20_000, 7
 USERS = [f"{number:024x}" for number in range(1, 41)]
-_HEAD = b'{"alg":"HS256","typ":"JWT"}'
+_HEAD = {"alg": "HS256", "typ": "JWT"}
 ACCOUNTS = [LoadAccount(f"user{user}@example.org", "a password", "admin") for user in USERS]
-
-
-def _part(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def _answer(user: str) -> bytes:
@@ -46,11 +42,13 @@ def _answer(user: str) -> bytes:
     now = int(time.time())
     claims = {"_id": user, "scope": "admin", "iat": now, "exp": now + 86_400}
     claims |= {"organization": "f" * 24, "jti": secrets.token_hex(16)}
-    payload = json.dumps(claims, separators=(",", ":")).encode()
-    token = ".".join(map(_part, (_HEAD, payload, secrets.token_bytes(32))))
+    token = compact(_HEAD, claims, lambda message: secrets.token_bytes(32))
     document = {"tokenType": "Bearer", "token": token, "user": user, "scope": "admin"}
     document |= {"refreshToken": f"{user}.{secrets.token_hex(20)}", "organization": "f" * 24}
-    body = json.dumps(document).encode()
+    return _response(json.dumps(document).encode())
+
+
+def _response(body: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
@@ -69,8 +67,7 @@ class Answered(WireConnection):
 
 def _profile(request: bytes) -> bytes:
     user = request.split(b" ", 2)[1].rpartition(b"/")[2]
-    body = b'{"id":"%s"}' % user
-    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    return _response(b'{"id":"%s"}' % user)
 
 
 def step(rounds: list[list[bytes]], *, looks: bool) -> float:
@@ -88,23 +85,22 @@ def step(rounds: list[list[bytes]], *, looks: bool) -> float:
         connection.answers = iter(answers)
         gc.collect()
         gc.freeze()
-        begun = process_time()
-        for _ in answers:
-            client.step(perf_counter())
-        took.append((process_time() - begun) / len(answers) * 1e6)
+        took.append(_of_one(lambda: client.step(perf_counter()), len(answers)))
     assert context.violations.total == 0
     return statistics.median(took)
 
 
 def each(work: Callable[[], object]) -> float:
     """CPU microseconds of one call: the median of the rounds."""
-    took = []
-    for _ in range(ROUNDS):
-        begun = process_time()
-        for _ in range(ANSWERS):
-            work()
-        took.append((process_time() - begun) / ANSWERS * 1e6)
-    return statistics.median(took)
+    return statistics.median(_of_one(work, ANSWERS) for _ in range(ROUNDS))
+
+
+def _of_one(work: Callable[[], object], count: int) -> float:
+    """CPU microseconds of one of so many calls."""
+    begun = process_time()
+    for _ in range(count):
+        work()
+    return (process_time() - begun) / count * 1e6
 
 
 def parts() -> Iterator[tuple[str, float]]:

@@ -136,7 +136,7 @@ def script() -> NoReturn:
     gc.set_threshold(_ALLOCATIONS)
     _fill_closed_streams()
     code = main()
-    for stream in filter(None, (sys.stdout, sys.stderr)):  # None if the parent process closed it
+    for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
             stream.flush()
     os._exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -16,7 +17,13 @@ from rolecall.spec.ids import id_text
 TOKEN_PATH = "/v2/auth/token"  # noqa: S105  # not a secret
 #: Where the answer to the making of an API key may have it: the specification has no such answer
 #: (AMB-10, AMB-15).
-KEY_MEMBERS = ("token", "key", "apiKey", "api_key", "secret")
+_KEY_MEMBERS = ("token", "key", "apiKey", "api_key", "secret")
+
+
+def key_in(document: Mapping[str, Any]) -> str:
+    """The API key in the answer to its making; empty where there is none."""
+    values = (document.get(member) for member in _KEY_MEMBERS)
+    return next((value for value in values if isinstance(value, str) and value), "")
 
 
 def header_of(token: str) -> dict[str, Any]:

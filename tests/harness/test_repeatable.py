@@ -9,9 +9,8 @@ from rolecall.selftest import running
 from rolecall.selftest.cases import Case
 from rolecall.selftest.trials import Result, Trial
 
-#: Servers that differ from one run to the next, or that a run has to wait for; and those that are
-#: wrong for two seconds after a request: in which cells depends on how fast they are asked.
-_NOT_THE_SAME = ("random", "now-and-then", "every-15th", "cached-by-url")
+#: Servers that differ from one run to the next, or that a run has to wait for.
+_NOT_THE_SAME = ("random", "now-and-then", "every-15th")
 
 
 def servers(count: int) -> list[Case]:

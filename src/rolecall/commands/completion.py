@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the script; ``whole`` of the arguments makes the parser of all commands."""
+    """Print the script; ``every_command`` of the arguments makes the parser of all commands."""
     from rolecall.screen import say
 
     say("\n".join(_SCRIPTS[arguments.shell](list(_commands(arguments.every_command())))))

@@ -99,14 +99,12 @@ def run(arguments: argparse.Namespace) -> int:
     absent = missing()
     unloaded = [case.name for case in chosen if case.load and absent]
     chosen = [case for case in chosen if case.name not in unloaded]
-    loud = not (arguments.json or arguments.quiet)
+    loud, width = not (arguments.json or arguments.quiet), width_of(sys.stdout)
     if loud:
-        say(kill_table.header(width_of(sys.stdout)))
+        say(kill_table.header(width))
     results = running.run_all(
         chosen,
-        lambda result: (
-            say(kill_table.line(result.document(), width_of(sys.stdout))) if loud else None
-        ),
+        lambda result: say(kill_table.line(result.document(), width)) if loud else None,
         whole=arguments.whole,
     )
     unexplained = _look_without(arguments.without, results, loud)

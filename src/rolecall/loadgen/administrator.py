@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from math import inf
 from typing import Any
@@ -134,13 +133,7 @@ class Administrator:
 
     def request(self, method: str, path: str, token: str = "", body: Any = None) -> bytes:
         """A request as it is sent."""
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        if body is None:
-            return outgoing.request(self.context.origin, method, path, headers)
-        headers["content-type"] = "application/json"
-        return outgoing.request(
-            self.context.origin, method, path, headers, json.dumps(body).encode()
-        )
+        return outgoing.json_request(self.context.origin, method, path, body, token)
 
 
 def administrator(context: ClientContext) -> Administrator:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
@@ -213,10 +212,8 @@ class ClientContext:
 
     def _issue(self, account: LoadAccount) -> bytes:
         """A log-in with e-mail and password."""
-        body = json.dumps({"email": account.email, "password": account.password}).encode()
-        return outgoing.request(
-            self.origin, "POST", TOKEN_PATH, {"content-type": "application/json"}, body
-        )
+        body = {"email": account.email, "password": account.password}
+        return outgoing.json_request(self.origin, "POST", TOKEN_PATH, body)
 
     def refresh_get(self, grant: SessionGrant) -> bytes:
         """A refresh before expiry: the refresh token in the query, the access token as bearer."""
@@ -224,12 +221,8 @@ class ClientContext:
 
     def refresh_post(self, grant: SessionGrant) -> bytes:
         """A refresh after expiry: refresh token and e-mail in the body, no Authorization."""
-        body = json.dumps(
-            {"refreshToken": grant.refresh_token, "clientId": grant.account.email}
-        ).encode()
-        return outgoing.request(
-            self.origin, "POST", TOKEN_PATH, {"content-type": "application/json"}, body
-        )
+        body = {"refreshToken": grant.refresh_token, "clientId": grant.account.email}
+        return outgoing.json_request(self.origin, "POST", TOKEN_PATH, body)
 
     def read(self, operation: str, grant: SessionGrant) -> bytes:
         """An operation without a body, on the caller's own user where it is about one."""

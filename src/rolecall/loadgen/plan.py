@@ -134,10 +134,9 @@ def check(options: argparse.Namespace) -> None:
             raise UsageError(f"--{name.replace('_', '-')}", f"must be at least {least}")
     if not 0 < options.precision <= 100:
         raise UsageError("--precision", "must be more than 0 and at most 100 (per cent)")
-    if not 0 <= options.prometheus_port < 65536:
-        raise UsageError("--prometheus-port", f"{options.prometheus_port} is not a port")
-    if options.live is not None and not 0 <= options.live < 65536:
-        raise UsageError("--live", f"{options.live} is not a port")
+    for where, port in (("--prometheus-port", options.prometheus_port), ("--live", options.live)):
+        if port is not None and not 0 <= port < 65536:
+            raise UsageError(where, f"{port} is not a port")
     if options.live == 0 and options.silent:
         raise UsageError(
             "--live",

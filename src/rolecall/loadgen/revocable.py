@@ -25,7 +25,7 @@ from rolecall.spec.claims import lifetime, numeric_date, role_of_scope
 from rolecall.spec.ids import in_path, own_id
 from rolecall.spec.model import Operation
 from rolecall.spec.templates import fill, fill_path, made_up_password
-from rolecall.tokens import KEY_MEMBERS, TOKEN_PATH, claims_of
+from rolecall.tokens import TOKEN_PATH, claims_of, key_in
 
 #: Seconds that a token lives which is made to expire.
 _LIVES = 2
@@ -200,8 +200,7 @@ class Revocable:
         name = f"{self._run}-key"
         answer = self._ask("POST", path, {"name": name, "scopes": [self._admin.role]})
         document = document_of(answer)
-        values = (document.get(member) for member in KEY_MEMBERS)
-        token = next((value for value in values if isinstance(value, str) and value), "")
+        token = key_in(document)
         if own_id(document) and name in texts(document):  # else it may be another one's
             self._keys.append(f"{path}/{in_path(own_id(document))}")
         elif outcome_of(answer.status if answer else None) in ("granted", "unknown"):

@@ -9,7 +9,6 @@ import math
 import os
 import signal
 import sys
-import textwrap
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -32,7 +31,7 @@ from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.objectives import Objective
 from rolecall.loadgen.schedule import Schedule, duration
 from rolecall.loadgen.unexpected import described
-from rolecall.screen import harmless, is_terminal, width_of
+from rolecall.screen import harmless, is_terminal, width_of, wrapped
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -382,8 +381,8 @@ def over(line: str, width: int | None, *, passing: bool) -> str:
     """
     room = (width or _WIDTH) - 1  # a row that is full would begin the next one
     if not passing:
-        pieces = textwrap.wrap(line, room, subsequent_indent=" " * 14, break_long_words=False)
-        return "".join(f"\r{piece:<{room}}\n" for piece in pieces or [""])
+        pieces = wrapped([line], room)
+        return "".join(f"\r{piece:<{room}}\n" for piece in pieces)
     return f"\r{line[:room]:<{room}}"
 
 

@@ -64,20 +64,19 @@ _COUNTS = (
 
 def header(width: int | None) -> str:
     """What stands above the lines of the cases."""
-    return _columns("", "case", "planted", "first finding", "seconds", width)
+    return _columns("", "case", "planted", "first finding", "seconds", width or _WIDE)
 
 
-def _columns(
-    mark: str, name: str, planted: str, first: str, seconds: str, width: int | None
-) -> str:
+def _columns(mark: str, name: str, planted: str, first: str, seconds: str, width: int) -> str:
     """A line of the table; on a narrow terminal what was planted has no column of its own."""
-    if width is not None and width < _WIDE:
+    if width < _WIDE:
         return f"{mark:<3}{name:<{max(20, width - 35)}} {first:<22} {seconds:>8}"
     return f"{mark:<3}{name:<44}{planted:<34}{first:<34}{seconds:>8}"
 
 
 def line(case: dict[str, Any], width: int | None = None) -> str:
     """One case on a terminal of so many columns: ``ok``, or ``!!`` with what was said instead."""
+    width = width or _WIDE
     first = _found(case)[0] if _found(case) else case["verdict"] or "-"
     mark, about = "ok" if case["as_expected"] else "!!", case["case"]
     seconds = f"{case['seconds']:.1f}"
@@ -87,7 +86,7 @@ def line(case: dict[str, Any], width: int | None = None) -> str:
     details = filter(
         None,
         (
-            f"planted: {about['planted']}" if width is not None and width < _WIDE else "",
+            f"planted: {about['planted']}" if width < _WIDE else "",
             case["crash"],
             *case["harm"],
             ", ".join(_found(case)[1:]),

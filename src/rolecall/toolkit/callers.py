@@ -16,7 +16,7 @@ from rolecall.spec.ids import id_text, own_id
 from rolecall.spec.model import API_KEY, API_KEYS, TOKEN, Dialect, Operation, Specification
 from rolecall.spec.templates import fill, fill_path
 from rolecall.target import Account, Target
-from rolecall.tokens import KEY_MEMBERS, Caller, Grant, claims_of, user_of
+from rolecall.tokens import Caller, Grant, claims_of, key_in, user_of
 from rolecall.toolkit.members import Path
 from rolecall.toolkit.shared import invalidate, shared_setup
 from rolecall.toolkit.token_endpoint import TokenEndpoint
@@ -181,8 +181,7 @@ class Callers:
         Raises:
             Inconclusive: it holds none.
         """
-        members = (exchange.document.get(name) for name in KEY_MEMBERS)
-        token = next((value for value in members if isinstance(value, str) and value), "")
+        token = key_in(exchange.document)
         if not exchange.ok or not token:
             raise Inconclusive(
                 f"an API key with scopes {scopes}: {exchange}",

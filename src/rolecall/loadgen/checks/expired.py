@@ -183,7 +183,10 @@ class ExpiredTokens:
         """Whether the target takes an unexpired token made with the key."""
         try:  # with each, since a session may have ended, or an answer be lost
             fits = any(
-                let_in(grant, self._forge(grant, max(1, min(2 * MARGIN, grant.lifetime // 4))))
+                let_in(
+                    grant,
+                    self._forged_like(grant.token, max(1, min(2 * MARGIN, grant.lifetime // 4))),
+                )
                 for grant in callers.values()
             )
         except (ValueError, TypeError, jwt.PyJWTError):
@@ -199,11 +202,8 @@ class ExpiredTokens:
             )
         return fits
 
-    def _forge(self, grant: SessionGrant, earlier: float) -> str:
-        """A token like the grant's, issued so many seconds earlier."""
-        return self._forged_like(grant.token, earlier)
-
     def _forged_like(self, token: str, earlier: float) -> str:
+        """A token like this one, issued so many seconds earlier."""
         algorithm, claims = self._options.algorithm, claims_of(token)
         times = {name: int(claims[name] - earlier) for name in ("iat", "exp")}
         return compact(
@@ -236,7 +236,7 @@ class ExpiredTokens:
         if way == KEY:
             before, token = self._made.get(role, (None, ""))
             if before is not grant:
-                token = self._forge(grant, grant.lifetime + 2 * MARGIN)
+                token = self._forged_like(grant.token, grant.lifetime + 2 * MARGIN)
                 self._made[role] = grant, token
             return Presented(token, grant.user, lambda: grant.may_be_refused, lambda: None)
         kept = self._kept[way, role]

@@ -26,7 +26,6 @@ Longer than 400 lines because what is tried before the load and under it shares 
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -595,16 +594,7 @@ class Sampling:
         token: str = "",
         more: Mapping[str, str] = {},
     ) -> bytes:
-        headers = {**more, **({"authorization": f"Bearer {token}"} if token else {})}
-        if body is None:
-            return outgoing.request(self._origin, method, path, headers)
-        return outgoing.request(
-            self._origin,
-            method,
-            path,
-            {**headers, "content-type": "application/json"},
-            json.dumps(body).encode(),
-        )
+        return outgoing.json_request(self._origin, method, path, body, token, more)
 
 
 def _word(allowed: bool) -> str:

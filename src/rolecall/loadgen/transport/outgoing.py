@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from rolecall.errors import UsageError
@@ -100,3 +101,23 @@ def request(
         raise ValueError("a header field of the request cannot stand on a line")
     head = "\r\n".join([f"{method} {origin.prefix}{path} HTTP/1.1", *lines, "", ""])
     return head.encode("latin-1") + (body or b"")
+
+
+def json_request(
+    origin: Origin,
+    method: str,
+    path: str,
+    body: Any = None,
+    token: str = "",
+    headers: Mapping[str, str] = {},
+) -> bytes:
+    """The same with a body of JSON, unless it is None, and a bearer token, unless it is empty.
+
+    Raises:
+        ValueError: as for `request`.
+    """
+    fields = {**headers, **({"authorization": f"Bearer {token}"} if token else {})}
+    if body is None:
+        return request(origin, method, path, fields)
+    fields["content-type"] = "application/json"
+    return request(origin, method, path, fields, json.dumps(body).encode())
