@@ -37,6 +37,22 @@ def rows(*effects: str, phase: int = 0) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("operation", marked)
 
 
+def _denied_at_its_path() -> dict[str, str]:
+    """The reads at whose path some role is denied, each with the operation by which it is: another
+    one where the path is the caller's own and somebody else's to others.
+    """
+    reads = [op for op in _SPEC.operations.values() if op.effect in ("list", "fetch")]
+    others = {op.path.replace("{id}", "{self}"): op.name for op in reads}
+    return {
+        op.name: name
+        for op in reads
+        for name in [others[op.path] if op.is_self else op.name]
+        if denied(_SPEC, name)
+    }
+
+
+DENIED_AT_ITS_PATH = _denied_at_its_path()
+
 # --- Reads -------------------------------------------------------------------------------------
 
 
@@ -73,18 +89,31 @@ async def just_allowed(world: World, operation: str) -> tuple[Request, Exchange]
     return request, answer
 
 
-@rows("list", "fetch", phase=ALONE)
-async def test_a_read_is_refused_right_after_it_was_allowed(
-    operation: str, world: World, judge: Judge
+@pytest.mark.parametrize(
+    ("operation", "as_another"),
+    [
+        pytest.param(name, other, id=name, marks=requirement(f"PERM-{name}", phase=ALONE))
+        for name, other in DENIED_AT_ITS_PATH.items()
+    ],
+)
+async def test_a_read_is_decided_for_each_caller(
+    operation: str, as_another: str, world: World, judge: Judge
 ) -> None:
-    """A read is denied right after the same read was answered to a role that may."""
-    caller = await world.user(denied(world.spec, operation)[-1])
-    request, allowed = await just_allowed(world, operation)
+    """A read is allowed right after it was refused to a role that may not, and denied right after
+    it was allowed.
+    """
+    admin = await world.user(world.highest)
+    caller = await world.user(denied(world.spec, as_another)[-1])
+    request = await world.request(world.spec.operations[operation], admin)
 
+    refused = await world.perform(request, caller)
+    allowed = await world.perform(request, admin)
     answer = await world.perform(request, caller)
 
-    judge.cite(allowed)
-    await judge.expect_denied(answer, request, caller)
+    judge.cite(refused, allowed)
+    if as_another == operation:  # else it is a matter of the other operation's cells
+        await judge.expect_denied(answer, request, caller)
+    await judge.expect_allowed(allowed, request, admin)
 
 
 @rows("list", phase=ALONE)

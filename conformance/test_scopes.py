@@ -186,7 +186,8 @@ async def test_what_the_token_says_counts(
 ) -> None:
     """A credential with a lower scope than its user's role has only that scope's rights."""
     caller, operation = await lesser(credential, scope, world, attacker), attacker.reserved[0]
-    await expect_denied_as_usual(world, await world.user(scope), operation.name)
+    plainly = await world.user(scope)
+    await expect_denied_as_usual(world, plainly, operation.name)
     protected_request = await world.request(operation, caller)
 
     answer = await (
@@ -195,9 +196,9 @@ async def test_what_the_token_says_counts(
         else world.perform(protected_request, caller, attack="SEC-E15")
     )
 
-    attacker.judge_denied(answer, protected_request)
+    await attacker.expect_denied(answer, protected_request, plainly)
     if credential == "made-token" and scope == _ROLES[0]:
         write = await world.request(world.spec.operations["create-service"], caller)
         made = await world.perform(write, caller, attack="SEC-E15")
         again = await world.request(write.operation, caller)
-        await attacker.expect_denied(made, again, await world.user(scope))
+        await attacker.expect_denied(made, again, plainly)

@@ -210,7 +210,7 @@ def test_a_token_that_opens_what_is_above() -> None:
     """A token whose scope says less than it opens is a finding that names the list."""
 
     def opened(asked: Asked) -> Answer | None:
-        return (200, []) if server.count("list-services", "agent") > 1 else None
+        return (200, []) if server.count("list-services", "agent") == 1 else None
 
     server = answering("list-services", opened, by="agent")
     with pytest.raises(Finding) as found:

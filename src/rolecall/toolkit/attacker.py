@@ -20,6 +20,7 @@ from rolecall.toolkit.clock import TOO_FAR_APART, date_of, shows_its_own_time, t
 from rolecall.toolkit.expectations import any_of
 from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.things import Request
+from rolecall.toolkit.turns import after_one_who_may
 from rolecall.toolkit.world import World
 
 #: Where servers publish their public keys, by custom.
@@ -185,13 +186,14 @@ class Attacker:
         """Check as `judge_denied` does, if the same request is denied without the attack.
 
         Raises:
-            Finding: it is let in, and the same request by ``plainly``, who may not, is refused.
+            Finding: it is let in, and the same request by ``plainly``, who may not, is refused,
+                right after one who may as well.
             Inconclusive: that is let in, too.
         """
         try:
             self.judge_denied(answer, protected_request)
         except Finding:
-            usual = await self._world.perform(protected_request, plainly)
+            usual = await after_one_who_may(self._world, protected_request, plainly)
             if self._world.dialect.allows(protected_request.operation, usual):
                 raise Inconclusive(
                     f"{protected_request.operation.name} denied to {plainly}: {usual}",

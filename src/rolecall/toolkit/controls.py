@@ -12,6 +12,7 @@ from rolecall.tokens import Caller
 from rolecall.toolkit.effect_judge import SETTLING
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.things import Fixture
+from rolecall.toolkit.turns import after_one_who_may
 from rolecall.toolkit.world import World
 
 
@@ -35,7 +36,7 @@ async def unless_open(
     """Report a finding in the block only where the usual way is denied; else it is inconclusive.
 
     The usual way is tried only when there is something to be held against the target: on ``thing``,
-    else on a new one.
+    else on a new one, and right after somebody who may.
 
     Raises:
         Finding: as inside the block, where the usual way is denied and has no effect.
@@ -50,7 +51,7 @@ async def unless_open(
             if thing
             else world.request_on_own_fixture(asked, caller)
         )
-        usual = cite(await world.perform(request, caller), "denied as usual")
+        usual = cite(await after_one_who_may(world, request, caller), "denied as usual")
         is_done = False
         if asked.effect in ("create", "update", "delete"):
             await sleep(SETTLING)

@@ -16,6 +16,7 @@ from rolecall.toolkit.expectations import any_of, shows
 from rolecall.toolkit.lists import SMALLEST_PAGE
 from rolecall.toolkit.things import Fixture, Request, items
 from rolecall.toolkit.throwaway_users import fresh_session
+from rolecall.toolkit.turns import against_the_table
 from rolecall.toolkit.world import World
 
 #: Statuses that say the request itself is not understood, or not possible now: a wrong path or body
@@ -271,7 +272,7 @@ class Judge(EffectJudge):
         Raises:
             Finding: it reads more, or less.
         """
-        answer = await self._world.reads(key, operation.name)
+        spec, answer = self._world.spec, await self._world.reads(key, operation.name)
         if (
             operation.effect == "fetch"
             and answer.status in self._world.dialect.gone
@@ -282,24 +283,16 @@ class Judge(EffectJudge):
             return False
         if self._is_as_tabled(operation, answer, may):
             return True
-        if not may and await self._is_open_to(operation, scopes):
-            # A single key is let in by now, as from a cache: the cell's own finding.
-            return False
+        for scope in scopes:
+            single, tabled = await self._world.key(scope), spec.allows(operation.name, scope)
+            if await against_the_table(self._world, operation, single, may=tabled):
+                return False  # by now it is let in, or refused, as from a cache: the cell's finding
         what = "allowed" if may else "denied"
         raise Finding(
             f"{operation.name} {what}, as for {' or '.join(scopes)} alone",
             f"{answer.status}",
             answer,
         )
-
-    async def _is_open_to(self, operation: Operation, scopes: Sequence[str]) -> bool:
-        """Whether a key of one of these scopes alone is let in, asked anew."""
-        for scope in scopes:
-            key = await self._world.key(scope)
-            again = await self._world.perform(await self._world.request(operation, key), key)
-            if self._world.dialect.allows(operation, again):
-                return True
-        return False
 
     async def _is_of_another(self, key: Caller, scopes: Sequence[str]) -> bool:
         """Whether a key acts as somebody as whom none of the keys of single scopes does."""

@@ -8,6 +8,7 @@ from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding
 from rolecall.spec.model import Operation
 from rolecall.tokens import Caller
+from rolecall.toolkit.turns import against_the_table
 from rolecall.toolkit.world import World
 
 
@@ -42,11 +43,15 @@ def reserved_create(world: World) -> Operation:
 async def _opened_above(
     role: str, caller: Caller, world: World
 ) -> AsyncIterator[tuple[Operation, Exchange]]:
-    """The lists of higher roles that a caller can read and a token of this role cannot."""
+    """The lists of higher roles that a caller can read and a token of this role cannot, at any
+    time.
+    """
+    lower = await world.user(role or world.roles[0])
     for operation in reserved_above(role, world):
-        usual = await world.reads(await world.user(role or world.roles[0]), operation.name)
         answer = cite(await world.perform(await world.request(operation, caller), caller), "answer")
-        if world.dialect.allows(operation, answer) and world.dialect.denies(operation, usual):
+        if world.dialect.allows(operation, answer) and not await against_the_table(
+            world, operation, lower, may=False
+        ):
             yield operation, answer
 
 
