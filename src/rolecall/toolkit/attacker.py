@@ -136,7 +136,14 @@ class Attacker:
             answer = await self._world.perform(
                 protected_request, caller, attack=attack, headers=headers
             )
-            self.check_rejected(answer, protected_request, statuses)
+            try:
+                self.check_rejected(answer, protected_request, statuses)
+            except Finding:
+                lowest, spec = self._world.roles[0], self._world.spec
+                is_shown = 400 <= answer.status < 500 and _sees(answer, protected_request)
+                if is_shown and not spec.allows(protected_request.operation.name, lowest):
+                    await self._expect_shut(protected_request, await self._world.user(lowest))
+                raise
             answers.append(answer)
         await self._world.alive(await self._world.user(self._world.highest), answers[-1].finished)
         return answers
@@ -193,17 +200,26 @@ class Attacker:
         try:
             self.judge_denied(answer, protected_request)
         except Finding:
-            usual = await after_one_who_may(self._world, protected_request, plainly)
-            if self._world.dialect.allows(protected_request.operation, usual):
-                raise Inconclusive(
-                    f"{protected_request.operation.name} denied to {plainly}: {usual}",
-                    protected_request.operation.requirement,
-                ) from None
+            await self._expect_shut(protected_request, plainly)
             raise
+
+    async def _expect_shut(self, protected_request: Request, plainly: Caller) -> None:
+        """Who may not is refused plainly, and shown nothing.
+
+        Raises:
+            Inconclusive: it is let in, or shown the thing, which is the finding of its cell.
+        """
+        usual = await after_one_who_may(self._world, protected_request, plainly)
+        is_open = self._world.dialect.allows(protected_request.operation, usual)
+        if is_open or _sees(usual, protected_request):
+            raise Inconclusive(
+                f"{protected_request.operation.name} denied to {plainly}: {usual}",
+                protected_request.operation.requirement,
+            ) from None
 
     @staticmethod
     def _expect_no_sight(answer: Exchange, protected_request: Request) -> None:
-        if protected_request.fixture and protected_request.fixture.id in identifiers(answer.json):
+        if _sees(answer, protected_request):
             raise Finding(
                 f"a refusal that shows nothing of {protected_request.fixture}",
                 f"{answer.status} with it in the body",
@@ -331,6 +347,12 @@ class Attacker:
                 f"clocks that agree: the target's is {(low + high) / 2:+.0f} s from ours", "SEC-T11"
             )
         return time_of_target(caller.grant).earliest(this_moment())
+
+
+def _sees(answer: Exchange, protected_request: Request) -> bool:
+    """Whether an answer holds the id of the protected thing."""
+    fixture = protected_request.fixture
+    return fixture is not None and fixture.id in identifiers(answer.json)
 
 
 def unissued(token: str) -> Caller:

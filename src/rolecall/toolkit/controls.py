@@ -10,6 +10,7 @@ from rolecall.outcomes import Finding, Inconclusive
 from rolecall.pausing import sleep
 from rolecall.tokens import Caller
 from rolecall.toolkit.effect_judge import SETTLING
+from rolecall.toolkit.expectations import shows
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.things import Fixture
 from rolecall.toolkit.turns import after_one_who_may
@@ -39,7 +40,8 @@ async def unless_open(
     else on a new one, and right after somebody who may.
 
     Raises:
-        Finding: as inside the block, where the usual way is denied and has no effect.
+        Finding: as inside the block, where the usual way is denied, shows nothing and has no
+            effect.
         Inconclusive: it is not.
     """
     try:
@@ -56,7 +58,8 @@ async def unless_open(
         if asked.effect in ("create", "update", "delete"):
             await sleep(SETTLING)
             is_done = await judge.took_effect(request, usual, caller)
-        if is_done or not world.dialect.denies(asked, usual):
+        is_shown = request.fixture is not None and shows(usual, request.fixture)
+        if is_done or is_shown or not world.dialect.denies(asked, usual):
             raise Inconclusive(
                 f"{operation} denied to {caller}: {usual}", asked.requirement
             ) from None
