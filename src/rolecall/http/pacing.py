@@ -115,8 +115,8 @@ class Pace:
 
         While nothing is let through, a pause is longer than the one before, whatever the target
         asks for: 1, 2, 4 seconds, up to `LONGEST_BACKOFF`, as long as there is patience. The rate
-        rises again, the slower the longer the pause: a moment's trouble must not make a night's run
-        take days.
+        rises again, the slower the longer the target asks to wait: a moment's trouble must not make
+        a night's run take days, nor a minute's storm that of twenty seconds a quarter of an hour.
 
         Args:
             asked: seconds that the target asks to wait.
@@ -126,18 +126,18 @@ class Pace:
         before = self._refused if self.is_patient else 0
         seconds = max(asked, min(2.0 ** (before - 1), LONGEST_BACKOFF) if before else 0.0)
         if sent >= self._slowed:
-            self._slow_down(now, seconds)
+            self._slow_down(now, asked)
             self._refused += 1
             self._storm += seconds
             self._paused += seconds
         self.pause(seconds)
 
-    def _slow_down(self, now: float, seconds: float) -> None:
+    def _slow_down(self, now: float, asked: float) -> None:
         window = min(1.0, max(0.1, now - self._begun))
         let_through = sum(1 for moment in self._answered if moment > now - window)
         if let_through:
             self._rate = min(self._rate, max(1.0, 0.9 * let_through / window))
-        self._growth = 0.02 / max(1.0, seconds)
+        self._growth = 0.02 / max(1.0, asked)
         self._slowed = now
 
 
