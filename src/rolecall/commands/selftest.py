@@ -188,7 +188,7 @@ def _look_without(names: Iterable[str], results: list[Result], loud: bool) -> in
 def _say_without(name: str, result: Result) -> None:
     from rolecall.report import kill_table
 
-    say(kill_table.line_without(result.document(), name))
+    say(kill_table.line_without(result.document(), name, width_of(sys.stdout)))
 
 
 def _check_sample(size: int) -> None:
@@ -233,20 +233,19 @@ def _run_mutations(arguments: argparse.Namespace) -> int:
         chosen = mutation_run.sample(arguments.sample)
     if arguments.mutation:
         chosen = _named("--mutation", arguments.mutation, known, "not a mutation")
-    loud = not (arguments.json or arguments.quiet)
+    loud, width = not (arguments.json or arguments.quiet), width_of(sys.stdout)
     if loud:
-        say(mutation_table.HEADER)
+        say(mutation_table.header(width))
     killed = mutation_run.run(
         chosen,
         catalogue.cases(),
-        lambda kill: say(mutation_table.line(kill.document())) if loud else None,
+        lambda kill: say(mutation_table.line(kill.document(), width)) if loud else None,
     )
     rows = [kill.document() for kill in killed]
-    say(
-        json.dumps({"mutations": rows}, indent=1)
-        if arguments.json
-        else mutation_table.summary(rows)
-    )
+    if arguments.json:
+        say(json.dumps({"mutations": rows}, indent=1))
+    else:
+        say(mutation_table.summary(rows), wraps=True)
     order = [mutation.requirement or name for name, mutation in known.items()]
     _keep(arguments, mutation_table.write(rows), updated_page.updated_mutations, order)
     return int(ExitCode.CONFORMANT if all(row["killed"] for row in rows) else ExitCode.FAILED)

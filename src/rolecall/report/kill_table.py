@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from rolecall.screen import wrapped_line
+
 #: Columns of a whole line.
 _WIDE = 123
 _KINDS = {
@@ -68,9 +70,14 @@ def header(width: int | None) -> str:
 
 
 def _columns(mark: str, name: str, planted: str, first: str, seconds: str, width: int) -> str:
-    """A line of the table; on a narrow terminal what was planted has no column of its own."""
+    """A line of the table; on a narrow terminal what was planted has no column of its own, and a
+    finding that has no room stands below.
+    """
     if width < _WIDE:
-        return f"{mark:<3}{name:<{max(20, width - 35)}} {first:<22} {seconds:>8}"
+        room = width - 13 - max(22, len(first))
+        if len(name) > room:
+            return f"{mark:<3}{name:<{width - 12}}{seconds:>9}\n   {first}"
+        return f"{mark:<3}{name:<{room}} {first:<22} {seconds:>8}"
     return f"{mark:<3}{name:<44}{planted:<34}{first:<34}{seconds:>8}"
 
 
@@ -101,10 +108,12 @@ def title_without(name: str) -> str:
     return f"without {_WITHOUT[name]}"
 
 
-def line_without(case: dict[str, Any], name: str) -> str:
-    """One fault on the terminal, and what is said of it without something."""
+def line_without(case: dict[str, Any], name: str, width: int | None = None) -> str:
+    """One fault on a terminal of so many columns, and what is said of it without something."""
     said, about = case["without"][name], case["case"]
     mark = "!!" if said.startswith("NO") else "ok"
+    if width and width < _WIDE:
+        return f"{mark:<3}{about['name']}\n" + "\n".join(wrapped_line(said, width, "   ", "   "))
     return f"{mark:<3}{about['name']:<44}{about['planted']:<34}{said}"
 
 

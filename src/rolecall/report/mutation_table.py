@@ -5,18 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-HEADER = f"{'':<3}{'mutation':<40}{'seen at':<44}{'seconds':>8}"
+from rolecall.screen import wrapped_line
+
+#: Columns of a whole line.
+_WIDE = 95
 
 
-def line(row: dict[str, Any]) -> str:
-    """One mutation on the terminal: ``ok`` when it was seen, else ``!!``."""
+def header(width: int | None = None) -> str:
+    """What stands above the lines of the mutations."""
+    return _columns("", "mutation", "seen at", "seconds", width)
+
+
+def _columns(mark: str, name: str, seen: str, seconds: str, width: int | None) -> str:
+    """A line of the table; on a narrow terminal where it was seen has no column of its own."""
+    if width and width < _WIDE:
+        return f"{mark:<3}{name:<{width - 13}} {seconds:>8}"
+    return f"{mark:<3}{name:<40}{seen:<44}{seconds:>8}"
+
+
+def line(row: dict[str, Any], width: int | None = None) -> str:
+    """One mutation on a terminal of so many columns: ``ok`` when it was seen, else ``!!``."""
     mark, seen = "ok" if row["killed"] else "!!", ", ".join(row["seen_at"]) or "-"
-    text = f"{mark:<3}{row['name']:<40}{seen:<44}{row['seconds']:>8.1f}"
+    text = _columns(mark, row["name"], seen, f"{row['seconds']:.1f}", width)
     if row["killed"]:
         return text
-    if row["spoiled"]:
-        return f"{text}\n      not as expected without any mutation: {', '.join(row['spoiled'])}"
-    return f"{text}\n      survived at {', '.join(row['looked_at'])}: {row['breaks']}"
+    said = (
+        f"not as expected without any mutation: {', '.join(row['spoiled'])}"
+        if row["spoiled"]
+        else f"survived at {', '.join(row['looked_at'])}: {row['breaks']}"
+    )
+    indent = " " * 6
+    return "\n".join([text, *wrapped_line(said, width, indent, indent)])
 
 
 def summary(rows: list[dict[str, Any]]) -> str:
