@@ -18,19 +18,20 @@ SIDE_BY_SIDE := -n 4 --dist loadfile
 test: $(VENV)/.tested
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --durations 20
 
-# What their tests leave out of the modules that decide is told by line.
+# What is measured of the modules that decide, and how much of each has to be covered.
 UNIT := --rcfile=tests/unit/coverage.ini
 
-# To compile the tests takes a third of the time of running them, and each process would do it again: what they were compiled to is
-# kept, whatever the environment says, in a place of its own. None of the installed plugins but xdist is needed.
+# To compile the tests takes a third of the time of running them: what they were compiled to is kept, whatever the environment says,
+# in a place of its own. No installed plugin is needed. Their files are in memory where the system has a folder for that.
 unit: export PYTHONDONTWRITEBYTECODE =
 unit: export PYTHONPYCACHEPREFIX = $(abspath $(VENV))/bytecode
 unit: export PYTEST_DISABLE_PLUGIN_AUTOLOAD = 1
+unit: export TMPDIR = /dev/shm
 unit: $(VENV)/.tested
-	$(BIN)/python -m coverage erase $(UNIT)
-	$(BIN)/python -m coverage run $(UNIT) -m pytest -q -p xdist -n auto --maxprocesses 4 tests/unit
-	$(BIN)/python -m coverage combine -q $(UNIT)
-	$(BIN)/python -m coverage report $(UNIT)
+	rm -f .coverage.unit*
+	$(BIN)/python -m coverage run $(UNIT) -m pytest -q -p tests.unit.traced -p tests.unit.forks \
+	    -o tmp_path_retention_policy=failed tests/unit
+	$(BIN)/python -m tests.unit.covered
 
 # The long tests of load measure time, one after the other; but for those that simulate it, or send one request at a time.
 SIMULATED := $(addprefix tests/loadgen/, checks/test_sampling.py capacity/test_by_rate.py capacity/test_simulated_servers.py \

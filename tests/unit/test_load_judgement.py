@@ -445,3 +445,9 @@ class TestThisSide:
         judged = Measured().good(100, ms=400).judged("p50<250ms")
 
         assert (judged.verdict, judged.reasons) == ("missed", ["p50<250ms did not hold: 400 ms"])
+
+    def test_where_there_was_no_pause_none_is_blamed(self) -> None:
+        """A limit from below that was missed is missed, and no pause is a reason to doubt it."""
+        judged = Measured().good(100).judged("rate>20/s")
+
+        assert (judged.verdict, judged.reasons) == ("missed", ["rate>20/s did not hold: 10 /s"])

@@ -21,6 +21,7 @@ from rolecall.evidence import Exchange, cite, note
 from rolecall.harness import scheduler
 from rolecall.harness.scheduler import ScheduledTest, Scheduler
 from rolecall.outcomes import Finding, Flaky, Inconclusive, TransientFailure
+from rolecall.spec.model import Cell
 from rolecall.toolkit.marks import ALONE, EXPIRY, ORDINARY, SUMMARY
 from rolecall.toolkit.shared import uncancelled
 from tests.support.exchanges import exchange
@@ -44,6 +45,41 @@ def run(*jobs: ScheduledTest, in_flight: int = 4) -> list[ScheduledTest]:
     with opened(in_flight) as ahead:
         ahead.start(jobs)
         return [ahead.wait(job.name) for job in jobs]
+
+
+def test_a_long_test_is_waited_for() -> None:
+    """A test that has not ended at the first look is looked at again."""
+
+    class Late(threading.Event):
+        looks = 0
+
+        def wait(self, timeout: float | None = None) -> bool:
+            self.looks += 1
+            return self.looks > 1 and super().wait(NEVER)
+
+    async def passes() -> None:
+        pass
+
+    late = Late()
+
+    (job,) = run(ScheduledTest("late", 0, passes, done=late))
+
+    assert (job.tries, late.looks) == (1, 2)
+
+
+def test_what_the_cells_tests_saw() -> None:
+    """Each test that is about a cell of the table tells its evidence, the others are left out."""
+
+    async def passes() -> None:
+        pass
+
+    cell = Cell("fetch-contact", "guest", "token", allowed=True)
+    about, other = ScheduledTest("about", 0, passes, cell), ScheduledTest("other", 0, passes)
+    with opened() as ahead:
+        ahead.start([about, other])
+        ahead.wait("other")
+
+        assert list(ahead.cells()) == [(cell, about.evidence)]
 
 
 # --- One test ----------------------------------------------------------------------------------

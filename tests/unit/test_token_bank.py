@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from rolecall import file_lock
+from rolecall import encryption, file_lock
 from rolecall import token_bank as module
 from rolecall.errors import UsageError
 from rolecall.token_bank import BankedToken, SpoiledBank, TokenBank
@@ -39,6 +39,12 @@ ROW = {
     "token": "a.b.c",
     "refresh_token": "u1.r",
 }
+
+
+@pytest.fixture(autouse=True)
+def _quick_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys are made at once: what they cost who guesses is not what these tests are about."""
+    monkeypatch.setattr(encryption, "_COST", 2)
 
 
 def caller(role: str = "guest", number: int = 1, **changes: Any) -> Caller:

@@ -9,6 +9,7 @@ import pytest
 from rolecall.evidence import Evidence, Exchange
 from rolecall.http.gate import Thing
 from rolecall.outcomes import Finding, Inconclusive, NotTested, TransientFailure
+from rolecall.ready_made import ReadyMade
 from rolecall.toolkit.things import Fixture
 from rolecall.toolkit.world import World
 from tests.unit.memory import Answer, Server
@@ -56,6 +57,54 @@ def test_where_there_is_none_nothing_can_be_looked_at() -> None:
         shared(answering("create-contact", (403, None)))
     with pytest.raises(NotTested, match="--read-only: create-contact would write"):
         shared(Server(), read_only=True)
+
+
+# --- Ready-made --------------------------------------------------------------------------------
+
+
+def test_a_ready_made_thing_is_looked_at() -> None:
+    """Where the target file names a thing, none is made, and that one is looked at."""
+    server = Server()
+    given = server.add("contact", name="old")["id"]
+
+    fixture = shared(server, fixtures={"contact": ReadyMade(given)})
+
+    assert (fixture.id, fixture.name) == (given, "")
+    assert list(server.things["contact"]) == [given]
+
+
+@pytest.mark.parametrize("shown", [None, {"id": "another"}])
+def test_a_ready_made_thing_that_no_answer_shows(shown: dict[str, str] | None) -> None:
+    """Where the named thing is not there, or another is shown for it, nothing can be decided, and
+    the line of the target file is named.
+    """
+    server = Server()
+    if shown:
+        server.instead("fetch-contact", (200, shown))
+
+    with pytest.raises(Inconclusive, match=": no answer shows it") as reason:
+        shared(server, fixtures={"contact": ReadyMade("17")})
+
+    assert reason.value.look_at == "[fixtures.contact] id in the target file"
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "untold"])
+def test_who_takes_part_in_a_ready_made_conversation(told: bool) -> None:
+    """All users that tests act as have to take part in the named conversation, as far as it says
+    who does.
+    """
+    server = Server()
+    users = list(server.things["user"])
+    members = {"participants": users} if told else {}
+    given = server.add("conversation", **members)["id"]
+    facts = {"fixtures": {"conversation": ReadyMade(given)}}
+
+    assert shared(server, "conversation", **facts).id == given
+
+    if told:
+        absent = users.pop(1)
+        with pytest.raises(Inconclusive, match=f"user {absent} does not take part"):
+            shared(server, "conversation", **facts)
 
 
 def test_what_passes_is_waited_for() -> None:

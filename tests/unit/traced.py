@@ -1,14 +1,18 @@
-"""Where coverage is measured, only what is measured is traced: tracing doubles the time of a test.
+"""Traces only what is measured, where coverage is: ``-p tests.unit.traced``.
 
-That is the imports, the tests and their fixtures. It is not pytest itself, which takes a third of
-the time, nor tests of modules that ``coverage.ini`` does not name.
+Tracing doubles the time of a test. What is measured runs while it is imported, and in the tests and
+their fixtures; not in pytest itself, in the imports of the tests, and in tests of modules that
+``coverage.ini`` does not name.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Generator
+from configparser import ConfigParser
 from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +27,7 @@ UNTRACED = {
     "test_capacity_segments",
     "test_capacity_state",
     "test_capacity_stepper",
+    "test_covered",
     "test_fragments",
     "test_members",
     "test_moves",
@@ -35,36 +40,38 @@ UNTRACED = {
 _TRACER: Any = sys.gettrace()
 
 
+def _stop_tracing() -> None:
+    """Import what is measured, which runs many of its lines; trace nothing from here on."""
+    settings = ConfigParser()
+    settings.read(Path(__file__).with_name("coverage.ini"), encoding="utf-8")
+    for line in settings["run"]["include"].split():
+        import_module(".".join(Path(line).relative_to("src").with_suffix("").parts))
+    sys.settrace(None)
+
+
+if _TRACER:
+    _stop_tracing()
+
+
 @contextmanager
-def _traced(tracer: Any) -> Generator[None]:
+def _traced(path: Path) -> Generator[None]:
     before = sys.gettrace()
-    sys.settrace(tracer)
+    sys.settrace(None if path.stem in UNTRACED else _TRACER)
     try:
         yield
     finally:
         sys.settrace(before)
 
 
-def _tracer(path: Any) -> Any:
-    return None if path.stem in UNTRACED else _TRACER
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol() -> Generator[None, Any, Any]:
-    """Do not trace how pytest goes from one test to the next."""
-    with _traced(None):
-        return (yield)
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any, Any]:
     """Trace what a fixture does before the test."""
-    with _traced(_tracer(request.path)):
+    with _traced(request.node.path):
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
     """Trace the test."""
-    with _traced(_tracer(pyfuncitem.path)):
+    with _traced(pyfuncitem.path):
         return (yield)
