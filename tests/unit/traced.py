@@ -34,6 +34,7 @@ UNTRACED = {
     "test_neighbours",
     "test_rights",
     "test_secrets",
+    "test_turns",
     "test_victims",
 }
 #: Coverage's function, or none where nothing is measured.
