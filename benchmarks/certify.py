@@ -5,6 +5,9 @@
 2. With 50 ms of added latency: a run, and the time that the latency alone takes (requests x 50 ms /
    concurrency).
 
+A run before those that are measured compiles what Python keeps, as a user's first one does; what is
+kept is in a folder of its own, whatever the environment says.
+
 Run it with ``python benchmarks/certify.py``. Beside each time stands the CPU time per request of
 the process that sends, and how many of the requests were log-ins: those of the target file's
 accounts, and all of them.
@@ -74,7 +77,9 @@ def certify(file: Path, out: Path) -> tuple[float, float, int, str]:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.monotonic()
     command = [sys.executable, "-m", "rolecall", "certify", str(file), "--json", "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(out.with_name(f"{out.name}-bytecode"))}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     seconds = time.monotonic() - started
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
@@ -130,13 +135,15 @@ def main() -> None:
     repeat = parser.parse_args().repeat
     # Runs' files are deleted at the very end: for minutes after that, ext4 takes a second longer to
     # make those of a run.
-    with tempfile.TemporaryDirectory() as out:
-        measure(repeat, Path(out))
+    with tempfile.TemporaryDirectory() as folder:
+        measure(repeat, Path(folder) / "runs")
 
 
 def measure(repeat: int, out: Path) -> None:
     """Measure and print one table."""
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, {repeat} pairs, medians\n")
+    with server() as (_, file):
+        certify(file, out)
     runs, bare, cpu_run, cpu_bare = [], [], [], []
     for _ in range(repeat):
         with server() as (target, file):
