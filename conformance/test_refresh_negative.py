@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, NotTested
+from rolecall.spec.templates import made_up_password
 from rolecall.tokens import TOKEN_PATH, Caller, Grant
 from rolecall.toolkit.expectations import expect_no_grant, expect_no_more_than
 from rolecall.toolkit.expiry import Expiry
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import EXPIRY, each, requirement
+from rolecall.toolkit.refresh_tokens import never_issued
 from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.throwaway_users import any_session, fresh_session, throwaway_user
 from rolecall.toolkit.world import World
@@ -119,22 +122,56 @@ async def test_whether_a_bearer_is_tolerated_at_a_post_refresh(
     judge.note(f"POST refresh with {bearer.replace('-', ' ')} bearer: {said}")
 
 
-#: Who logs in and who refreshes, in one body: the lowest role and the highest.
-MIXTURES = {"admin-logs-in": (-1, 0), "admin-refreshes": (0, -1)}
+@dataclass(frozen=True)
+class Mixture:
+    """Who logs in and who refreshes, in one body, by the number of the role; ``wrong`` is the
+    member with something else in it, ``lacks`` the one that is left out.
+    """
+
+    logs_in: int
+    refreshes: int
+    wrong: str = ""
+    lacks: str = ""
+
+
+MIXTURES = {
+    "admin-logs-in": Mixture(-1, 0),
+    "admin-refreshes": Mixture(0, -1),
+    "admin-with-a-wrong-password": Mixture(-1, 0, "password"),
+    "admin-with-a-wrong-password-and-no-client-id": Mixture(-1, 0, "password", "clientId"),
+    "admin-without-a-password": Mixture(-1, 0, lacks="password"),
+    "admin-with-an-unknown-refresh-token": Mixture(0, -1, "refreshToken"),
+}
 
 
 @requirement("SEC-R14")
 @each("mixture", MIXTURES)
 async def test_two_sets_of_credentials_do_not_mix(mixture: str, world: World, judge: Judge) -> None:
-    """One user's password and another's refresh token get what one of them is worth, or nothing."""
-    first, second = (world.roles[number] for number in MIXTURES[mixture])
+    """One user's password and another's refresh token get what one of them is worth, or nothing;
+    one that is right mends none that is wrong.
+    """
+    mixed = MIXTURES[mixture]
+    first, second = (world.roles[number] for number in (mixed.logs_in, mixed.refreshes))
     owner, other = await throwaway_user(world, first), await fresh_session(world, second)
-    login = {"email": owner.account.email, "password": owner.account.password}
-    refresh = {"refreshToken": other.grant.refresh_token, "clientId": other.email}
+    refresh_token = other.grant.refresh_token
+    body = {
+        "email": owner.account.email,
+        "password": owner.account.password,
+        "refreshToken": refresh_token,
+        "clientId": other.email,
+    }
+    nonsense = {
+        "password": made_up_password(),
+        "refreshToken": never_issued(refresh_token, other.user),
+    }
+    if mixed.wrong:
+        body[mixed.wrong] = nonsense[mixed.wrong]
+    body.pop(mixed.lacks, None)
 
-    answer = await world.tokens.post(login | refresh, caller=str(other), attack="SEC-R14")
+    answer = await world.tokens.post(body, caller=str(other), attack="SEC-R14")
 
-    if Grant.of(answer).user == owner.caller.user:
+    logs_in = "password" not in (mixed.wrong, mixed.lacks)
+    if logs_in and (mixed.wrong or Grant.of(answer).user == owner.caller.user):
         expect_no_more_than(owner.caller.grant, answer)
     else:
         await judge.expect_refresh_at_most(answer, other, "post")

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
-from rolecall.reference.errors import Refusal, forbidden
+from rolecall.reference.errors import Refusal, bad_request, forbidden
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.permissions import RANK
 from rolecall.reference.settings import ROLES
@@ -108,6 +108,21 @@ def mixed_credentials_widen(server: Server) -> None:
         user = server.tokens.user(row.user)
         wider = max(user["role"], loads(answer.body)["scope"], key=lambda role: RANK.get(role, -1))
         return server.tokens.tokens({**user, "role": wider})
+
+
+@fault("any-password-beside-a-refresh-token", finding="SEC-R14")
+def any_password_beside_a_refresh_token(server: Server) -> None:
+    """With both ways in one body it is enough that one of them is right: the refresh token is, and
+    whoever is named by the e-mail logs in.
+    """
+
+    @instead_of(server.tokens.mixed)
+    async def either(body: Document) -> Answer:
+        server.refresh.find(server.tokens.text(body, "refreshToken"))
+        account = server.tokens.account(server.tokens.text(body, "email"))
+        if account is None:
+            raise bad_request("Nobody has this e-mail address")
+        return server.tokens.tokens(server.tokens.user(account.id))
 
 
 @fault("head-refreshes", finding="SEC-R22")

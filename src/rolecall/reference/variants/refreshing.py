@@ -182,3 +182,16 @@ def post_refresh_refuses_authorization(server: Server) -> None:
 @variant("post-refresh-ignores-authorization")
 def post_refresh_ignores_authorization(server: Server) -> None:
     """POST refresh does not look at a stale Authorization header; the baseline, by name."""
+
+
+@variant("refresh-token-counts-beside-a-password")
+def refresh_token_counts_beside_a_password(server: Server) -> None:
+    """A body with both ways in it is a refresh; what it says of a log-in is not looked at."""
+    answer = server.tokens.answer
+
+    @instead_of(server.tokens.answer)
+    async def refreshing(call: Call) -> Answer:
+        body = call.json() if call.method == "POST" else None
+        if isinstance(body, dict) and "refreshToken" in body:
+            return server.tokens.refresh_after_expiry(call, body)
+        return await answer(call)
