@@ -212,6 +212,23 @@ async def test_a_refused_user_takes_no_address(world: World, judge: Judge) -> No
     raise Inconclusive(f"a user made by {admin}: {other}", "PERM-create-user")
 
 
+@requirement("PERM-create-user")
+@each("role", denied(_SPEC, "create-user"))
+async def test_a_user_of_the_lowest_role_is_no_exception(
+    role: str, world: World, judge: Judge
+) -> None:
+    """A role that may not create users creates none of the lowest role, and of no role either."""
+    caller = await world.user(role)
+    for given in (world.roles[0], None):
+        plain = await world.request(world.spec.operations["create-user"], caller)
+        request = replace(plain, body={**plain.body, "role": given})
+
+        answer = await world.perform(request, caller, attack="PERM-create-user")
+
+        expect_still_refused(world, answer, request, f"{role}, with role {given!r}")
+        await judge.expect_no_effect(request, answer, caller)
+
+
 @requirement("PERM-update-user")
 async def test_a_refused_update_leaves_the_way_to_log_in(world: World) -> None:
     """After a refused update of e-mail and password, the user still logs in as before."""

@@ -100,7 +100,7 @@ async def test_a_read_is_decided_for_each_caller(
     operation: str, as_another: str, world: World, judge: Judge
 ) -> None:
     """A read is allowed right after it was refused to a role that may not, and denied right after
-    it was allowed.
+    it was allowed, with its ETag as well.
     """
     admin = await world.user(world.highest)
     caller = await world.user(denied(world.spec, as_another)[-1])
@@ -114,6 +114,11 @@ async def test_a_read_is_decided_for_each_caller(
     if as_another == operation:  # else it is a matter of the other operation's cells
         await judge.expect_denied(answer, request, caller)
     await judge.expect_allowed(allowed, request, admin)
+    if as_another == operation and (tag := allowed.header("etag")):
+        answer = await world.perform(
+            request, caller, headers={"if-none-match": tag}, attack=request.operation.requirement
+        )
+        expect_still_refused(world, answer, request, f"{caller.role}, who knows its ETag")
 
 
 @rows("list", phase=ALONE)
@@ -160,6 +165,7 @@ async def test_a_refused_create_is_refused_in_every_shape(
                 f"{answer.status}, and it was created",
                 answer,
             )
+        world.patience.refused.append((request, answer))
     await judge.control(request)
 
 
@@ -178,6 +184,7 @@ async def test_a_refused_write_leaves_no_trace_in_any_shape(operation: str, worl
             expect_still_refused(world, answer, request, str(attempt))
             tried.append(Tried(request, answer, str(attempt)))
         await expect_untouched(world, thing, tried, in_list=asked.effect == "delete")
+    world.patience.refused += [(write.request, write.answer) for write in tried]
 
 
 # --- When the token has expired ----------------------------------------------------------------

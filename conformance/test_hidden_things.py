@@ -133,6 +133,12 @@ INSIDE = {
         "populate=organization.name",
         "organization",
     ),
+    "self-populate-whole-organization": (
+        "fetch-user-self",
+        0,
+        "populate=organization",
+        "organization",
+    ),
     "self-expand-organization": ("fetch-user-self", 0, "expand=organization", "organization"),
     "self-include-organization": ("fetch-user-self", 0, "include=organization", "organization"),
 }

@@ -184,6 +184,31 @@ async def test_no_header_makes_another_user(header: str, world: World, attacker:
     await expect_own_user(lowest, headers, world)
 
 
+def origins(world: World) -> dict[str, dict[str, str]]:
+    """What a request may say of where it comes from: this machine, or a page of the target's."""
+    parts = urlsplit(world.client.base_url)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    addresses = ("X-Forwarded-For", "X-Real-IP", "X-Client-IP", "True-Client-IP")
+    return {
+        "this-machine": {**dict.fromkeys(addresses, "127.0.0.1"), "Forwarded": "for=127.0.0.1"},
+        "own-page": {"Origin": origin, "Referer": f"{origin}/admin/"},
+    }
+
+
+@requirement("SEC-H09")
+@each("place", ("this-machine", "own-page"))
+async def test_no_place_opens_more(place: str, world: World, attacker: Attacker) -> None:
+    """A request that says that it comes from this machine, or from a page of the target's own, may
+    do no more.
+    """
+    lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
+    closed = await world.request((await barred(world, attacker))[0], highest)
+
+    answer = await world.perform(closed, lowest, attack="SEC-H09", headers=origins(world)[place])
+
+    await attacker.expect_denied(answer, closed, lowest)
+
+
 #: Headers by which a front-end tells a server the path that was asked for.
 PATHS = ("X-Original-URL", "X-Rewrite-URL")
 

@@ -224,10 +224,15 @@ async def test_a_refused_write_does_nothing(cell: Cell, world: World, judge: Jud
 async def test_a_refused_write_is_not_done_later(
     operation: str, world: World, judge: Judge
 ) -> None:
-    """At the end of the run, too, nothing is there that was refused; all are looked for
-    together.
+    """At the end of the run, too, nothing is there that was refused, in whatever shape; all are
+    looked for together.
     """
-    refused = world.patience.refused_at(operation, attack="")
+    plainly, in_shapes = "", f"PERM-{operation}"
+    refused = [
+        write
+        for attack in (plainly, in_shapes)
+        for write in world.patience.refused_at(operation, attack)
+    ]
     if not refused:
         raise NotTested(f"a {operation} that was refused")
 

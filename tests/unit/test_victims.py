@@ -189,6 +189,36 @@ def test_the_one_whose_mark_it_bears_has_done_it() -> None:
     assert found.value.actual == "403 (by delete), and more changed"
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_what_was_refused_to_another_test_is_not_held_against_this_one(*, is_known: bool) -> None:
+    """A thing that bears the name of a write that another test was refused, and that it did not
+    bear before, accuses nobody here; a name that nobody was refused does.
+    """
+    server = Server()
+
+    async def story(world: World) -> None:
+        async with victim(world, "contact") as thing:
+            guest = await world.user("guest")
+            operation = world.spec.operations["update-contact"]
+            earlier = await world.request(operation, guest, thing.fixture)
+            answer = await world.perform(earlier, guest)
+            if is_known:
+                world.patience.refused.append((earlier, answer))
+
+        def late(document: dict[str, Any], name: str) -> None:
+            document["profile"] = {"name": earlier.name}
+
+        await attacked(world, server, late, expect_untouched, "update")
+        async with victim(world, "contact") as thing:
+            assert thing.document["profile"] == {"name": earlier.name}
+
+    if is_known:
+        play(story, server)
+    else:
+        with pytest.raises(Finding, match="profile changed"):
+            play(story, server)
+
+
 @pytest.mark.parametrize(
     "stamp",
     [

@@ -117,14 +117,21 @@ def denied_delete_applies(server: Server) -> None:
     _denied_but_done(server, "delete-")
 
 
-def _denied_but_done_later(server: Server, action: str, seconds: float) -> None:
-    """Refuse, and do it after some time."""
+def _denied_but_done_later(
+    server: Server, action: str, seconds: float, *, unless_changed: bool = False
+) -> None:
+    """Refuse, and do it after some time; ``unless_changed``: if the thing is as it was."""
     tasks: set[asyncio.Task[None]] = set()
 
     @instead_of(server.dispatcher.refuse)
     async def queued(call: Call, principal: Principal, operation: str) -> Answer:
+        before = server.store.get(call.resource, call.id) if call.id else None
+
         async def later() -> None:
             await asyncio.sleep(seconds)
+            now = server.store.get(call.resource, call.id) if call.id else None
+            if unless_changed and now != before:
+                return
             with contextlib.suppress(Refusal):
                 await server.dispatcher.perform(call, principal, operation)
 
@@ -156,6 +163,14 @@ def denied_create_applies_a_second_later(server: Server) -> None:
 def denied_update_applies_a_second_later(server: Server) -> None:
     """An update is refused with 403, and done a second later."""
     _denied_but_done_later(server, "update-", 1.0)
+
+
+@fault("denied-update-is-queued", finding="PERM-update-organization")
+def denied_update_is_queued(server: Server) -> None:
+    """An update is refused with 403, and done a second later where nobody has changed the thing
+    meanwhile.
+    """
+    _denied_but_done_later(server, "update-", 1.0, unless_changed=True)
 
 
 @fault("denied-status-tells-existence", finding="SEC-A12")

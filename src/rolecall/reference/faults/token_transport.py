@@ -179,6 +179,24 @@ def token_in_cookie(server: Server) -> None:
     )
 
 
+@fault("session-cookie", finding="SEC-H05")
+def session_cookie(server: Server) -> None:
+    """A log-in sets a cookie with the token, and the cookie is as good as the header."""
+    tokens = server.tokens.tokens
+
+    @instead_of(server.tokens.tokens)
+    def with_cookie(user: Document, old: str | None = None) -> Answer:
+        answer = tokens(user, old)
+        answer.headers["Set-Cookie"] = f"sid={loads(answer.body)['token']}; Path=/; HttpOnly"
+        return answer
+
+    def of_cookie(call: Call) -> str | None:
+        found = re.search(r"(?:^|; )sid=([^;]+)", call.header(b"cookie") or "")
+        return found[1] if found else None
+
+    _token_from(server, of_cookie)
+
+
 @fault("token-in-body", finding="SEC-H05")
 def token_in_body(server: Server) -> None:
     """The token may stand in the body as access_token or token, in a form or in JSON."""
@@ -291,6 +309,32 @@ def trusts_user_headers(server: Server) -> None:
             user = server.resources.stored("users", account.id) if account else one.user
         scopes = frozenset({role if role in ROLES else user["role"]}) if role or id else one.scopes
         return Principal(user, scopes, one.credential, one.claims)
+
+
+def _trusts(server: Server, is_trusted: Callable[[Call], object]) -> None:
+    """Permit everything to some requests, whoever sends them."""
+    permitted = server.dispatcher.permitted
+
+    @instead_of(server.dispatcher.permitted)
+    def trusted(call: Call, principal: Principal, operation: str) -> bool:
+        return bool(is_trusted(call)) or permitted(call, principal, operation)
+
+
+@fault("trusts-this-machine", finding="SEC-H09")
+def trusts_this_machine(server: Server) -> None:
+    """A request that says it was forwarded for this machine may do everything."""
+    _trusts(server, lambda call: call.header(b"x-forwarded-for") == "127.0.0.1")
+
+
+@fault("trusts-its-own-pages", finding="SEC-H09")
+def trusts_its_own_pages(server: Server) -> None:
+    """A request that says it comes from a page of the server's own may do everything."""
+    _trusts(
+        server,
+        lambda call: (
+            (origin := call.header(b"origin")) and origin.endswith(f"//{call.header(b'host')}")
+        ),
+    )
 
 
 @fault("trusts-original-url", finding="SEC-H09")

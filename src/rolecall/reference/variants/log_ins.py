@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import secrets
 import time
 from collections import Counter, deque
 
@@ -66,3 +67,15 @@ def slow_log_ins(server: Server) -> None:
     async def later(body: Document) -> Answer:
         await asyncio.sleep(0.25)
         return await login(body)
+
+
+@variant("log-in-sets-a-cookie")
+def log_in_sets_a_cookie(server: Server) -> None:
+    """An answer with tokens sets a cookie, as a gateway does; the cookie opens nothing."""
+    tokens = server.tokens.tokens
+
+    @instead_of(server.tokens.tokens)
+    def with_cookie(user: Document, old: str | None = None) -> Answer:
+        answer = tokens(user, old)
+        answer.headers["Set-Cookie"] = f"route={secrets.token_hex(16)}; Path=/; HttpOnly"
+        return answer

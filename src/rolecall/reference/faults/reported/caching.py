@@ -156,11 +156,9 @@ def refusals_with_the_cached_body(server: Server) -> None:
         return given
 
 
-@fault("not-modified-before-the-guard", finding="PERM-list-organizations")
-def not_modified_before_the_guard(server: Server) -> None:
-    """Reads have an ETag, and If-None-Match is answered 304 before permissions are looked at.
-
-    Modelled on https://github.com/kwhitley/apicache/issues/225.
+def _tagged(server: Server, is_known: Callable[[str, str], bool]) -> None:
+    """Give reads an ETag, and answer 304 before the guard to who ``is_known`` to have it, by what
+    If-None-Match says and the ETag.
     """
     tags: Cache[str] = clear_at_changes(server, Cache(KEPT))
     answer = server.dispatcher.answer
@@ -171,7 +169,7 @@ def not_modified_before_the_guard(server: Server) -> None:
             return await answer(call)
         server.guard.authenticate(call)
         wanted, tag = call.header(b"if-none-match"), tags.get(_url(call))
-        if tag is not None and wanted is not None and (wanted == "*" or tag in wanted):
+        if tag is not None and wanted is not None and is_known(wanted, tag):
             return Answer(304, headers={"ETag": tag})
         given = await answer(call)
         if given.status == 200:
@@ -179,3 +177,18 @@ def not_modified_before_the_guard(server: Server) -> None:
             tags.put(_url(call), tag)
             given.headers["ETag"] = tag
         return given
+
+
+@fault("not-modified-before-the-guard", finding="PERM-list-organizations")
+def not_modified_before_the_guard(server: Server) -> None:
+    """Reads have an ETag, and If-None-Match is answered 304 before permissions are looked at.
+
+    Modelled on https://github.com/kwhitley/apicache/issues/225.
+    """
+    _tagged(server, lambda wanted, tag: wanted == "*" or tag in wanted)
+
+
+@fault("not-modified-to-who-knows-the-tag", finding="PERM-list-organizations")
+def not_modified_to_who_knows_the_tag(server: Server) -> None:
+    """Who sends the right ETag of something is told that it is unchanged, may he read it or not."""
+    _tagged(server, lambda wanted, tag: wanted == tag)

@@ -260,3 +260,14 @@ def same_second_is_oneself(server: Server) -> None:
         if call.resource != "users" or call.id is None or call.id[8:18] != process:
             return is_self(call, principal)
         return call.id[:18] == principal.id[:18]
+
+
+@fault("everybody-invites-guests", finding="PERM-create-user")
+def everybody_invites_guests(server: Server) -> None:
+    """A user of the lowest role may be made by everybody: it is an invitation."""
+    make_exception(
+        server,
+        lambda call, principal, operation: (
+            operation == "create-user" and body_of(call).get("role") == "guest"
+        ),
+    )
