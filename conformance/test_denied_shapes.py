@@ -184,7 +184,6 @@ async def test_a_refused_write_leaves_no_trace_in_any_shape(operation: str, worl
             expect_still_refused(world, answer, request, str(attempt))
             tried.append(Tried(request, answer, str(attempt)))
         await expect_untouched(world, thing, tried, in_list=asked.effect == "delete")
-    world.patience.refused += [(write.request, write.answer) for write in tried]
 
 
 # --- When the token has expired ----------------------------------------------------------------

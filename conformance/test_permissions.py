@@ -227,12 +227,7 @@ async def test_a_refused_write_is_not_done_later(
     """At the end of the run, too, nothing is there that was refused, in whatever shape; all are
     looked for together.
     """
-    plainly, in_shapes = "", f"PERM-{operation}"
-    refused = [
-        write
-        for attack in (plainly, in_shapes)
-        for write in world.patience.refused_at(operation, attack)
-    ]
+    refused = world.patience.refused_writes(operation)
     if not refused:
         raise NotTested(f"a {operation} that was refused")
 

@@ -211,6 +211,9 @@ def test_what_was_refused_to_another_test_is_not_held_against_this_one(*, is_kno
         await attacked(world, server, late, expect_untouched, "update")
         async with victim(world, "contact") as thing:
             assert thing.document["profile"] == {"name": earlier.name}
+        assert world.patience.done_later == [(earlier, answer)]
+        assert (earlier, answer) in world.patience.refused_writes("update-contact")
+        assert world.patience.refused_writes("update-form") == []
 
     if is_known:
         play(story, server)

@@ -22,12 +22,13 @@ class ConsistencyWait:
     """How long a target may take to show a write: ``seconds`` at most, ``lag`` as seen so far.
 
     ``refused`` are the writes that were refused, and what they were answered: they are looked for
-    once more at the end.
+    once more at the end. ``done_later`` are those of them that another test met.
     """
 
     seconds: float
     lag: float = 0.0
     refused: list[tuple[Request, Exchange]] = field(default_factory=list)
+    done_later: list[tuple[Request, Exchange]] = field(default_factory=list)
     _in_vain: Counter[str] = field(default_factory=Counter)
 
     async def until(
@@ -64,6 +65,14 @@ class ConsistencyWait:
         """Wait until a write of ``since`` (monotonic s) must be shown, by a target that lags."""
         if self.lag:
             await sleep(max(0.0, since + min(1.5 * self.lag, self.seconds) - time.monotonic()))
+
+    def refused_writes(self, operation: str) -> list[tuple[Request, Exchange]]:
+        """What an operation was refused, plainly and in the shapes of its own requirement, and what
+        was done later of it.
+        """
+        known = self.refused_at(operation, "") + self.refused_at(operation, f"PERM-{operation}")
+        done = [write for write in self.done_later if write[0].operation.name == operation]
+        return known + [write for write in done if write not in known]
 
     def refused_at(self, operation: str, attack: str) -> list[tuple[Request, Exchange]]:
         """The refused writes of an operation (all, if empty) in tests of ``attack``."""

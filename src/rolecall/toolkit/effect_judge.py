@@ -102,7 +102,9 @@ class EffectJudge(TokenJudge):
         await self._world.patience.settle(latest)
         for request, answer in refused:
             cite(answer)
-            if await self._is_done_by_now(request, answer, latest):
+            if (request, answer) in self._world.patience.done_later or await self._is_done_by_now(
+                request, answer, latest
+            ):
                 what = f"{request.operation.effect.removesuffix('e')}ed"
                 raise Finding(
                     "a refusal without effect, at the end of the run as well",

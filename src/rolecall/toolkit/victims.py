@@ -101,12 +101,15 @@ async def expect_untouched(
 ) -> None:
     """The thing is as it was before: there, with the same members, and in its list.
 
+    What another test was refused, and is done by now, is kept for the end of the run.
+
     Raises:
         Finding: it is gone or hidden, or has changed in a member that does not change by itself.
         Inconclusive: its list, which showed it before, is not to be seen now.
     """
     fixture, before, last = victim.fixture, victim.document, tried[-1]
     expected = f"{fixture} as it was: {_names(tried)} refused"
+    world.patience.refused += [(write.request, write.answer) for write in tried]
     now = await _still_there(world, victim, tried, expected)
     if changed := _changes(before, now):
         moving = _changes(
@@ -115,8 +118,9 @@ async def expect_untouched(
         victim.document = now
         done = next((write for write in tried if _bears(now, write.request)), None)
         if real := {name for name in changed - moving if not _STAMP.fullmatch(name)}:
-            if not done and _done_before(world, before, now):
-                return  # the end of the run holds it against what was refused then
+            if not done and (late := _done_later(world, before, now)):
+                world.patience.done_later += late
+                return
             done = done or last
             raise Finding(
                 expected,
@@ -137,12 +141,15 @@ def _bears(document: Mapping[str, Any], request: Request) -> bool:
     return bool(request.name) and request.name in f"{document}"
 
 
-def _done_before(world: World, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether a thing shows by now what another test was refused a while ago."""
-    return any(
-        _bears(now, request) and not _bears(before, request)
-        for request, _ in world.patience.refused
-    )
+def _done_later(
+    world: World, before: Mapping[str, Any], now: Mapping[str, Any]
+) -> list[tuple[Request, Exchange]]:
+    """What other tests were refused a while ago, and a thing shows by now."""
+    return [
+        (request, answer)
+        for request, answer in world.patience.refused
+        if _bears(now, request) and not _bears(before, request)
+    ]
 
 
 async def _still_there(
