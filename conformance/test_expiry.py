@@ -25,6 +25,20 @@ async def test_a_token_works_to_its_last_minute(role: str, expiry: Expiry, judge
         judge.expect_let_in(almost.exchange, f"one minute before its end ({almost.source})")
 
 
+@requirement("EXPIRY-not-before", phase=EXPIRY)
+async def test_a_token_renewed_in_the_last_minute_works_after_it(
+    expiry: Expiry, judge: Judge
+) -> None:
+    """The token of a refresh in another one's last minute works when that one has ended."""
+    renewed = await expiry.renewed()
+
+    judge.cite(renewed.caller.grant.exchange)
+    judge.expect_let_in(
+        renewed.exchange,
+        "two minutes after it was issued, when the token that it was issued for has ended",
+    )
+
+
 @requirement("EXPIRY-403", phase=EXPIRY)
 @operations(lambda operation: operation.effect in ("list", "fetch"))
 async def test_an_expired_token_reads_nothing(

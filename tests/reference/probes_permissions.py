@@ -104,6 +104,18 @@ async def changed_in_a_second(api: Api) -> bool:
     return "Mine" in str(api.server.store.get("services", id))
 
 
+@sees("denied-update-is-queued")
+async def changed_if_unchanged(api: Api) -> bool:
+    left_alone, changed = api.put("services"), api.put("services")
+    for id in (left_alone, changed):
+        await api.ask("PATCH", f"/v2/services/{id}", "bot", json={"name": "Mine"})
+    await api.ask("PATCH", f"/v2/services/{changed}", "admin", json={"name": "Theirs"})
+    await asyncio.sleep(1.1)
+    return "Mine" in str(api.server.store.get("services", left_alone)) and "Theirs" in str(
+        api.server.store.get("services", changed)
+    )
+
+
 @sees("denied-status-tells-existence")
 async def denied_alike(api: Api) -> bool:
     return (await api.ask("GET", f"/v2/services/{'0' * 24}", "guest")).status_code != 403

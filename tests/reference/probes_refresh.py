@@ -154,6 +154,16 @@ async def long_life(api: Api) -> bool:
     return bool(claims["exp"] - claims["iat"] != 24 * 60 * 60)
 
 
+@sees("refresh-keeps-the-end")
+async def same_end(api: Api) -> bool:
+    old = read(await api.login("bot"))
+    api.server.clock.advance(60 * 60)
+    path = f"/v2/auth/token?refreshToken={old['refreshToken']}"
+    new = read(await api.ask("GET", path, old["token"]))
+    claims = api.server.verifier.document(new["token"].split(".")[1])
+    return bool(claims["exp"] - claims["iat"] < 24 * 60 * 60)
+
+
 @sees("post-refresh-before-expiry-only")
 async def after_expiry(api: Api) -> bool:
     token = read(await api.login("bot"))["refreshToken"]
@@ -232,6 +242,14 @@ async def mixed(api: Api) -> bool:
     token = read(await api.login("bot"))["refreshToken"]
     answer = await api.login("guest", refreshToken=token, clientId=api.server.accounts["bot"].email)
     return answer.is_success
+
+
+@sees("any-password-beside-a-refresh-token")
+async def any_password(api: Api) -> bool:
+    token = read(await api.login("guest"))["refreshToken"]
+    body = {"email": api.server.accounts["admin"].email, "password": "no", "refreshToken": token}
+    answer = await api.ask("POST", "/v2/auth/token", "guest", json=body)
+    return answer.is_success and bool(read(answer)["user"] == api.user("admin")["id"])
 
 
 @sees("head-refreshes")

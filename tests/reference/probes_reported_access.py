@@ -182,6 +182,13 @@ async def not_modified(api: Api) -> bool:
     ).status_code == 304
 
 
+@sees("not-modified-to-who-knows-the-tag")
+async def not_modified_by_its_tag(api: Api) -> bool:
+    tag = (await api.ask("GET", "/v2/users", "admin")).headers.get("etag", '"none"')
+    headers = {"If-None-Match": tag}
+    return (await api.ask("GET", "/v2/users", "guest", headers=headers)).status_code == 304
+
+
 # --- owners ------------------------------------------------------------------------------------
 
 
@@ -211,6 +218,12 @@ async def edited(api: Api) -> bool:
             "PATCH", f"/v2/messages/{await said(api, 'guest')}", "guest", json={"text": "No"}
         )
     ).status_code == 200
+
+
+@sees("everybody-invites-guests")
+async def invited(api: Api) -> bool:
+    guest = {"givenName": "G", "email": "g@example.org", "password": "Sesame-1", "role": "guest"}
+    return (await api.ask("POST", "/v2/users", "agent", json=guest)).is_success
 
 
 @sees("makers-fetch-what-they-made")

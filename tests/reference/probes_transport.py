@@ -100,6 +100,24 @@ async def user_headers(api: Api) -> bool:
     ).status_code == 200
 
 
+@sees("trusts-this-machine")
+async def from_this_machine(api: Api) -> bool:
+    headers = {"X-Forwarded-For": "127.0.0.1"}
+    return (await api.ask("GET", "/v2/services", "guest", headers=headers)).status_code == 200
+
+
+@sees("trusts-its-own-pages")
+async def from_its_own_page(api: Api) -> bool:
+    headers = {"Origin": f"http://{api.http.base_url.netloc.decode()}"}
+    return (await api.ask("GET", "/v2/services", "guest", headers=headers)).status_code == 200
+
+
+@sees("session-cookie")
+async def own_cookie(api: Api) -> bool:
+    given = (await api.login("admin")).headers.get("set-cookie", "").partition(";")[0]
+    return (await api.http.get("/v2/services", headers={"Cookie": given})).status_code == 200
+
+
 @sees("trusts-original-url")
 async def original_url(api: Api) -> bool:
     own = f"/v2/users/{api.user('guest')['id']}"

@@ -18,8 +18,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from rolecall.errors import UsageError
-from rolecall.evidence import note
-from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
+from rolecall.evidence import cite, note
+from rolecall.outcomes import Inconclusive, NotApplicable, NotTested, TransientFailure
 from rolecall.pausing import sleep
 from rolecall.spec.model import LAST_MINUTE
 from rolecall.tokens import Caller
@@ -134,6 +134,24 @@ class Expiry(ExpiryWays):
                 lacking,
             )
         return almost
+
+    async def renewed(self) -> AlmostExpired:
+        """What the token of a refresh, a minute before the end, was answered after that end.
+
+        Raises:
+            NotApplicable: nobody could be renewed then; the token's own last minute was seen.
+            NotTested: none of the ways shows it.
+            Inconclusive: one does, but no answer came in time.
+        """
+        almost = await self.almost(self._world.roles[0])
+        if self._not_renewed:
+            raise Inconclusive(self._not_renewed, "the network, and the target's log")
+        if self._renewed is None:
+            cite(almost[0].exchange, "control")
+            raise NotApplicable(
+                "a refresh in a token's last minute takes the target's clock and a user made for it"
+            )
+        return self._renewed
 
     def _raise_trouble(self, missing: str) -> None:
         if self._troubled:

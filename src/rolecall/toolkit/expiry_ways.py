@@ -31,6 +31,9 @@ MARGIN = 62
 _RECENT = 7 * 86400  # seconds since its end in which an access token's refresh token is presented
 _FEW = 3  # other targets of a bank that are named
 _MINUTE = 60  # seconds that a token has left when it is tried for the last time
+_LASTING = (
+    600  # seconds that a token has to live for one to be seen when the one before it has ended
+)
 _HOOK_PAUSES = (0.0, 0.3, 1.0)  # seconds before each look: a hook may take effect a moment later
 # seconds to put the clock back when the way failed; at the end of the run there is more time
 _WITHIN = 30.0
@@ -236,7 +239,7 @@ class ExpiryWays(LastMinute):
     async def _aged(self, last: bool) -> list[ExpiredToken]:
         if self._world.read_only:
             raise NotTested("--read-only: the target's clock would be moved")
-        callers = await self._callers()
+        callers, renewable = await self._callers(), await self._renewable()
         for caller in callers:
             await self._signs(caller)  # what they need is made now
         lifetime = self._world.dialect.lifetime
@@ -245,6 +248,8 @@ class ExpiryWays(LastMinute):
         now = await self._advance(first, first) if first else time_of_target(callers[-1].grant)
         if now:
             await self._last_minutes(callers[:-1], "clock", now, last=last)
+        lasts = min(lifetime, lives) > _LASTING
+        renewed = await self._renew(renewable) if now and renewable and lasts else None
         over = max(
             [
                 lifetime,
@@ -257,6 +262,8 @@ class ExpiryWays(LastMinute):
         )
         await self._advance(over + _MINUTE - first, over + _MINUTE)
         await self._prove(callers)
+        if renewed:
+            await self._try_renewed(renewed)
         aged = _expired(callers, "clock")
         again = {caller.role: await self._ask_again(caller) for caller in callers[:-1]}
         if not now:

@@ -10,7 +10,7 @@ from rolecall.fields import seconds_to_wait
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.pausing import sleep, this_moment
 from rolecall.spec.claims import LIFETIME_TOLERANCE, numeric_date
-from rolecall.tokens import Caller, claims_of
+from rolecall.tokens import Caller, Grant, claims_of
 from rolecall.toolkit.clock import ClockReading, TargetClock
 from rolecall.toolkit.expired_tokens import AlmostExpired, TooLate
 from rolecall.toolkit.things import Request
@@ -32,6 +32,9 @@ class LastMinute:
         # By token: what it was let in with in its last minute.
         self._let_in: dict[str, Request] = {}
         self._too_late: dict[str, str] = {}  # why a role's last minute could not be judged
+        #: What the token of a refresh was answered when the one before it had ended.
+        self._renewed: AlmostExpired | None = None
+        self._not_renewed = ""  # which answer is missing for that
 
     async def _callers(self) -> list[Caller]:
         """A session of each role whose token is going to expire, and one more of the lowest, whose
@@ -52,6 +55,40 @@ class LastMinute:
             return await self._world.fresh_caller(role)
         self._made[made.caller.user] = made
         return made.caller
+
+    async def _renewable(self) -> Caller | None:
+        """A user of the lowest role whose token is renewed in its last minute, if one can be made:
+        an account's log-ins are counted.
+        """
+        try:
+            return (await throwaway_user(self._world, self._world.roles[0])).caller
+        except TransientFailure:
+            raise
+        except (NotTested, Inconclusive):
+            return None
+
+    async def _renew(self, caller: Caller) -> Caller | None:
+        """The caller with the token of a refresh before expiry; None if there is none, or its
+        answer was lost.
+        """
+        try:
+            answer = await self._world.tokens.refresh_by(
+                "get", caller.grant.refresh_token, caller, attack=""
+            )
+        except Inconclusive as lost:
+            self._not_renewed = lost.missing
+            return None
+        grant = Grant.of(answer)
+        return caller.continued(grant) if grant.token else None
+
+    async def _try_renewed(self, caller: Caller) -> None:
+        """Keep what the token of that refresh is answered when the one before it has ended."""
+        try:
+            answer = await self._world.fetch_self(caller)
+        except Inconclusive as lost:
+            self._not_renewed = lost.missing
+        else:
+            self._renewed = AlmostExpired(caller, "clock", answer)
 
     async def _signs(self, caller: Caller) -> list[Request]:
         """The requests that show whether a caller is let in, before a token's last minute."""

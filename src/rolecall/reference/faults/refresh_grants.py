@@ -150,6 +150,22 @@ def refresh_gives_14_days(server: Server) -> None:
     _refreshed(server, longer)
 
 
+@fault("refresh-keeps-the-end", finding="EXPIRY-not-before", needs=("clock",))
+def refresh_keeps_the_end(server: Server) -> None:
+    """The token of a refresh before expiry ends when the one before it would have ended."""
+    before = server.tokens.refresh_before_expiry
+    write, end = server.issuer.write, ContextVar[int]("end", default=0)
+
+    @instead_of(server.tokens.refresh_before_expiry)
+    def kept(call: Call) -> Answer:
+        end.set(server.guard.authenticate(call).claims["exp"])
+        return before(call)
+
+    @instead_of(server.issuer.write)
+    def until_then(claims: Document) -> str:
+        return write(claims | ({"exp": end.get()} if end.get() else {}))
+
+
 @fault("refresh-gives-dead-refresh-token", finding="REFRESH-chain")
 def refresh_gives_dead_refresh_token(server: Server) -> None:
     """The refresh token of a refresh does not work."""
