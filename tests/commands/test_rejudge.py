@@ -72,6 +72,7 @@ def test_a_changed_answer_changes_the_verdict(certified: Watched, tmp_path: Path
     assert cell["tests"][test]["now"] == "failed"
 
 
+@pytest.mark.long
 def test_what_the_evidence_lacks_is_named(certified: Watched, tmp_path: Path) -> None:
     """Where an exchange is missing, its test is not judged again, and the rest is."""
     folder = tmp_path / "run"

@@ -281,8 +281,8 @@ def test_a_bank_that_is_a_file_is_refused(reference: Reference, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("operation", "method", "path"),
     [
-        ("list-forms", "GET", "/v2/forms"),
-        ("create-form", "POST", "/v2/forms"),
+        pytest.param("list-forms", "GET", "/v2/forms", marks=pytest.mark.long),
+        pytest.param("create-form", "POST", "/v2/forms", marks=pytest.mark.long),
         ("delete-form", "DELETE", "/v2/forms/"),
     ],
 )

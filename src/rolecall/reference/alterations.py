@@ -115,6 +115,18 @@ def change_stored(server: Server, resource: str, id: str, **members: object) -> 
     return document
 
 
+def set_a_cookie(server: Server, written: Callable[[Document], str]) -> None:
+    """Let an answer with tokens set a cookie, as ``written`` makes it of them."""
+    tokens = server.tokens.tokens
+
+    @instead_of(server.tokens.tokens)
+    def with_cookie(user: Document, old: str | None = None) -> Answer:
+        answer = tokens(user, old)
+        cookie = written(loads(answer.body))
+        answer.headers["Set-Cookie"] = f"{cookie}; Path=/; HttpOnly"
+        return answer
+
+
 def note_the_deleted(server: Server) -> dict[str, Document]:
     """The users that are deleted from now on, as they were, by their ids."""
     remove = server.store.remove

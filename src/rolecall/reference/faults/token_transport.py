@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Callable
 
+from rolecall.reference.alterations import set_a_cookie
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
@@ -182,13 +183,7 @@ def token_in_cookie(server: Server) -> None:
 @fault("session-cookie", finding="SEC-H05")
 def session_cookie(server: Server) -> None:
     """A log-in sets a cookie with the token, and the cookie is as good as the header."""
-    tokens = server.tokens.tokens
-
-    @instead_of(server.tokens.tokens)
-    def with_cookie(user: Document, old: str | None = None) -> Answer:
-        answer = tokens(user, old)
-        answer.headers["Set-Cookie"] = f"sid={loads(answer.body)['token']}; Path=/; HttpOnly"
-        return answer
+    set_a_cookie(server, lambda tokens: f"sid={tokens['token']}")
 
     def of_cookie(call: Call) -> str | None:
         found = re.search(r"(?:^|; )sid=([^;]+)", call.header(b"cookie") or "")

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections import Counter, deque
 
+from rolecall.reference.alterations import set_a_cookie
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer
 from rolecall.reference.errors import Refusal
@@ -72,10 +73,4 @@ def slow_log_ins(server: Server) -> None:
 @variant("log-in-sets-a-cookie")
 def log_in_sets_a_cookie(server: Server) -> None:
     """An answer with tokens sets a cookie, as a gateway does; the cookie opens nothing."""
-    tokens = server.tokens.tokens
-
-    @instead_of(server.tokens.tokens)
-    def with_cookie(user: Document, old: str | None = None) -> Answer:
-        answer = tokens(user, old)
-        answer.headers["Set-Cookie"] = f"route={secrets.token_hex(16)}; Path=/; HttpOnly"
-        return answer
+    set_a_cookie(server, lambda tokens: f"route={secrets.token_hex(16)}")
