@@ -31,9 +31,8 @@ MARGIN = 62
 _RECENT = 7 * 86400  # seconds since its end in which an access token's refresh token is presented
 _FEW = 3  # other targets of a bank that are named
 _MINUTE = 60  # seconds that a token has left when it is tried for the last time
-_LASTING = (
-    600  # seconds that a token has to live for one to be seen when the one before it has ended
-)
+# seconds that tokens have to live for a renewed one to be seen when the one before it has ended
+_LASTING = 600
 _HOOK_PAUSES = (0.0, 0.3, 1.0)  # seconds before each look: a hook may take effect a moment later
 # seconds to put the clock back when the way failed; at the end of the run there is more time
 _WITHIN = 30.0

@@ -6,7 +6,7 @@ import contextlib
 import re
 from collections.abc import Callable
 
-from rolecall.reference.alterations import set_a_cookie
+from rolecall.reference.alterations import make_exception, set_a_cookie
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
@@ -306,28 +306,21 @@ def trusts_user_headers(server: Server) -> None:
         return Principal(user, scopes, one.credential, one.claims)
 
 
-def _trusts(server: Server, is_trusted: Callable[[Call], object]) -> None:
-    """Permit everything to some requests, whoever sends them."""
-    permitted = server.dispatcher.permitted
-
-    @instead_of(server.dispatcher.permitted)
-    def trusted(call: Call, principal: Principal, operation: str) -> bool:
-        return bool(is_trusted(call)) or permitted(call, principal, operation)
-
-
 @fault("trusts-this-machine", finding="SEC-H09")
 def trusts_this_machine(server: Server) -> None:
     """A request that says it was forwarded for this machine may do everything."""
-    _trusts(server, lambda call: call.header(b"x-forwarded-for") == "127.0.0.1")
+    make_exception(
+        server, lambda call, principal, operation: call.header(b"x-forwarded-for") == "127.0.0.1"
+    )
 
 
 @fault("trusts-its-own-pages", finding="SEC-H09")
 def trusts_its_own_pages(server: Server) -> None:
     """A request that says it comes from a page of the server's own may do everything."""
-    _trusts(
+    make_exception(
         server,
-        lambda call: (
-            (origin := call.header(b"origin")) and origin.endswith(f"//{call.header(b'host')}")
+        lambda call, principal, operation: (call.header(b"origin") or "").endswith(
+            f"//{call.header(b'host')}"
         ),
     )
 
