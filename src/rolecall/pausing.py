@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from rolecall.counting_loop import CountingLoop, next_turn
 from rolecall.evidence import memory, recalled
+from rolecall.slots import rests
 
 _PAUSE, _THREAD, _ALARM, _NOW = "paused until", "a thread was done", "an alarm rang", "now"
 _LONGER = 10  # times that an alarm is set to in a replay, of which it is not known that it rang
@@ -29,10 +30,13 @@ def this_moment() -> float:
 
 
 async def sleep(seconds: float) -> None:
-    """Sleep; in a replay, until the turn of the event loop in which the sleeper woke up then."""
-    if not await _came_as_then(_PAUSE):
-        await asyncio.sleep(seconds)
-        await _keep_turn(_PAUSE)
+    """Sleep, and let another test begin meanwhile; in a replay, until the turn of the event loop in
+    which the sleeper woke up then.
+    """
+    with rests():
+        if not await _came_as_then(_PAUSE):
+            await asyncio.sleep(seconds)
+            await _keep_turn(_PAUSE)
 
 
 async def in_thread(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

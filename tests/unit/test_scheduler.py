@@ -21,6 +21,7 @@ from rolecall.evidence import Exchange, cite, note
 from rolecall.harness import scheduler
 from rolecall.harness.scheduler import ScheduledTest, Scheduler
 from rolecall.outcomes import Finding, Flaky, Inconclusive, TransientFailure
+from rolecall.pausing import sleep
 from rolecall.spec.model import Cell
 from rolecall.toolkit.marks import ALONE, EXPIRY, ORDINARY, SUMMARY
 from rolecall.toolkit.shared import uncancelled
@@ -80,6 +81,56 @@ def test_what_the_cells_tests_saw() -> None:
         ahead.wait("other")
 
         assert list(ahead.cells()) == [(cell, about.evidence)]
+
+
+@pytest.mark.parametrize(("phase", "together"), [(ORDINARY, True), (ALONE, False)])
+def test_a_test_that_lets_time_pass_makes_room(phase: int, together: bool) -> None:
+    """While a test only waits another one begins, and has the slot to itself; one that has to be
+    alone stays alone.
+    """
+    came: list[str] = []
+
+    def named(name: str, seconds: float) -> ScheduledTest:
+        async def waits() -> None:
+            came.append(f"{name} begins")
+            await sleep(seconds)
+            came.append(f"{name} ends")
+
+        return ScheduledTest(name, phase, waits)
+
+    run(named("first", 0.02), named("second", 0.0), in_flight=1)
+
+    in_turn = ["first begins", "first ends", "second begins", "second ends"]
+    within = ["first begins", "second begins", "second ends", "first ends"]
+    assert came == (within if together else in_turn)
+
+
+def test_who_comes_back_from_a_wait_has_its_slot() -> None:
+    """No test begins in the place of one that has come back and works again."""
+    came: list[str] = []
+    back = asyncio.Event()
+
+    async def works_on() -> None:
+        await sleep(0.0)
+        back.set()
+        for _ in range(5):
+            await asyncio.sleep(0)  # at work: this is no pause of a test
+            came.append("works")
+
+    async def ends() -> None:
+        await back.wait()
+
+    async def begins() -> None:
+        came.append("begins")
+
+    run(
+        ScheduledTest("works on", ORDINARY, works_on),
+        ScheduledTest("ends", ORDINARY, ends),
+        ScheduledTest("begins", ORDINARY, begins),
+        in_flight=1,
+    )
+
+    assert came[-1] == "begins"
 
 
 # --- One test ----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -30,6 +30,7 @@ from rolecall.outcomes import (
     TransientFailure,
 )
 from rolecall.pausing import sleep
+from rolecall.slots import Slots, lending
 from rolecall.spec.model import Cell
 from rolecall.toolkit.marks import ALONE, EXPIRED_SESSIONS, EXPIRY, ORDINARY
 from rolecall.toolkit.shared import UNCANCELLED
@@ -169,13 +170,15 @@ class Scheduler:
         for number, phase in groupby(
             sorted(self.jobs.values(), key=lambda job: job.phase), key=lambda job: job.phase
         ):
-            slots = asyncio.Semaphore(1 if number == ALONE else self._in_flight)
-            async with asyncio.TaskGroup() as group:
-                for job in phase:
-                    await slots.acquire()
-                    group.create_task(self._run_in(slots, job))
+            alone = number == ALONE
+            slots = Slots(1 if alone else self._in_flight)
+            with nullcontext() if alone else lending(slots):  # which the tests take along
+                async with asyncio.TaskGroup() as group:
+                    for job in phase:
+                        await slots.acquire()
+                        group.create_task(self._run_in(slots, job))
 
-    async def _run_in(self, slots: asyncio.Semaphore, job: ScheduledTest) -> None:
+    async def _run_in(self, slots: Slots, job: ScheduledTest) -> None:
         try:
             await self._run_one(job)
         finally:
