@@ -34,9 +34,20 @@ async def sleep(seconds: float) -> None:
     which the sleeper woke up then.
     """
     with rests():
-        if not await _came_as_then(_PAUSE):
-            await asyncio.sleep(seconds)
-            await _keep_turn(_PAUSE)
+        await _pause(seconds)
+
+
+async def let_others_go_on() -> None:
+    """Take a turn of the event loop, as `sleep` of no time does, and keep the own place among the
+    tests; in a replay, go on in the turn of then, however many turns went before.
+    """
+    await _pause(0)
+
+
+async def _pause(seconds: float) -> None:
+    if not await _came_as_then(_PAUSE):
+        await asyncio.sleep(seconds)
+        await _keep_turn(_PAUSE)
 
 
 async def in_thread(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

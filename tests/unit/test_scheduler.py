@@ -111,7 +111,7 @@ def test_who_comes_back_from_a_wait_has_its_slot() -> None:
     back = asyncio.Event()
 
     async def works_on() -> None:
-        await sleep(0.0)
+        await sleep(0.001)
         back.set()
         for _ in range(5):
             await asyncio.sleep(0)  # at work: this is no pause of a test

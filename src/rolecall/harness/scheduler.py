@@ -29,7 +29,7 @@ from rolecall.outcomes import (
     NotTested,
     TransientFailure,
 )
-from rolecall.pausing import sleep
+from rolecall.pausing import let_others_go_on
 from rolecall.slots import Slots, lending
 from rolecall.spec.model import Cell
 from rolecall.toolkit.marks import ALONE, EXPIRED_SESSIONS, EXPIRY, ORDINARY
@@ -91,7 +91,9 @@ class Scheduler:
         return ((job.cell, job.evidence) for job in list(self.jobs.values()) if job.cell)
 
     async def _start(self) -> None:
-        await sleep(0)  # pytest may say so in any turn of the loop; in a replay it is that of then
+        await (
+            let_others_go_on()
+        )  # pytest may say so in any turn of the loop; in a replay it is that of then
         self._running = asyncio.create_task(self._run())
 
     def wait(self, name: str) -> ScheduledTest:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rolecall.evidence import memory, recalled
-from rolecall.pausing import sleep
+from rolecall.pausing import let_others_go_on, sleep
 
 #: An address that never resolves (RFC 2606), for targets that cannot reach this machine.
 NOWHERE = "https://rolecall.invalid"
@@ -44,10 +44,12 @@ async def listening(document: Mapping[str, Any]) -> AsyncIterator[Listener]:
     try:
         async with server:
             listener.url = recalled("address of a server of ours", lambda: listener.url)
-            await sleep(0)  # how many turns of the loop it takes to listen is not to matter
+            await (
+                let_others_go_on()
+            )  # how many turns of the loop it takes to listen is not to matter
             yield listener
     finally:
-        await sleep(0)
+        await let_others_go_on()
 
 
 @asynccontextmanager
