@@ -6,8 +6,7 @@ import time
 
 import pytest
 
-from rolecall.evidence import Exchange
-from rolecall.outcomes import Finding, Inconclusive
+from rolecall.outcomes import Finding
 from rolecall.pausing import sleep
 from rolecall.spec.loading import load_specification
 from rolecall.toolkit.denials import expect_still_refused, sent
@@ -16,8 +15,6 @@ from rolecall.toolkit.expiry import Expiry
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import ALONE, EXPIRY, operations, requirement
 from rolecall.toolkit.shapes import SHAPES, attempts, denied, in_turn
-from rolecall.toolkit.shared import shared_setup
-from rolecall.toolkit.things import Request
 from rolecall.toolkit.victims import Tried, expect_untouched, victim
 from rolecall.toolkit.world import World
 
@@ -74,21 +71,6 @@ async def test_a_refused_read_is_refused_in_every_shape(
 # --- Right after a caller who may --------------------------------------------------------------
 
 
-@shared_setup
-async def just_allowed(world: World, operation: str) -> tuple[Request, Exchange]:
-    """A read of the shared thing by the highest role, and its answer.
-
-    Raises:
-        Inconclusive: it was refused.
-    """
-    admin, tried = await world.user(world.highest), world.spec.operations[operation]
-    request = await world.request(tried, admin)
-    answer = await world.perform(request, admin)
-    if not world.dialect.allows(tried, answer):
-        raise Inconclusive(f"{operation} allowed to {admin}: {answer}", tried.requirement)
-    return request, answer
-
-
 @pytest.mark.parametrize(
     ("operation", "as_another"),
     [
@@ -100,7 +82,7 @@ async def test_a_read_is_decided_for_each_caller(
     operation: str, as_another: str, world: World, judge: Judge
 ) -> None:
     """A read is allowed right after it was refused to a role that may not, and denied right after
-    it was allowed, with its ETag as well.
+    it was allowed, also to who asks by its ETag whether it has changed.
     """
     admin = await world.user(world.highest)
     caller = await world.user(denied(world.spec, as_another)[-1])
@@ -114,31 +96,15 @@ async def test_a_read_is_decided_for_each_caller(
     if as_another == operation:  # else it is a matter of the other operation's cells
         await judge.expect_denied(answer, request, caller)
     await judge.expect_allowed(allowed, request, admin)
-    if as_another == operation and (tag := allowed.header("etag")):
+    if as_another == operation:
+        if world.intrusive and request.operation.effect == "list":
+            await sleep(max(0.0, allowed.finished + _SOME_SECONDS - time.monotonic()))
+        condition = {"if-none-match": allowed.header("etag") or "*"}
         answer = await world.perform(
-            request, caller, headers={"if-none-match": tag}, attack=request.operation.requirement
+            request, caller, headers=condition, attack=request.operation.requirement
         )
-        expect_still_refused(world, answer, request, f"{caller.role}, who knows its ETag")
-
-
-@rows("list", phase=ALONE)
-async def test_a_list_is_refused_some_time_after_it_was_allowed(
-    operation: str, world: World, judge: Judge
-) -> None:
-    """A conditional list is still denied after roles that may have read it."""
-    role = denied(world.spec, operation)[0]
-    caller = await world.user(role)
-    request, allowed = await just_allowed(world, operation)
-    if world.intrusive:
-        await sleep(max(0.0, allowed.finished + _SOME_SECONDS - time.monotonic()))
-
-    conditional = {"if-none-match": allowed.header("etag") or "*"}
-    answer = await world.perform(
-        request, caller, headers=conditional, attack=request.operation.requirement
-    )
-
-    judge.cite(allowed)
-    expect_still_refused(world, answer, request, f"{role}, asking whether it has changed")
+        who = f"{caller.role}, asking whether it has changed"
+        expect_still_refused(world, answer, request, who)
 
 
 # --- Writes ------------------------------------------------------------------------------------

@@ -8,9 +8,11 @@ import time
 import pytest
 
 from rolecall.outcomes import Finding, NotTested
+from rolecall.pausing import sleep
 from rolecall.spec.ids import own_id
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Cell
+from rolecall.toolkit.effect_judge import SETTLING
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import SUMMARY, cells, requirement
 from rolecall.toolkit.throwaway_users import changeable
@@ -197,6 +199,7 @@ async def test_a_refused_read_shows_nothing(cell: Cell, world: World, judge: Jud
 
     await judge.expect_denied(answer, request, caller)
     await judge.control(request)
+    await sleep(SETTLING)  # one proof that a credential lives is for all who waited for it
     await world.alive(caller, answer.finished)
 
 

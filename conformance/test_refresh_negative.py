@@ -17,7 +17,12 @@ from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import EXPIRY, each, requirement
 from rolecall.toolkit.refresh_tokens import never_issued
 from rolecall.toolkit.shared import shared_setup
-from rolecall.toolkit.throwaway_users import any_session, fresh_session, throwaway_user
+from rolecall.toolkit.throwaway_users import (
+    ThrowawayUser,
+    any_session,
+    fresh_session,
+    throwaway_user,
+)
 from rolecall.toolkit.world import World
 
 # --- Whose token --------------------------------------------------------------------------------
@@ -144,6 +149,12 @@ MIXTURES = {
 }
 
 
+@shared_setup
+async def owner_of(world: World, role: str) -> ThrowawayUser:
+    """The user of a role whose password is mixed with other users' refresh tokens."""
+    return await throwaway_user(world, role)
+
+
 @requirement("SEC-R14")
 @each("mixture", MIXTURES)
 async def test_two_sets_of_credentials_do_not_mix(mixture: str, world: World, judge: Judge) -> None:
@@ -152,7 +163,7 @@ async def test_two_sets_of_credentials_do_not_mix(mixture: str, world: World, ju
     """
     mixed = MIXTURES[mixture]
     first, second = (world.roles[number] for number in (mixed.logs_in, mixed.refreshes))
-    owner, other = await throwaway_user(world, first), await fresh_session(world, second)
+    owner, other = await owner_of(world, first), await fresh_session(world, second)
     refresh_token = other.grant.refresh_token
     body = {
         "email": owner.account.email,

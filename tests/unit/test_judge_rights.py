@@ -9,6 +9,7 @@ import pytest
 from rolecall.outcomes import Finding, Inconclusive
 from rolecall.target import ApiKeyOptions
 from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.rights import in_shares, reads
 from rolecall.toolkit.world import World
 from tests.unit.memory import SPEC, Answer, Asked, Server
 from tests.unit.stage import answering, judged
@@ -18,7 +19,7 @@ def rights(scopes: list[str], server: Server, **facts: Any) -> None:
     """Judge what a key with these scopes may read."""
 
     async def story(world: World, judge: Judge) -> None:
-        await judge.expect_rights(await world.create_key(scopes), scopes)
+        await judge.expect_rights(await world.create_key(scopes), scopes, reads(SPEC))
 
     judged(story, server, **facts)
 
@@ -169,6 +170,19 @@ def test_ready_made_keys_are_judged_alike() -> None:
         server._callers[tokens[scope]] = (f"key:{scope}", "", (scope,))
 
     async def story(world: World, judge: Judge) -> None:
-        await judge.expect_rights(await world.create_key(["guest", "bot"]), ["guest", "bot"])
+        scopes = ["guest", "bot"]
+        await judge.expect_rights(await world.create_key(scopes), scopes, reads(SPEC))
 
     judged(story, server, api_keys=ApiKeyOptions("/v2/apikeys", tokens=tokens))
+
+
+def test_shares_have_rows_of_each_right() -> None:
+    """Each read is in one share, and each share has some that each role is the lowest to have."""
+    shares = in_shares(reads(SPEC), SPEC, 2)
+
+    assert sorted(operation.name for share in shares for operation in share) == sorted(
+        operation.name for operation in reads(SPEC)
+    )
+    for share in shares:
+        lowest = {SPEC.allowed_roles(operation.name)[-1] for operation in share}
+        assert {"agent", "bot", "admin"} <= lowest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -232,8 +232,10 @@ class Judge(EffectJudge):
 
     # --- What keys of several scopes may --------------------------------------------------------
 
-    async def expect_rights(self, key: Caller, scopes: list[str]) -> None:
-        """An API key may read what keys of its single scopes may read together, and no more.
+    async def expect_rights(
+        self, key: Caller, scopes: list[str], operations: Iterable[Operation]
+    ) -> None:
+        """At these reads an API key may what keys of its single scopes may together, and no more.
 
         Judged where the single keys do as the table says: a cell that is wrong by itself is that
         cell's finding. Lists that each of several scopes allows are left out; fetches are not.
@@ -242,9 +244,7 @@ class Judge(EffectJudge):
             Inconclusive: there is nothing that the single keys were seen to be allowed.
         """
         world, distinct, allowed = self._world, list(dict.fromkeys(scopes)), 0
-        for operation in world.spec.operations.values():
-            if operation.effect not in ("list", "fetch") or operation.is_self:
-                continue
+        for operation in operations:
             tabled = [world.spec.allows(operation.name, scope) for scope in distinct]
             if operation.effect == "list" and len(distinct) > 1 and all(tabled):
                 continue

@@ -1,15 +1,40 @@
-"""Checks that a caller has no right above its role: lists of higher roles, and reserved creates."""
+"""Checks of rights: which reads tell them, and that a caller has none above its role."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
 
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding
-from rolecall.spec.model import Operation
+from rolecall.spec.model import Operation, Specification
 from rolecall.tokens import Caller
 from rolecall.toolkit.turns import against_the_table
 from rolecall.toolkit.world import World
+
+
+def reads(spec: Specification) -> list[Operation]:
+    """Lists and fetches, but for those of oneself: what a caller may read tells its rights."""
+    return [
+        operation
+        for operation in spec.operations.values()
+        if operation.effect in ("list", "fetch") and not operation.is_self
+    ]
+
+
+def in_shares(
+    operations: Iterable[Operation], spec: Specification, count: int
+) -> list[list[Operation]]:
+    """Operations dealt out in so many shares; each share has rows of each right, as far as there
+    are enough.
+    """
+    shares: list[list[Operation]] = [[] for _ in range(count)]
+    dealt: Counter[tuple[str, ...]] = Counter()
+    for operation in operations:
+        right = spec.allowed_roles(operation.name)
+        shares[dealt[right] % count].append(operation)
+        dealt[right] += 1
+    return shares
 
 
 def reserved_above(role: str, world: World) -> list[Operation]:
