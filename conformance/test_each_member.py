@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,6 +50,11 @@ class Written:
         ]
 
 
+def gone(sent: Iterable[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The members that were written and shown, and of which nothing is shown any more."""
+    return [name for name in sent if before.get(name) and now.get(name) is None]
+
+
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
     """The texts in a value, and where they are."""
     inner = (
@@ -89,7 +94,9 @@ def changed(value: Any) -> Any:
 @requirement("SEC-E10")
 @each("resource", load_specification().resources)
 async def test_each_member_is_updated(resource: str, world: World, judge: Judge) -> None:
-    """Each member that is written and shown can be updated alone, and then differs."""
+    """Each member that is written and shown can be updated alone, and then differs; the others are
+    there as well.
+    """
     fixture, sent = await full(world, resource)
     before = await world.observe(fixture) or {}
     tried = [(name, value) for name, value in sent.items() if not _NOT_TRIED.fullmatch(name)]
@@ -108,11 +115,16 @@ async def test_each_member_is_updated(resource: str, world: World, judge: Judge)
     async def is_written() -> bool:
         now.clear()
         now.update(await world.observe(fixture) or {})
-        return not any(written.lost(now) for written in updates)
+        return not gone(sent, before, now) and not any(written.lost(now) for written in updates)
 
-    if not await world.patience.until(
-        is_written, updates[-1].answer.finished, f"{resource} member by member"
-    ):
+    last = updates[-1].answer
+    if not await world.patience.until(is_written, last.finished, f"{resource} member by member"):
+        if dropped := gone(sent, before, now):
+            raise Finding(
+                f"{', '.join(dropped)} of {fixture} after updates of single members",
+                f"{last.status}, and shown no more",
+                last,
+            )
         written = next(written for written in updates if written.lost(now))
         lost = ", ".join(written.lost(now))
         raise Finding(

@@ -179,6 +179,14 @@ async def lost_members(api: Api) -> bool:
     return any(lost)
 
 
+@sees("update-drops-the-rest")
+async def dropped_members(api: Api) -> bool:
+    id = api.put("contacts")
+    for members in ({"meta": {"note": "Kept"}}, {"name": "New"}):
+        await api.ask("PATCH", f"/v2/contacts/{id}", "admin", json=members)
+    return "meta" not in api.server.resources.stored("contacts", id)
+
+
 @sees("denied-delete-marks", "denied-update-counts", "denied-delete-hides")
 async def traces(api: Api) -> bool:
     id = api.put("services")

@@ -98,6 +98,20 @@ def content_only_once(server: Server) -> None:
     _not_stored(server, lambda name, value: name == "content")
 
 
+@fault("update-drops-the-rest", finding="SEC-E10")
+def update_drops_the_rest(server: Server) -> None:
+    """An update writes the thing anew from what it names: meta, tags, content and params go where
+    it does not name them.
+    """
+    merged = server.resources.merged
+    optional = ("meta", "tags", "content", "params")
+
+    @instead_of(server.resources.merged)
+    def anew(document: Document, members: Document) -> Document:
+        kept = {name: value for name, value in document.items() if name not in optional}
+        return merged(kept, members)
+
+
 # --- traces ------------------------------------------------------------------------------------
 
 
