@@ -165,6 +165,13 @@ async def role_not_given(api: Api) -> bool:
     return str(api.server.resources.stored("users", id)["role"]) != "guest"
 
 
+@sees("unnamed-role-is-the-default")
+async def role_not_named(api: Api) -> bool:
+    id = api.user("guest")["id"]
+    await api.ask("PATCH", f"/v2/users/{id}", "guest", json={"title": "Mine"})
+    return str(api.server.resources.stored("users", id)["role"]) != "guest"
+
+
 @sees("lists-never-dirty", "params-never-dirty", "content-only-once")
 async def lost_members(api: Api) -> bool:
     lost = []

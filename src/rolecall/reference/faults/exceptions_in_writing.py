@@ -57,6 +57,20 @@ def empty_role_is_the_default(server: Server) -> None:
     _role_not_given(server, lambda role: role in ("", [], {}))
 
 
+@fault("unnamed-role-is-the-default", finding="SEC-A06")
+def unnamed_role_is_the_default(server: Server) -> None:
+    """An update of a user that names no role gives it the one that new users have."""
+    update = server.resources.update
+
+    @instead_of(server.resources.update)
+    async def putting_back(call: Call, principal: Principal, resource: str, id: str) -> Answer:
+        body = call.json()
+        answer = await update(call, principal, resource, id)
+        if resource == "users" and isinstance(body, dict) and "role" not in body:
+            change_stored(server, resource, id, role="agent")
+        return answer
+
+
 def _not_stored(server: Server, applies: Callable[[str, object], bool]) -> None:
     """Answer an update with all that was sent, and do not store some of it."""
     merged = server.resources.merged
