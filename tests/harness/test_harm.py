@@ -19,7 +19,7 @@ from rolecall.reference.census import Census
 from rolecall.reference.server import running
 from rolecall.reference.settings import Settings
 from rolecall.reference.target import target_file
-from tests.support.command import start
+from tests.support.command import rolecall, start
 from tests.support.strangers import (
     Refused,
     Stranger,
@@ -324,3 +324,30 @@ def test_an_interrupted_run_does_no_harm(name: str, how: str, tmp_path: Path) ->
                 )
                 harm = [line for line in harm if not line.startswith("clock")]
             assert harm == [], f"{moment:.2f} s: {said}"
+
+
+def test_no_account_loses_its_role_by_a_key(tmp_path: Path) -> None:
+    """Where an update of oneself takes one's role, the keys that try it are not the account's:
+    afterwards the account is as it was, and everything can be deleted.
+    """
+    census: list[Census] = []
+
+    def prepare(server: Server) -> None:
+        census.append(Census(server))
+        server.app = census[0].watched(server.app)
+
+    settings = Settings(
+        scrypt_n=128,
+        faults=("unnamed-role-is-the-default",),
+        variants=("scope-of-current-role", "keys-follow-the-role"),
+    )
+    with running(settings, prepare) as server:
+        (tmp_path / "target.toml").write_text(
+            target_file(server.server, server.base_url), encoding="utf-8"
+        )
+        finished = rolecall(
+            "certify", "target.toml", "--select", "update-user-self", "--out", "runs", cwd=tmp_path
+        )
+
+        assert (census[0].damage(), census[0].left()) == ([], [])
+    assert finished.results["left_behind"] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -232,9 +233,10 @@ async def changeable(world: World, role: str, credential: str = TOKEN) -> Caller
     try:
         if credential == TOKEN:
             return (await _made_for_changes(world, role)).caller
-        if world.target.api_keys.create_path and role not in world.target.api_keys.tokens:
-            maker = (await _made_for_changes(world, world.highest)).caller
-            return await _key_by(world, role, maker)
+        if world.target.api_keys.create_path and (
+            key := (await _keys_for_changes(world)).get(role)
+        ):
+            return key
     except TransientFailure:
         raise
     except (NotTested, Inconclusive):
@@ -248,8 +250,17 @@ async def _made_for_changes(world: World, role: str) -> ThrowawayUser:
 
 
 @shared_setup
-async def _key_by(world: World, role: str, maker: Caller) -> Caller:
-    return await world.create_key([role], maker)
+async def _keys_for_changes(world: World) -> dict[str, Caller]:
+    """A key of each role that the target file does not give, made by one user of the run, all of
+    them before any is used: a target that is wrong may take its maker's rights with the first
+    change, and the next key would be the account's.
+    """
+    maker, keys = (await throwaway_user(world, world.highest)).caller, {}
+    for role in world.roles:
+        if role not in world.target.api_keys.tokens:
+            with suppress(Inconclusive):
+                keys[role] = await world.create_key([role], maker)
+    return keys
 
 
 @shared_setup
