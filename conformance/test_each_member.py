@@ -25,6 +25,9 @@ _NOT_TRIED = re.compile(
     r"(?i).*id|e-?mail|password|role|scopes?|status|type|organi[sz]ation|parent|participants|messages|conversation|.*at"
 )
 
+#: Of these, what no update changes that does not name it.
+_IDENTITY = re.compile(r"(?i)e-?mail|role|scope|type|organi[sz]ation|parent|conversation")
+
 #: The kinds of things that are emptied; all of them with ``--intrusive``.
 _EMPTIED = ("organization", "conversation", "contact")
 
@@ -50,9 +53,18 @@ class Written:
         ]
 
 
-def gone(sent: Iterable[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The members that were written and shown, and of which nothing is shown any more."""
-    return [name for name in sent if before.get(name) and now.get(name) is None]
+def disturbed(
+    sent: Iterable[str], before: Mapping[str, Any], now: Mapping[str, Any]
+) -> Iterator[str]:
+    """What was written and shown, and is shown no more; and of what was not updated, the texts that
+    say what a thing is, whose it is or what it may, where they are others now.
+    """
+    for name in sent:
+        was, is_now = before.get(name), now.get(name)
+        if was and is_now is None:
+            yield f"{name} is gone"
+        elif isinstance(was, str) and _IDENTITY.fullmatch(name) and is_now != was:
+            yield f"{name} is {is_now!r}, and was {was!r}"
 
 
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
@@ -95,7 +107,7 @@ def changed(value: Any) -> Any:
 @each("resource", load_specification().resources)
 async def test_each_member_is_updated(resource: str, world: World, judge: Judge) -> None:
     """Each member that is written and shown can be updated alone, and then differs; the others are
-    there as well.
+    as they were.
     """
     fixture, sent = await full(world, resource)
     before = await world.observe(fixture) or {}
@@ -115,14 +127,16 @@ async def test_each_member_is_updated(resource: str, world: World, judge: Judge)
     async def is_written() -> bool:
         now.clear()
         now.update(await world.observe(fixture) or {})
-        return not gone(sent, before, now) and not any(written.lost(now) for written in updates)
+        return not any(disturbed(sent, before, now)) and not any(
+            written.lost(now) for written in updates
+        )
 
     last = updates[-1].answer
     if not await world.patience.until(is_written, last.finished, f"{resource} member by member"):
-        if dropped := gone(sent, before, now):
+        if others := list(disturbed(sent, before, now)):
             raise Finding(
-                f"{', '.join(dropped)} of {fixture} after updates of single members",
-                f"{last.status}, and shown no more",
+                f"the other members of {fixture} as they were",
+                f"{last.status}, and {'; '.join(others)}",
                 last,
             )
         written = next(written for written in updates if written.lost(now))
@@ -174,14 +188,16 @@ async def expect_emptied(world: World, fixture: Fixture, members: set[str]) -> N
 
 
 async def full(world: World, resource: str) -> tuple[Fixture, dict[str, Any]]:
-    """A new thing with as many members as the target takes, and what was sent.
+    """A new thing with as many members as the target takes, and what was sent; a user with a role
+    that no target gives where none is named.
 
     Raises:
         Inconclusive: none can be made.
     """
     admin, operation = await world.user(world.highest), world.spec.operations[f"create-{resource}"]
     plain = await world.request(operation, admin)
-    request = replace(plain, body={**world.fill(MORE, name=plain.name), **plain.body})
+    rare = {"role": world.roles[-2]} if resource == "user" else {}
+    request = replace(plain, body={**world.fill(MORE, name=plain.name), **plain.body, **rare})
     answer = await world.perform(request, admin)
     fixture = await world.made(request, answer) if answer.ok else None
     if fixture is None:

@@ -165,10 +165,10 @@ async def role_not_given(api: Api) -> bool:
     return str(api.server.resources.stored("users", id)["role"]) != "guest"
 
 
-@sees("unnamed-role-is-the-default")
+@sees("unnamed-role-is-the-default", "unnamed-role-of-others-is-the-default")
 async def role_not_named(api: Api) -> bool:
     id = api.user("guest")["id"]
-    await api.ask("PATCH", f"/v2/users/{id}", "guest", json={"title": "Mine"})
+    await api.ask("PATCH", f"/v2/users/{id}", "admin", json={"title": "New"})
     return str(api.server.resources.stored("users", id)["role"]) != "guest"
 
 

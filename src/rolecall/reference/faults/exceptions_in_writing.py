@@ -57,18 +57,30 @@ def empty_role_is_the_default(server: Server) -> None:
     _role_not_given(server, lambda role: role in ("", [], {}))
 
 
-@fault("unnamed-role-is-the-default", finding="SEC-A06")
-def unnamed_role_is_the_default(server: Server) -> None:
-    """An update of a user that names no role gives it the one that new users have."""
+def _unnamed_role(server: Server, applies: Callable[[Principal, str], bool]) -> None:
+    """Let an update of a user that names no role give it the one that new users have."""
     update = server.resources.update
 
     @instead_of(server.resources.update)
     async def putting_back(call: Call, principal: Principal, resource: str, id: str) -> Answer:
         body = call.json()
         answer = await update(call, principal, resource, id)
-        if resource == "users" and isinstance(body, dict) and "role" not in body:
+        names_none = resource == "users" and isinstance(body, dict) and "role" not in body
+        if names_none and applies(principal, id):
             change_stored(server, resource, id, role="agent")
         return answer
+
+
+@fault("unnamed-role-is-the-default", finding="SEC-A06")
+def unnamed_role_is_the_default(server: Server) -> None:
+    """An update of a user that names no role gives it the one that new users have."""
+    _unnamed_role(server, lambda principal, id: True)
+
+
+@fault("unnamed-role-of-others-is-the-default", finding="SEC-E10")
+def unnamed_role_of_others_is_the_default(server: Server) -> None:
+    """An update of another user that names no role gives that one the role of new users."""
+    _unnamed_role(server, lambda principal, id: principal.user["id"] != id)
 
 
 def _not_stored(server: Server, applies: Callable[[str, object], bool]) -> None:
