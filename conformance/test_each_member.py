@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rolecall.evidence import Exchange
-from rolecall.outcomes import Finding, Inconclusive, NotApplicable
+from rolecall.evidence import Exchange, cite
+from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.spec.loading import load_specification
+from rolecall.target import Account
+from rolecall.tokens import Grant
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.things import Fixture
+from rolecall.toolkit.throwaway_users import throwaway_user
 from rolecall.toolkit.world import World
 
 #: What many kinds of things keep besides: it is written at their creation where the target takes
@@ -146,8 +150,30 @@ async def test_each_member_is_updated(resource: str, world: World, judge: Judge)
             f"{written.answer.status}, and it reads as before",
             written.answer,
         )
+    if resource == "user":
+        await expect_log_in(world, sent, last)
     if resource in _EMPTIED or world.intrusive:
         await expect_emptied(world, fixture, {written.member for written in updates} & MORE.keys())
+
+
+async def expect_log_in(world: World, sent: Mapping[str, Any], updated: Exchange) -> None:
+    """A user of whom other members were updated logs in as it was made.
+
+    Raises:
+        Finding: it does not, and one that was not updated does.
+    """
+    role = world.roles[-2]
+    account = Account(role, role, str(sent.get("email")), str(sent.get("password")))
+    login = cite(await world.tokens.issue(account), "observation")
+    if Grant.of(login).token:
+        return
+    with suppress(NotTested):
+        await throwaway_user(world, role)  # a target may let nobody in whom a run made
+        raise Finding(
+            "a user who logs in as before",
+            f"{updated.status}, and the log-in {login.status}",
+            updated,
+        )
 
 
 async def expect_emptied(world: World, fixture: Fixture, members: set[str]) -> None:
@@ -196,9 +222,12 @@ async def full(world: World, resource: str) -> tuple[Fixture, dict[str, Any]]:
     """
     admin, operation = await world.user(world.highest), world.spec.operations[f"create-{resource}"]
     plain = await world.request(operation, admin)
-    rare = {"role": world.roles[-2]} if resource == "user" else {}
-    request = replace(plain, body={**world.fill(MORE, name=plain.name), **plain.body, **rare})
-    answer = await world.perform(request, admin)
+    rare = [{"role": world.roles[-2]}] if resource == "user" else []
+    for more in (*rare, {}):
+        request = replace(plain, body={**world.fill(MORE, name=plain.name), **plain.body, **more})
+        answer = await world.perform(request, admin)
+        if answer.ok:
+            break
     fixture = await world.made(request, answer) if answer.ok else None
     if fixture is None:
         raise Inconclusive(f"a {resource} to update: {answer}", operation.requirement)

@@ -172,6 +172,13 @@ async def role_not_named(api: Api) -> bool:
     return str(api.server.resources.stored("users", id)["role"]) != "guest"
 
 
+@sees("update-drops-the-password")
+async def password_not_named(api: Api) -> bool:
+    user = api.user("guest")
+    await api.ask("PATCH", f"/v2/users/{user['id']}", "admin", json={"title": "New"})
+    return not (await api.login("guest")).is_success
+
+
 @sees("lists-never-dirty", "params-never-dirty", "content-only-once")
 async def lost_members(api: Api) -> bool:
     lost = []

@@ -83,6 +83,21 @@ def unnamed_role_of_others_is_the_default(server: Server) -> None:
     _unnamed_role(server, lambda principal, id: principal.user["id"] != id)
 
 
+@fault("update-drops-the-password", finding="SEC-E10")
+def update_drops_the_password(server: Server) -> None:
+    """An update of another user hashes the password that it does not name, and stores that."""
+    update = server.resources.update
+
+    @instead_of(server.resources.update)
+    async def hashing_nothing(call: Call, principal: Principal, resource: str, id: str) -> Answer:
+        body = call.json()
+        answer = await update(call, principal, resource, id)
+        names_none = resource == "users" and isinstance(body, dict) and "password" not in body
+        if names_none and principal.user["id"] != id:
+            server.store.set_password(id, await server.passwords.hash_aside("undefined"))
+        return answer
+
+
 def _not_stored(server: Server, applies: Callable[[str, object], bool]) -> None:
     """Answer an update with all that was sent, and do not store some of it."""
     merged = server.resources.merged
