@@ -14,7 +14,6 @@ from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.spec.loading import load_specification
 from rolecall.target import Account
 from rolecall.tokens import Grant
-from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.things import Fixture
 from rolecall.toolkit.throwaway_users import throwaway_user
@@ -109,23 +108,52 @@ def changed(value: Any) -> Any:
 
 @requirement("SEC-E10")
 @each("resource", load_specification().resources)
-async def test_each_member_is_updated(resource: str, world: World, judge: Judge) -> None:
+async def test_each_member_is_updated(resource: str, world: World) -> None:
     """Each member that is written and shown can be updated alone, and then differs; the others are
     as they were.
     """
     fixture, sent = await full(world, resource)
     before = await world.observe(fixture) or {}
-    tried = [(name, value) for name, value in sent.items() if not _NOT_TRIED.fullmatch(name)]
-    updates = []
-    for name, value in tried:
-        kept = {path: text for path, text in leaves(value, (name,)) if at(before, path) == text}
-        if kept and (answer := await update(world, fixture, name, value)):
-            updates.append(Written(name, kept, answer))
+
+    updates = await update_each(world, fixture, sent, before)
+
     if not updates:
         raise NotApplicable(
             f"no member of a {resource} that was written is shown and can be updated alone"
         )
+    await expect_written(world, fixture, updates, sent, before)
+    if resource == "user":
+        await expect_log_in(world, sent, updates[-1].answer)
+    if resource in _EMPTIED or world.intrusive:
+        await expect_emptied(world, fixture, {written.member for written in updates} & MORE.keys())
 
+
+async def update_each(
+    world: World, fixture: Fixture, sent: Mapping[str, Any], before: Mapping[str, Any]
+) -> list[Written]:
+    """Update each member alone that was sent and is shown as sent; what the target took."""
+    updates = []
+    for name, value in sent.items():
+        if _NOT_TRIED.fullmatch(name):
+            continue
+        kept = {path: text for path, text in leaves(value, (name,)) if at(before, path) == text}
+        if kept and (answer := await update(world, fixture, name, value)):
+            updates.append(Written(name, kept, answer))
+    return updates
+
+
+async def expect_written(
+    world: World,
+    fixture: Fixture,
+    updates: list[Written],
+    sent: Mapping[str, Any],
+    before: Mapping[str, Any],
+) -> None:
+    """What was updated differs, and the rest is as it was.
+
+    Raises:
+        Finding: it is not so when a target that works in the background has had its time.
+    """
     now: dict[str, Any] = {}
 
     async def is_written() -> bool:
@@ -135,25 +163,21 @@ async def test_each_member_is_updated(resource: str, world: World, judge: Judge)
             written.lost(now) for written in updates
         )
 
-    last = updates[-1].answer
-    if not await world.patience.until(is_written, last.finished, f"{resource} member by member"):
-        if others := list(disturbed(sent, before, now)):
-            raise Finding(
-                f"the other members of {fixture} as they were",
-                f"{last.status}, and {'; '.join(others)}",
-                last,
-            )
-        written = next(written for written in updates if written.lost(now))
-        lost = ", ".join(written.lost(now))
+    last, what = updates[-1].answer, f"{fixture.resource.name} member by member"
+    if await world.patience.until(is_written, last.finished, what):
+        return
+    if others := list(disturbed(sent, before, now)):
         raise Finding(
-            f"{lost} of {fixture} as updated",
-            f"{written.answer.status}, and it reads as before",
-            written.answer,
+            f"the other members of {fixture} as they were",
+            f"{last.status}, and {'; '.join(others)}",
+            last,
         )
-    if resource == "user":
-        await expect_log_in(world, sent, last)
-    if resource in _EMPTIED or world.intrusive:
-        await expect_emptied(world, fixture, {written.member for written in updates} & MORE.keys())
+    written = next(written for written in updates if written.lost(now))
+    raise Finding(
+        f"{', '.join(written.lost(now))} of {fixture} as updated",
+        f"{written.answer.status}, and it reads as before",
+        written.answer,
+    )
 
 
 async def expect_log_in(world: World, sent: Mapping[str, Any], updated: Exchange) -> None:
