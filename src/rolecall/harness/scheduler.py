@@ -91,9 +91,8 @@ class Scheduler:
         return ((job.cell, job.evidence) for job in list(self.jobs.values()) if job.cell)
 
     async def _start(self) -> None:
-        await (
-            let_others_go_on()
-        )  # pytest may say so in any turn of the loop; in a replay it is that of then
+        # pytest may say so in any turn of the loop; in a replay it is that of then
+        await let_others_go_on()
         self._running = asyncio.create_task(self._run())
 
     def wait(self, name: str) -> ScheduledTest:

@@ -44,9 +44,7 @@ async def listening(document: Mapping[str, Any]) -> AsyncIterator[Listener]:
     try:
         async with server:
             listener.url = recalled("address of a server of ours", lambda: listener.url)
-            await (
-                let_others_go_on()
-            )  # how many turns of the loop it takes to listen is not to matter
+            await let_others_go_on()  # however many turns it took to listen
             yield listener
     finally:
         await let_others_go_on()
