@@ -47,6 +47,11 @@ class Written:
     before: Mapping[Path, Any]
     answer: Exchange
 
+    @property
+    def named(self) -> set[str]:
+        """The members that were sent: a target may have asked for others besides."""
+        return set(json.loads(self.answer.request_body))
+
     def lost(self, document: Any) -> list[str]:
         """The places whose value is still the old one."""
         return [
@@ -57,16 +62,22 @@ class Written:
 
 
 def disturbed(
-    sent: Iterable[str], before: Mapping[str, Any], now: Mapping[str, Any]
+    sent: Iterable[str],
+    updates: Iterable[Written],
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
 ) -> Iterator[str]:
-    """What was written and shown, and is shown no more; and of what was not updated, the texts that
+    """What was written and shown, and is shown no more; and of what no update named, the texts that
     say what a thing is, whose it is or what it may, where they are others now.
     """
+    named = set[str]().union(*(written.named for written in updates))
     for name in sent:
         was, is_now = before.get(name), now.get(name)
         if was and is_now is None:
             yield f"{name} is gone"
-        elif isinstance(was, str) and _IDENTITY.fullmatch(name) and is_now != was:
+        elif name in named or not isinstance(was, str):
+            continue
+        elif _IDENTITY.fullmatch(name) and is_now != was:
             yield f"{name} is {is_now!r}, and was {was!r}"
 
 
@@ -159,14 +170,14 @@ async def expect_written(
     async def is_written() -> bool:
         now.clear()
         now.update(await world.observe(fixture) or {})
-        return not any(disturbed(sent, before, now)) and not any(
+        return not any(disturbed(sent, updates, before, now)) and not any(
             written.lost(now) for written in updates
         )
 
     last, what = updates[-1].answer, f"{fixture.resource.name} member by member"
     if await world.patience.until(is_written, last.finished, what):
         return
-    if others := list(disturbed(sent, before, now)):
+    if others := list(disturbed(sent, updates, before, now)):
         raise Finding(
             f"the other members of {fixture} as they were",
             f"{last.status}, and {'; '.join(others)}",
