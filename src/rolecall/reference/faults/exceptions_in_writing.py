@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from rolecall.reference.alterations import (
     asked_for,
@@ -57,45 +57,51 @@ def empty_role_is_the_default(server: Server) -> None:
     _role_not_given(server, lambda role: role in ("", [], {}))
 
 
-def _unnamed_role(server: Server, applies: Callable[[Principal, str], bool]) -> None:
-    """Let an update of a user that names no role give it the one that new users have."""
+def _unnamed(
+    server: Server, member: str, fills_in: Callable[[Principal, str], Awaitable[None]]
+) -> None:
+    """After an update of a user that does not name a member, put something in its place."""
     update = server.resources.update
 
     @instead_of(server.resources.update)
-    async def putting_back(call: Call, principal: Principal, resource: str, id: str) -> Answer:
+    async def filling_in(call: Call, principal: Principal, resource: str, id: str) -> Answer:
         body = call.json()
         answer = await update(call, principal, resource, id)
-        names_none = resource == "users" and isinstance(body, dict) and "role" not in body
-        if names_none and applies(principal, id):
-            change_stored(server, resource, id, role="agent")
+        if resource == "users" and isinstance(body, dict) and member not in body:
+            await fills_in(principal, id)
         return answer
 
 
 @fault("unnamed-role-is-the-default", finding="SEC-A06")
 def unnamed_role_is_the_default(server: Server) -> None:
     """An update of a user that names no role gives it the one that new users have."""
-    _unnamed_role(server, lambda principal, id: True)
+
+    async def default(principal: Principal, id: str) -> None:
+        change_stored(server, "users", id, role="agent")
+
+    _unnamed(server, "role", default)
 
 
 @fault("unnamed-role-of-others-is-the-default", finding="SEC-E10")
 def unnamed_role_of_others_is_the_default(server: Server) -> None:
     """An update of another user that names no role gives that one the role of new users."""
-    _unnamed_role(server, lambda principal, id: principal.user["id"] != id)
+
+    async def default(principal: Principal, id: str) -> None:
+        if principal.user["id"] != id:
+            change_stored(server, "users", id, role="agent")
+
+    _unnamed(server, "role", default)
 
 
 @fault("update-drops-the-password", finding="SEC-E10")
 def update_drops_the_password(server: Server) -> None:
     """An update of another user hashes the password that it does not name, and stores that."""
-    update = server.resources.update
 
-    @instead_of(server.resources.update)
-    async def hashing_nothing(call: Call, principal: Principal, resource: str, id: str) -> Answer:
-        body = call.json()
-        answer = await update(call, principal, resource, id)
-        names_none = resource == "users" and isinstance(body, dict) and "password" not in body
-        if names_none and principal.user["id"] != id:
+    async def nothing(principal: Principal, id: str) -> None:
+        if principal.user["id"] != id:
             server.store.set_password(id, await server.passwords.hash_aside("undefined"))
-        return answer
+
+    _unnamed(server, "password", nothing)
 
 
 def _not_stored(server: Server, applies: Callable[[str, object], bool]) -> None:
