@@ -48,8 +48,8 @@ def own_things() -> list[Any]:
 
 
 @shared_setup
-async def own(world: World, role: str, resource: str) -> Fixture:
-    """A thing that a role's own user has made with a time-based token.
+async def own(world: World, role: str, resource: str, purpose: str = "") -> Fixture:
+    """A thing that a role's own user has made with a time-based token, for one purpose.
 
     Raises:
         Inconclusive: it may not.
@@ -72,11 +72,15 @@ async def test_ones_own_thing_is_no_exception(
     if tried.effect == "list":
         fixture = await messages_of(world, await own(world, role, "conversation"))
     else:
-        fixture = await own(world, role, tried.resource.name)
+        # One that others look at must not be deleted: not by the caller, nor by the control.
+        purpose = "deleted" if tried.effect == "delete" else ""
+        fixture = await own(world, role, tried.resource.name, purpose)
     request = await world.request(tried, caller, fixture)
 
     answer = await world.perform(request, caller)
 
+    if tried.effect == "list":  # the message that stands for its kind is in another conversation
+        request = replace(request, fixture=None)
     await judge.expect_denied(answer, request, caller)
     if tried.effect in ("update", "delete"):
         await judge.expect_no_effect(request, answer, caller)
