@@ -97,7 +97,7 @@ def test_in_a_browser(tmp_path: Path) -> None:
                 assert overflow(page) == 0, width
                 assert violations(page) == [], (width, scheme)
         page.click("#violations summary")
-        assert "<img src=x onerror=alert(1)>" in page.inner_text("#violations pre")
+        assert "<img src=x onerror=alert(1)>" in page.inner_text("#violations details[open] pre")
         assert page.query_selector("main img, main script") is None
         assert page.inner_text("#state") == "running"
         page.click("#stop")
