@@ -23,14 +23,14 @@ _SPEC = load_specification()
 _SOME_SECONDS = 5.0
 
 
-def rows(*effects: str, phase: int = 0) -> pytest.MarkDecorator:
+def rows(*effects: str) -> pytest.MarkDecorator:
     """One test per operation with one of these effects that is denied to a role."""
     chosen = [
         operation.name
         for operation in _SPEC.operations.values()
         if operation.effect in effects and denied(_SPEC, operation.name)
     ]
-    marked = [pytest.param(name, marks=requirement(f"PERM-{name}", phase=phase)) for name in chosen]
+    marked = [pytest.param(name, marks=requirement(f"PERM-{name}")) for name in chosen]
     return pytest.mark.parametrize("operation", marked)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
 
@@ -54,11 +54,7 @@ def lending(slots: Slots) -> Iterator[None]:
         _held.reset(token)
 
 
-@contextmanager
-def rests() -> Iterator[None]:
+def rests() -> AbstractContextManager[None]:
     """Lend the slot of the test at hand, if it has one to lend, while it only waits."""
-    if slots := _held.get():
-        with slots.lent():
-            yield
-    else:
-        yield
+    slots = _held.get()
+    return slots.lent() if slots else nullcontext()

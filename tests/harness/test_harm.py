@@ -14,9 +14,6 @@ from typing import Any
 
 import pytest
 
-from rolecall.reference.app import Server
-from rolecall.reference.census import Census
-from rolecall.reference.server import running
 from rolecall.reference.settings import Settings
 from rolecall.reference.target import target_file
 from tests.support.command import rolecall, start
@@ -29,6 +26,7 @@ from tests.support.strangers import (
     listening,
     perhaps_left,
 )
+from tests.support.watched import watched
 
 #: Interrupted runs of each kind on each server; the environment may ask for more.
 MOMENTS = int(os.environ.get("ROLECALL_MOMENTS", "4"))
@@ -49,14 +47,9 @@ def stranger(
 @contextmanager
 def reference() -> Iterator[tuple[str, Callable[[], list[str]], Callable[[], None]]]:
     """The reference server, a little slow, so that interruptions fall into it."""
-    census: list[Census] = []
-
-    def prepare(server: Server) -> None:
-        census.append(Census(server))
-        server.app = census[0].watched(server.app)
-
-    with running(Settings(clock=True, scrypt_n=128, variants=("latency-50ms",)), prepare) as server:
-        yield target_file(server.server, server.base_url), census[0].damage, lambda: None
+    settings = Settings(clock=True, scrypt_n=128, variants=("latency-50ms",))
+    with watched(settings) as (server, census):
+        yield target_file(server.server, server.base_url), census.damage, lambda: None
 
 
 SERVERS = {"stranger": stranger, "reference": reference}
@@ -330,18 +323,12 @@ def test_no_account_loses_its_role_by_a_key(tmp_path: Path) -> None:
     """Where an update of oneself takes one's role, the keys that try it are not the account's:
     afterwards the account is as it was, and everything can be deleted.
     """
-    census: list[Census] = []
-
-    def prepare(server: Server) -> None:
-        census.append(Census(server))
-        server.app = census[0].watched(server.app)
-
     settings = Settings(
         scrypt_n=128,
         faults=("unnamed-role-is-the-default",),
         variants=("scope-of-current-role", "keys-follow-the-role"),
     )
-    with running(settings, prepare) as server:
+    with watched(settings) as (server, census):
         (tmp_path / "target.toml").write_text(
             target_file(server.server, server.base_url), encoding="utf-8"
         )
@@ -349,5 +336,5 @@ def test_no_account_loses_its_role_by_a_key(tmp_path: Path) -> None:
             "certify", "target.toml", "--select", "update-user-self", "--out", "runs", cwd=tmp_path
         )
 
-        assert (census[0].damage(), census[0].left()) == ([], [])
+        assert (census.damage(), census.left()) == ([], [])
     assert finished.results["left_behind"] == []

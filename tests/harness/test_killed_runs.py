@@ -15,14 +15,12 @@ from typing import Any
 
 import pytest
 
-from rolecall.reference.app import Server
-from rolecall.reference.census import Census
-from rolecall.reference.server import running
 from rolecall.reference.settings import Settings
 from rolecall.reference.target import target_file
 from rolecall.schema_validation import validation_errors
 from tests.support.command import FILES, Finished, start
 from tests.support.strangers import Stranger, listening
+from tests.support.watched import watched
 
 #: Lines of a ledger among which a run is killed: a whole run has about as many.
 LINES = 1500
@@ -51,16 +49,9 @@ def stranger() -> Iterator[Judged]:
 @contextmanager
 def reference(*variants: str, clock: bool = True) -> Iterator[Judged]:
     """The reference server with a census."""
-    census: list[Census] = []
-
-    def prepare(server: Server) -> None:
-        census.append(Census(server))
-        server.app = census[0].watched(server.app)
-
-    settings = Settings(clock=clock, scrypt_n=128, variants=variants)
-    with running(settings, prepare) as server:
+    with watched(Settings(clock=clock, scrypt_n=128, variants=variants)) as (server, census):
         text = target_file(server.server, server.base_url)
-        yield Judged(text, census[0].damage, census[0].left)
+        yield Judged(text, census.damage, census.left)
 
 
 def slow() -> AbstractContextManager[Judged]:

@@ -9,23 +9,15 @@ import pytest
 
 from rolecall.http import login_budget
 from rolecall.reference import census as module
-from rolecall.reference.app import Server
-from rolecall.reference.census import Census
-from rolecall.reference.server import running
 from rolecall.reference.settings import Settings
 from tests.reference.asking import QUICK
+from tests.support.watched import watched
 
 
 def counted(tries: Iterable[tuple[str, bool]]) -> list[str]:
     """What a census says after log-ins of the guest, each an e-mail and whether it succeeds."""
-    census: list[Census] = []
-
-    def prepare(server: Server) -> None:
-        census.append(Census(server))
-        server.app = census[0].watched(server.app)
-
     with (
-        running(Settings(scrypt_n=QUICK), prepare) as one,
+        watched(Settings(scrypt_n=QUICK)) as (one, census),
         httpx.Client(base_url=one.base_url, trust_env=False) as client,
     ):
         guest = one.accounts["guest"]
@@ -34,8 +26,8 @@ def counted(tries: Iterable[tuple[str, bool]]) -> list[str]:
             client.post(
                 "/v2/auth/token", json={"email": email or guest.email, "password": password}
             )
-        assert census[0].damage() == []
-    return census[0].log_ins_beyond_budget()
+        assert census.damage() == []
+    return census.log_ins_beyond_budget()
 
 
 @pytest.mark.parametrize(

@@ -58,48 +58,54 @@ def empty_role_is_the_default(server: Server) -> None:
 
 
 def _unnamed(
-    server: Server, member: str, fills_in: Callable[[Principal, str], Awaitable[None]]
+    server: Server,
+    member: str,
+    fill_in: Callable[[str], Awaitable[None]],
+    *,
+    of_oneself: bool = False,
 ) -> None:
-    """After an update of a user that does not name a member, put something in its place."""
+    """After an update of another user that does not name a member, put something in its place; of
+    oneself as well, where that is said.
+    """
     update = server.resources.update
 
     @instead_of(server.resources.update)
     async def filling_in(call: Call, principal: Principal, resource: str, id: str) -> Answer:
         body = call.json()
         answer = await update(call, principal, resource, id)
-        if resource == "users" and isinstance(body, dict) and member not in body:
-            await fills_in(principal, id)
+        lacks = resource == "users" and isinstance(body, dict) and member not in body
+        if lacks and (of_oneself or principal.user["id"] != id):
+            await fill_in(id)
         return answer
+
+
+def _unnamed_role(server: Server, *, of_oneself: bool) -> None:
+    """Put the role that new users have in the place of one that an update does not name."""
+
+    async def default(id: str) -> None:
+        change_stored(server, "users", id, role="agent")
+
+    _unnamed(server, "role", default, of_oneself=of_oneself)
 
 
 @fault("unnamed-role-is-the-default", finding="SEC-A06")
 def unnamed_role_is_the_default(server: Server) -> None:
     """An update of a user that names no role gives it the one that new users have."""
-
-    async def default(principal: Principal, id: str) -> None:
-        change_stored(server, "users", id, role="agent")
-
-    _unnamed(server, "role", default)
+    _unnamed_role(server, of_oneself=True)
 
 
 @fault("unnamed-role-of-others-is-the-default", finding="SEC-E10")
 def unnamed_role_of_others_is_the_default(server: Server) -> None:
     """An update of another user that names no role gives that one the role of new users."""
-
-    async def default(principal: Principal, id: str) -> None:
-        if principal.user["id"] != id:
-            change_stored(server, "users", id, role="agent")
-
-    _unnamed(server, "role", default)
+    _unnamed_role(server, of_oneself=False)
 
 
 @fault("update-drops-the-password", finding="SEC-E10")
 def update_drops_the_password(server: Server) -> None:
     """An update of another user hashes the password that it does not name, and stores that."""
 
-    async def nothing(principal: Principal, id: str) -> None:
-        if principal.user["id"] != id:
-            server.store.set_password(id, await server.passwords.hash_aside("undefined"))
+    async def nothing(id: str) -> None:
+        server.store.set_password(id, await server.passwords.hash_aside("undefined"))
 
     _unnamed(server, "password", nothing)
 
