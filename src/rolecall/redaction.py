@@ -86,6 +86,8 @@ _FRONT = re.compile(
 
 #: A JWT without a signature, or cut before it: all that it says is public.
 _UNSIGNED = re.compile(r"^eyJ[\w-]+\.[\w-]*\.?$")
+#: The first characters of what may be JSON in base64url: of twelve bytes.
+_MAY_BE_CLAIMS = re.compile(rf"(?={BEGIN}([\w-]{{13}}))", re.ASCII)
 
 #: Where a value stands that cannot be told from ordinary text: behind the name of what it is and
 #: signs, or in quotation marks.
@@ -462,7 +464,7 @@ class Secrets:
                 self._reversed_of[needle] = owner
                 self._needles.add(needle)
         front = _FRONT.match(secret)
-        if not shortest_part or BEGIN in secret:  # claims stand in each token of their user
+        if not shortest_part or _holds_claims(secret):  # which stand in each token of their user
             return
         data = data[front.end() :] if front else data
         for end in fragments(data, owner, shortest_part):
@@ -693,6 +695,17 @@ def _in_body(body: bytes) -> list[tuple[str, str]]:
         if b"eyJ" in data:
             found += _in_text(data.decode("utf-8", "replace"))
     return found
+
+
+def _holds_claims(secret: str) -> bool:
+    """Whether claims stand in it (RFC 7519 3); a signature that holds their first letters by chance
+    does not go on as text does.
+    """
+    for match in _MAY_BE_CLAIMS.finditer(secret):
+        begin = base64.urlsafe_b64decode(BEGIN + match[1])
+        if begin.isascii() and begin.decode().isprintable():
+            return True
+    return False
 
 
 #: Kinds of secrets that tests make others of: their form is told.

@@ -11,6 +11,8 @@ import pytest
 from rolecall.redaction import Secrets
 from tests.unit.test_redaction import REFRESH_TOKEN, TOKEN, exchange, knowing
 
+#: Of chance, with the letters in it with which claims begin.
+BEGINS_INSIDE = "tFcReyJghsGmH7bnLJ2wvq0Zk7Vd2XpLw9gDhI_MrRb"
 #: How a server gives a secret away without writing it down as it is.
 SPREAD: dict[str, Callable[[str], str]] = {
     "reversed": lambda secret: secret[::-1],
@@ -68,7 +70,11 @@ class TestCutAnswers:
 class TestPartsAndReversed:
     """What a server spells backwards, or spreads over members and items."""
 
-    @pytest.mark.parametrize("secret", [TOKEN, REFRESH_TOKEN], ids=["JWT", "refresh token"])
+    @pytest.mark.parametrize(
+        "secret",
+        [TOKEN, REFRESH_TOKEN, BEGINS_INSIDE, f"{TOKEN.rpartition('.')[0]}.{BEGINS_INSIDE}"],
+        ids=["JWT", "refresh token", "opaque with eyJ in it", "JWT with eyJ in its signature"],
+    )
     @pytest.mark.parametrize("spell", SPREAD.values(), ids=SPREAD)
     def test_nothing_of_it_is_shown(self, secret: str, spell: Callable[[str], str]) -> None:
         """Turned round, or in two halves, no eight characters of what is secret are shown."""
