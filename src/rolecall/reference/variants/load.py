@@ -54,13 +54,13 @@ for _milliseconds in (4, 10, 20):
 def stalls_once(server: Server) -> None:
     """Five seconds after the first request no answer leaves for one second, once."""
     send_at_once = server.wire.send
-    started = 0.0
+    started: float | None = None
 
     @instead_of(server.wire.send)
     async def held(call: Call, answer: Answer, send: Send) -> None:
         nonlocal started
         now = asyncio.get_running_loop().time()
-        started = started or now
+        started = now if started is None else started
         if STALL_AFTER <= now - started < STALL_AFTER + STALL:
             await asyncio.sleep(started + STALL_AFTER + STALL - now)
         await send_at_once(call, answer, send)
