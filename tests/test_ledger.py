@@ -214,7 +214,9 @@ def test_a_run_that_is_killed(tmp_path: Path) -> None:
     by its name or its id.
     """
     with serving("--scrypt-n", "2") as reference:
-        file = reference.target_file(tmp_path, under_target="concurrency = 8")
+        # slow enough not to be over before a busy machine has looked
+        slowly = "concurrency = 8\nrate_limit = 100"
+        file = reference.target_file(tmp_path, under_target=slowly)
         process = start(
             "certify",
             file,
