@@ -19,7 +19,7 @@ from rolecall.loadgen.administrator import PAUSE, TRIES, Administrator, NeverWat
 from rolecall.loadgen.checks.denials import Sight
 from rolecall.loadgen.checks.races import outcome_of
 from rolecall.loadgen.checks.things import Things, document_of, texts
-from rolecall.loadgen.checks.token_answer import read_json, texts_of
+from rolecall.loadgen.checks.token_answer import read_json, token_answer
 from rolecall.loadgen.transport.wire import Response
 from rolecall.spec.claims import lifetime, numeric_date, role_of_scope
 from rolecall.spec.ids import in_path, own_id
@@ -229,14 +229,14 @@ class Revocable:
             connection = self._connection
             answer = self._context.ask(connection, request)
             document = read_json(answer.body) if answer is not None else None
-            found = texts_of(document)
+            found = token_answer(document)
             if answer is None or answer.status not in self._context.dialect.issued or not found:
                 continue
-            self._token, self._refresh_token, _, scope = found
+            self._token, self._refresh_token = found.token, found.refresh_token
             issued = numeric_date(claims_of(self._token), "iat")
             self._admin.clock.note(connection.sent, connection.received, issued)
             roles, others = self._context.spec.roles, self._context.dialect.other_scopes
-            if role_of_scope(scope, roles, others) != self._admin.role:
+            if role_of_scope(found.scope, roles, others) != self._admin.role:
                 raise Unwatchable(f"a user that is made as {self._admin.role} is none")
             return
         raise Unwatchable(f"a throw-away user cannot log in: {_said(answer)}")

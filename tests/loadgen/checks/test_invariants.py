@@ -22,7 +22,7 @@ from rolecall.loadgen.checks.across_workers import AcrossWorkers
 from rolecall.loadgen.checks.invariants import Invariants
 from rolecall.loadgen.checks.seen_tokens import PLACES
 from rolecall.loadgen.checks.sessions import Path, SessionGrant
-from rolecall.loadgen.checks.token_answer import jwt_segment, texts_of
+from rolecall.loadgen.checks.token_answer import jwt_segment, token_answer
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.transport.wire import Response
 from rolecall.reference.faults import FAULTS
@@ -105,7 +105,7 @@ def test_the_shape_is_that_of_the_schema() -> None:
     """The quick look at an answer and schemas/token.schema.json say the same of every document:
     good ones and bad ones.
     """
-    verdicts = [texts_of(document) is not None for document in CORPUS]
+    verdicts = [token_answer(document) is not None for document in CORPUS]
 
     assert verdicts == [not validation_errors("token", document) for document in CORPUS]
     assert 20 < sum(verdicts) < len(verdicts) - 20

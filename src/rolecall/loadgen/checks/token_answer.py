@@ -1,12 +1,13 @@
-"""The content of an answer with a token: its JSON, its texts, and the parts of its JWT."""
+"""The content of an answer with a token: its JSON, its members, and the claims of its JWT."""
 
 from __future__ import annotations
 
 import json
-from operator import itemgetter
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
+from msgspec import DecodeError, Meta, Struct, ValidationError, convert, field
+from msgspec.json import Decoder
 from pybase64 import b64decode
 
 from rolecall.schema_validation import validation_errors
@@ -19,10 +20,38 @@ _PADDING = ("", "===", "==", "=")
 _LONG = 19  # digits of a number that may have more than 64 bits
 
 
-_MEMBERS = itemgetter("tokenType", "token", "refreshToken", "user", "scope")
+Text = Annotated[str, Meta(min_length=1)]
+#: Seconds since 1970 in whole ones (RFC 7519 2), of 64 bits.
+Instant = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
-Texts = tuple[str, str, str, str]
+class TokenAnswer(Struct, rename="camel", gc=False):
+    """schemas/token.schema.json as a type; an id that is a number has become a text (AMB-19)."""
+
+    token_type: Literal["Bearer"]
+    token: Text
+    refresh_token: Text
+    user: Text
+    scope: Text
+    organization: str | float | None = None
+    expires_at: str | None = None
+
+
+class Claims(Struct, gc=False):
+    """Claims of an access token that are looked at; the user is a text, as above."""
+
+    user: Text = field(name="_id")
+    iat: Instant
+    exp: Instant
+    scope: Any = None
+    jti: Any = None
+
+
+Kind = TypeVar("Kind", TokenAnswer, Claims)
+
+_answer_in, _claims_in = Decoder(TokenAnswer).decode, Decoder(Claims).decode
+#: What a `Decoder` raises where the JSON is not of its type, or is read by Python alone.
+_OTHER = (DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def read_json(body: bytes) -> Any:
@@ -47,51 +76,58 @@ def _whole(digits: str) -> int | float:
     return int(digits) if len(digits) < _LONG else float(digits)
 
 
+def token_answer_in(body: bytes) -> TokenAnswer | None:
+    """The members of a token answer; None where it is none, or only `token_answer` can tell."""
+    try:
+        return _answer_in(body)
+    except _OTHER:
+        return None
+
+
+def token_answer(document: Any) -> TokenAnswer | None:
+    """The members of a token answer; None where schemas/token.schema.json is broken."""
+    return _of_type(TokenAnswer, document, "user")
+
+
+def jwt_claims(text: str) -> Claims | None:
+    """The claims in the second part of a JWT; None without user, iat and exp."""
+    data = _base64url(text)
+    if data is None:
+        return None
+    try:
+        return _claims_in(data)
+    except _OTHER:
+        return _of_type(Claims, read_json(data), "_id")
+
+
 def jwt_segment(text: str) -> Any:
-    """The JSON in a part of a JWT, in base64url without padding (RFC 7515 2); None without any."""
+    """The JSON in a part of a JWT; None without any."""
+    data = _base64url(text)
+    return None if data is None else read_json(data)
+
+
+def _base64url(text: str) -> bytes | None:
+    """What a part of a JWT encodes, in base64url without padding (RFC 7515 2); None if nothing."""
     if "+" in text or "/" in text:
         return None
+    # letters of its own take their time, and names of arguments; JSON seldom has the letters
+    letters = b"-_" if "-" in text or "_" in text else None
     try:
-        data = b64decode(text + _PADDING[len(text) % 4], b"-_", validate=True)
-        return orjson.loads(data) if len(data) == len(text) * 3 // 4 else None
-    except orjson.JSONDecodeError:
-        return read_json(data)
+        data: bytes = b64decode(text + _PADDING[len(text) % 4], letters, True)
     except ValueError:
         return None
+    return data if len(data) == len(text) * 3 // 4 else None
 
 
-def texts_of(document: Any) -> Texts | None:
-    """Token, refresh token, user and scope; None where schemas/token.schema.json is broken."""
-    try:
-        kind, token, refresh_token, user, scope = _MEMBERS(document)
-    except (KeyError, TypeError):
+def _of_type(kind: type[Kind], document: Any, id: str) -> Kind | None:
+    """A document as a struct, its id made a text; None where it is none."""
+    if not isinstance(document, dict):
         return None
-    if (
-        type(document) is dict
-        and kind == "Bearer"
-        and type(token) is type(refresh_token) is type(scope) is str
-        and token
-        and refresh_token
-        and (user if type(user) is str else (user := id_text(user)))
-        and scope
-        and (
-            (organization := document.get("organization")) is None
-            or type(organization) is str
-            or id_text(organization)
-        )
-        and ((expires := document.get("expiresAt")) is None or type(expires) is str)
-    ):
-        return token, refresh_token, user, scope
-    return None
-
-
-def id_as_text(document: dict[str, Any], member: str) -> str:
-    """An id in a document, made a text there: ids are texts or numbers (AMB-19)."""
-    value = document.get(member)
-    if type(value) is str:
-        return value
-    document[member] = text = id_text(value)
-    return text
+    known = {name: document[name] for name in kind.__struct_encode_fields__ if name in document}
+    try:
+        return convert({**known, id: id_text(document.get(id))}, kind)
+    except (ValidationError, UnicodeEncodeError):  # the latter of half a character
+        return None
 
 
 def is_unicode(*texts: str) -> bool:

@@ -11,6 +11,8 @@ from collections.abc import Generator
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from msgspec import Struct
+
 from rolecall.bounds import BODY_LIMIT, HEAD_LIMIT
 from rolecall.fields import seconds_to_wait
 from rolecall.http.coding import Undecodable, decoded
@@ -60,16 +62,13 @@ class WireError(Exception):
         self.kind: Kind = kind
 
 
-class Response:
+class Response(Struct, eq=False, gc=False):
     """A complete answer; ``head`` begins with the status line, without the empty line."""
 
-    __slots__ = ("body", "head", "keep_alive", "status")
-
-    def __init__(self, status: int, head: bytes, body: bytes, keep_alive: bool) -> None:
-        self.status = status
-        self.head = head
-        self.body = body
-        self.keep_alive = keep_alive
+    status: int
+    head: bytes
+    body: bytes
+    keep_alive: bool
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header field; None where it is missing."""
