@@ -165,15 +165,13 @@ async def is_let_in(
     """The answer that still lets a key in when the patience with a server that lags is over; None
     when it is refused.
     """
-    request, answers = await world.request(operation, key), []
+    request = await world.request(operation, key)
 
-    async def is_refused() -> bool:
-        answers.append(cite(await world.perform(request, key, attack=attack), "answer"))
-        return not answers[-1].ok
+    async def ask() -> Exchange:
+        return cite(await world.perform(request, key, attack=attack), "answer")
 
-    return (
-        None if await world.patience.until(is_refused, since, f"{attack} refused") else answers[-1]
-    )
+    answer = await world.patience.until_refused(ask, since, f"{attack} refused")
+    return answer if answer.ok else None
 
 
 async def delete_key(key: Exchange, world: World) -> Exchange:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
+from rolecall.pausing import this_moment
 from rolecall.spec.model import THROWAWAY_USER
 from rolecall.spec.templates import made_up_password
 from rolecall.tokens import Grant
@@ -95,18 +96,14 @@ async def with_new_password(world: World, *, is_renewed: bool = False) -> Throwa
 @requirement("ISSUE-refused")
 async def test_an_old_password_gets_no_token(world: World, judge: Judge) -> None:
     """When a user's password was changed the new one logs in, and the one from before does not."""
-    user, answers = await with_new_password(world), []
+    user = await with_new_password(world)
     body = {"email": user.account.email, "password": user.account.password}
 
-    async def is_refused() -> bool:
-        answers.append(await world.tokens.post(body, caller="nobody", attack="ISSUE-refused"))
-        return not answers[-1].ok
+    async def ask() -> Exchange:
+        return await world.tokens.post(body, caller="nobody", attack="ISSUE-refused")
 
-    first = await world.tokens.post(body, caller="nobody", attack="ISSUE-refused")
-    answers.append(first)
-    if first.ok:
-        await world.patience.until(is_refused, first.finished, "old password refused")
-    judge.expect_no_token(answers[-1])
+    answer = await world.patience.until_refused(ask, this_moment(), "old password refused")
+    judge.expect_no_token(answer)
 
 
 @requirement("SEC-R18")
@@ -117,9 +114,7 @@ async def test_a_new_password_ends_old_refresh_tokens(
     """A refresh token from before a change of password is refused."""
     user = await with_new_password(world, is_renewed=path == "post")
 
-    answer = await world.tokens.refresh_by(
-        path, user.caller.grant.refresh_token, user.caller, attack=""
-    )
+    answer = await ended(path, user, this_moment(), world, "")
 
     judge.cite(answer)
     if answer.ok:
@@ -143,16 +138,17 @@ async def test_an_address_that_was_given_up_logs_nobody_in(world: World) -> None
             f"a user whose e-mail was changed does not log in with the new one ({control})"
         )
 
-    body, answers = {"email": before, "password": user.account.password}, []
+    body = {"email": before, "password": user.account.password}
 
-    async def is_refused() -> bool:
-        answers.append(
-            cite(await world.tokens.post(body, caller="nobody", attack="ISSUE-refused"), "answer")
+    async def ask() -> Exchange:
+        return cite(
+            await world.tokens.post(body, caller="nobody", attack="ISSUE-refused"), "answer"
         )
-        return not Grant.of(answers[-1]).token
 
-    if not await world.patience.until(is_refused, changed.finished, "an e-mail that was given up"):
-        answer = answers[-1]
+    answer = await world.patience.until_refused(
+        ask, changed.finished, "an e-mail that was given up"
+    )
+    if Grant.of(answer).token:
         raise Finding(
             "no token for an e-mail that is the user's no more",
             f"{answer.status} with a token",
@@ -176,22 +172,41 @@ async def go(way: str, user: ThrowawayUser, world: World, attack: str) -> Exchan
     )
 
 
+async def ended(way: str, user: ThrowawayUser, since: float, world: World, attack: str) -> Exchange:
+    """The refusal of a token since something was written of a user; or the token that it is given
+    yet when the patience is over. Each refresh goes on with what the one before it gave: else it
+    would be refused as the second use of a refresh token.
+    """
+    latest = user
+
+    async def ask() -> Exchange:
+        nonlocal latest
+        answer = await go(way, latest, world, attack)
+        grant = Grant.of(answer)
+        if grant.token and grant.refresh_token:
+            latest = replace(latest, caller=latest.caller.continued(grant))
+        return answer
+
+    return await world.patience.until_refused(ask, since, f"{attack} {way}")
+
+
 @requirement("SEC-J17-deleted")
 async def test_a_deleted_user_gets_no_token(world: World, judge: Judge) -> None:
     """A deleted user gets no token, neither by password nor by refresh."""
     user = await throwaway_user(world, world.roles[1])
     cite(user.caller.grant.exchange, "control")
-    await delete_user(world, user)
+    deleted = await delete_user(world, user)
 
     for way in WAYS:
-        judge.expect_no_token(await go(way, user, world, "SEC-J17-deleted"))
+        answer = await ended(way, user, deleted.finished, world, "SEC-J17-deleted")
+        judge.expect_no_token(answer)
 
 
 @requirement("SEC-J17-deleted")
 async def test_a_name_that_is_used_again_revives_nobody(world: World, judge: Judge) -> None:
     """A new user with a deleted user's e-mail does not revive the old refresh token."""
     user = await throwaway_user(world, world.roles[1])
-    await delete_user(world, user)
+    deleted = await delete_user(world, user)
     try:
         heir = await throwaway_user(world, world.roles[0], email=user.account.email)
     except NotTested as reason:
@@ -199,7 +214,7 @@ async def test_a_name_that_is_used_again_revives_nobody(world: World, judge: Jud
             f"the target gives the e-mail of a deleted user to no other user: {reason}"
         ) from None
 
-    answer = await go("post", user, world, "SEC-J17-deleted")
+    answer = await ended("post", user, deleted.finished, world, "SEC-J17-deleted")
 
     judge.expect_no_token(answer)
     await judge.control_refresh(
@@ -214,7 +229,7 @@ async def test_a_name_that_is_used_again_revives_nobody(world: World, judge: Jud
 async def test_a_disabled_user_gets_no_new_token(status: str, world: World) -> None:
     """A disabled user gets no token by refresh, on either path."""
     user = await throwaway_user(world, world.roles[0])
-    cite(await disable(world, user, status), "control")
+    disabled = cite(await disable(world, user, status), "control")
 
     for path in ("post", "get"):
-        expect_no_grant(await go(path, user, world, "SEC-J20"))
+        expect_no_grant(await ended(path, user, disabled.finished, world, "SEC-J20"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rolecall.evidence import cite
+from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
@@ -66,11 +66,20 @@ async def test_how_long_an_old_scope_lasts(world: World, judge: Judge) -> None:
 
 
 async def expect_dead(
-    user: ThrowawayUser, before: Mapping[str, Request], what: str, world: World, attack: str
+    user: ThrowawayUser,
+    before: Mapping[str, Request],
+    what: str,
+    since: float,
+    world: World,
+    attack: str,
 ) -> None:
-    """A user's old token opens nothing of what it opened before."""
-    for request in before.values():
-        answer = cite(await world.perform(request, user.caller, attack=attack), "answer")
+    """A user's old token opens nothing of what it opened before that moment, nor a while later."""
+    for name, request in before.items():
+
+        async def ask(request: Request = request) -> Exchange:
+            return await world.perform(request, user.caller, attack=attack)
+
+        answer = cite(await world.patience.until_refused(ask, since, f"{attack} {name}"), "answer")
         if answer.ok:
             raise Finding(
                 f"the token of a user who was {what} opens nothing",
@@ -84,9 +93,9 @@ async def test_a_deleted_users_token_dies(world: World) -> None:
     """The token of a deleted user opens nothing."""
     user = await throwaway_user(world, world.roles[1])
     before = await rights(user, world)
-    await delete_user(world, user)
+    deleted = await delete_user(world, user)
 
-    await expect_dead(user, before, "deleted", world, "SEC-J17-deleted")
+    await expect_dead(user, before, "deleted", deleted.finished, world, "SEC-J17-deleted")
 
 
 @requirement("SEC-J20")
@@ -95,6 +104,6 @@ async def test_a_disabled_users_token_dies(status: str, world: World) -> None:
     """The token of a disabled user opens nothing."""
     user = await throwaway_user(world, world.roles[1])
     before = await rights(user, world)
-    await disable(world, user, status)
+    disabled = await disable(world, user, status)
 
-    await expect_dead(user, before, f"made {status}", world, "SEC-J20")
+    await expect_dead(user, before, f"made {status}", disabled.finished, world, "SEC-J20")

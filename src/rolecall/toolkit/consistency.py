@@ -57,6 +57,21 @@ class ConsistencyWait:
             await sleep(min(pause, left))
             pause *= 2
 
+    async def until_refused(
+        self, ask: Callable[[], Awaitable[Exchange]], since: float, kind: str
+    ) -> Exchange:
+        """The answer to what a write has ended: a refusal, or what comes when the patience since
+        that write is over: nothing says how long a server may remember a user or a password.
+        """
+        answers: list[Exchange] = []
+
+        async def is_refused() -> bool:
+            answers.append(await ask())
+            return not answers[-1].ok
+
+        await self.until(is_refused, since, kind)
+        return answers[-1]
+
     def _seconds_for(self, kind: str) -> float:
         is_hopeless = kind and not self.lag and self._in_vain[kind] >= _IN_VAIN
         return min(_BRIEFLY, self.seconds) if is_hopeless else self.seconds
