@@ -178,9 +178,10 @@ async def denied_documents(world: World, resource: str) -> list[dict[str, Any]]:
 
     Where nothing tells which organization that is, all of them.
 
+    Left out are those that hold nothing by which they could be told from a reference to them.
+
     Raises:
         Inconclusive: none is to be seen.
-        NotApplicable: they hold nothing by which they could be told from a reference to them.
     """
     admin = await world.user(world.highest)
     id = admin.user if resource == "user" else id_text(await world.organization())
@@ -191,12 +192,7 @@ async def denied_documents(world: World, resource: str) -> list[dict[str, Any]]:
         documents = await world.listing(resource, 0.0)
     if not documents:
         raise Inconclusive(f"a {resource} as {world.highest} sees it", f"PERM-fetch-{resource}")
-    telling = [document for document in documents if len(beyond_a_reference(document)) > 1]
-    if not telling:
-        raise NotApplicable(
-            f"a {resource} holds nothing that a reference to it might not hold as well"
-        )
-    return telling
+    return [document for document in documents if len(beyond_a_reference(document)) > 1]
 
 
 @requirement("SEC-A14")
@@ -215,6 +211,11 @@ async def test_an_allowed_read_does_not_carry_a_denied_one(
     answer = await world.send("GET", path, caller, attack="SEC-A14")
 
     expect_no_crash(answer)
+    if not documents:
+        judge.cite(answer)
+        raise NotApplicable(
+            f"a {resource} holds nothing that a reference to it might not hold as well"
+        )
     shown = exposed(answer, documents)
     if len(shown) > 1:
         plain = await world.perform(request, caller)

@@ -162,11 +162,15 @@ async def test_what_was_deleted_is_in_no_list(operation: str, world: World, judg
     judge.cite(*deleted.values())
     left: set[str] = set()
 
+    def is_gone(id: str) -> bool:  # else it was given out again
+        entry = world.ledger.of(resource, id)
+        return entry is None or entry.gone
+
     async def are_gone() -> bool:
         listed = [
             item
             for item in await world.listing(resource, time.monotonic())
-            if own_id(item) in deleted
+            if own_id(item) in deleted and is_gone(own_id(item))
         ]
         left.clear()
         left.update(own_id(item) for item in listed if not _IS_MARKED.search(f"{item}"))

@@ -44,19 +44,22 @@ def test_a_run_that_made_nothing_asks_for_nothing(target: Shelves) -> None:
 
 
 def test_all_that_was_made_is_deleted_and_the_lists_are_read(target: Shelves) -> None:
-    """Newest kinds first, but keys before everything; then each list is looked at, and only those
-    of what was made.
+    """Newest kinds first, but keys before everything, and users and then organizations after it;
+    then each list is looked at, and only those of what was made.
     """
     target.made("contact", "c1")
     target.made("api-key", "k1")
     target.made("user", "u1")
+    target.made("organization", "o1")
     target.made("contact", "c2")
 
     assert target.left() == []
     assert target.are_empty()
-    assert deleted(target)[:2] == ["/v2/apikeys/k1", "/v2/users/u1"]
-    assert sorted(deleted(target)[2:]) == ["/v2/contacts/c1", "/v2/contacts/c2"]
-    assert target.asked[-2:] == ["GET /v2/users", "GET /v2/contacts"]
+    first, *contacts, user, organization = deleted(target)
+    assert first == "/v2/apikeys/k1"
+    assert sorted(contacts) == ["/v2/contacts/c1", "/v2/contacts/c2"]
+    assert (user, organization) == ("/v2/users/u1", "/v2/organizations/o1")
+    assert target.asked[-3:] == ["GET /v2/organizations", "GET /v2/users", "GET /v2/contacts"]
     assert not list(target.world.ledger.left)
 
 
@@ -198,6 +201,15 @@ def maker(target: Shelves, number: int) -> Caller:
     caller = Caller("agent", "token", "token-of-the-maker", "u7")
     target.world.makers[number] = caller
     return caller
+
+
+def test_what_its_maker_sees_is_not_gone(target: Shelves) -> None:
+    """A thing that a deletion is answered 404 for, and its maker sees, is still there."""
+    entry = target.made("contact", "c1")
+    maker(target, entry.number)
+    target.instead["DELETE /v2/contacts/c1"] = [(404, None)] * 4
+
+    assert [line.partition(" (")[0] for line in target.left()] == ["contact c1"]
 
 
 def test_what_only_its_maker_may_delete_its_maker_deletes(target: Shelves) -> None:
@@ -399,6 +411,18 @@ def test_what_an_answer_claimed_and_was_there_before_is_not_told(target: Shelves
     assert deleted(target) == []
 
 
+def test_what_an_answer_claimed_and_no_list_shows_is_named(target: Shelves) -> None:
+    """A thing that a creation was answered with may be there where its list shows nothing at all:
+    keys, above all.
+    """
+    target.doubtful("api-key", claimed="k1")
+
+    (line,) = target.left()
+
+    assert line.startswith("perhaps api-key (id unknown)")
+    assert line.endswith("no list showed any api-key of this run by its name")
+
+
 def test_a_thing_without_an_id_is_named(target: Shelves) -> None:
     """What shows the run's name and no id cannot be deleted by anybody who does not look."""
     target.doubtful("contact")
@@ -441,7 +465,7 @@ def test_a_list_that_shows_no_names_proves_nothing(target: Shelves) -> None:
 
     assert line == (
         f"perhaps contact (id unknown) ({NAME}2-test): no answer showed what became of it, "
-        "and no list showed a contact of this run by its name"
+        "and no list showed any contact of this run by its name"
     )
 
 

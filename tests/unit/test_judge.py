@@ -6,6 +6,7 @@ one judge decides all cells, and all its tests share one stage.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from rolecall.evidence import Evidence, Exchange, TestEvidence
 from rolecall.outcomes import Finding, Inconclusive, NotTested, TransientFailure
 from rolecall.toolkit.judge import Judge
-from rolecall.toolkit.things import Request
+from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.world import World
 from tests.support.exchanges import exchange
 from tests.unit.memory import SPEC, Answer, Asked, Server
@@ -340,6 +341,30 @@ def test_an_update_is_controlled_on_the_same_thing_with_another_mark() -> None:
     assert answer.url.endswith(request.path)
     assert request.name not in answer.request_body.decode()
     assert "-update-contact" in answer.request_body.decode()
+
+
+def test_a_create_beside_a_ready_made_thing_is_controlled_with_another_mark(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where nothing was made that could be the control, a new thing is, under another name: at the
+    end of the run the refused one is looked for by its own.
+    """
+
+    async def story(world: World, judge: Judge) -> tuple[Exchange, Request]:
+        _, request, _ = await asked(world, "create-contact", "guest")
+        ready = replace(await world.shared("contact"), made_by=None)
+
+        async def shared(resource: str) -> Fixture:
+            return ready
+
+        monkeypatch.setattr(world, "shared", shared)
+        return await judge.control(request), request
+
+    answer, request = judged(story)
+
+    assert (answer.method, answer.status) == ("POST", 201)
+    assert request.name not in answer.request_body.decode()
+    assert "-create-contact" in answer.request_body.decode()
 
 
 @pytest.mark.parametrize("operation", ["update-contact", "delete-contact"])

@@ -27,6 +27,8 @@ from rolecall.toolkit.world import World
 _LOOKS = 3  # at each list, at least: what deletes in the background needs a moment
 _LOG_INS = 3  # times that the highest role logs in, where it meets trouble
 _GONE = (404, 410)  # what a deletion may be answered, whatever a fetch is by the dialect
+#: The kinds that are deleted before all others, and after them.
+_ORDER = {API_KEY: -1, "user": 1, "organization": 2}
 _PAUSE = 0.1  # seconds between two looks at a list that still shows what was deleted
 
 
@@ -43,6 +45,7 @@ class Tidying:
         self._found: dict[tuple[str, str], str] = {}  # by the path of a list, and an id in it
         self._deleted: set[str] = set()  # the resources of which something was deleted
         self._unseen: dict[str, str] = {}
+        self._met: set[str] = set()  # ids that an answer claimed, and a list shows
 
     async def tidy(self) -> None:
         """Put back what is on loan and delete what was made, newest kinds first.
@@ -85,11 +88,12 @@ class Tidying:
 
         What was made last may belong to what was made before it, so one kind goes after the other.
         Keys come first: some servers let a key go only with its maker's token, and the maker may be
-        a user that the run made.
+        a user that the run made. Organizations go last, and users before them: what is in one that
+        is gone is answered 404, gone or not.
         """
         ledger = self._world.ledger
         kinds = list(reversed(list(ledger.resources)))
-        for resource in sorted(kinds, key=lambda resource: resource != API_KEY):
+        for resource in sorted(kinds, key=lambda kind: _ORDER.get(kind, 0)):
             left = [entry for entry in ledger.left if entry.resource == resource]
             await asyncio.gather(*(self._delete(admin, entry) for entry in left))
         return sum(entry.is_thing for entry in ledger.left)
@@ -128,10 +132,14 @@ class Tidying:
         world = self._world
         if resource in self._unseen:
             return self._unseen[resource]
-        made_others = any(world.ledger.with_id(resource))
+        claimed = {
+            entry.claimed for entry in world.ledger.doubtful if entry.resource == resource
+        } - {""}
+        # for certain, or by what an answer says and no list
+        made_some = any(world.ledger.with_id(resource)) or claimed - self._met
         return (
-            f"no list showed a {resource} of this run by its name"
-            if made_others and resource not in world.listed
+            f"no list showed any {resource} of this run by its name"
+            if made_some and resource not in world.listed
             else ""
         )
 
@@ -150,8 +158,9 @@ class Tidying:
         deleted.
         """
         world, thing = self._world, Thing(entry.resource, entry.id)
+        maker = world.makers.get(entry.number)
         try:
-            for caller in filter(None, (admin, world.makers.get(entry.number))):
+            for caller in filter(None, (admin, maker)):
                 if entry.resource == API_KEY:
                     path = f"{world.target.api_keys.create_path}/{in_path(entry.id)}"
                     exchange = await world.send(
@@ -164,7 +173,11 @@ class Tidying:
                     )
                     exchange = await world.perform(request, caller, repeatable=True)
                 is_gone = exchange.status in (*_GONE, *world.dialect.gone)
-                if exchange.ok or (is_gone and self._says_that_it_is_gone(entry)):
+                if exchange.ok or (
+                    is_gone
+                    and self._says_that_it_is_gone(entry)
+                    and not (maker and await self._is_shown(entry, maker))
+                ):
                     self._deleted.add(entry.resource)
                     world.ledger.gone(entry)
                     self._why.pop(entry.number, None)
@@ -172,6 +185,16 @@ class Tidying:
                 self._why[entry.number] = f"{exchange}"
         except (Inconclusive, NotTested) as reason:
             self._why[entry.number] = str(reason)
+
+    async def _is_shown(self, entry: LedgerEntry, maker: Caller) -> bool:
+        """Whether its maker sees a thing that others are answered 404 for: some servers hide it."""
+        if entry.resource == API_KEY:
+            return False
+        resource = self._world.spec.resources[entry.resource]
+        operation = self._world.spec.operations[f"fetch-{entry.resource}"]
+        fixture = Fixture(resource, entry.id, entry.name)
+        request = await self._world.request(operation, maker, fixture)
+        return (await self._world.perform(request, maker)).ok
 
     def _says_that_it_is_gone(self, entry: LedgerEntry) -> bool:
         """Whether a 404 says so: a key that no list shows may be alive where no caller can delete
@@ -295,12 +318,12 @@ class Tidying:
                 raise _Gone(f"a list: {page}")
             if not page.ok or not isinstance(page.json, list):
                 raise Inconclusive(f"a list: {page}")
-            ours = (
-                item
-                for item in items(page)
-                if self._world.bears(item, resource, self._world.mark) or own_id(item) in claimed
-            )
-            found.extend(ours)
+            for item in items(page):
+                if own_id(item) in claimed:
+                    self._met.add(own_id(item))
+                elif not self._world.bears(item, resource, self._world.mark):
+                    continue
+                found.append(item)
         return found
 
     async def _entry_of(

@@ -10,7 +10,8 @@ from typing import Any
 from rolecall.evidence import Exchange
 from rolecall.tokens import TOKEN_PATH
 
-_NOT_SHOWN = ("accept", "user-agent", "x-rolecall-attack")
+_NOT_SHOWN = ("user-agent", "x-rolecall-attack")
+_USUAL = ("accept", "application/json")
 
 
 def command(exchange: Exchange, redact: Callable[[str], str]) -> str:
@@ -28,7 +29,7 @@ def command(exchange: Exchange, redact: Callable[[str], str]) -> str:
         if name.lower() == "authorization":
             scheme = f"{value.split(' ', 1)[0]} " if " " in value else ""
             line += f' -H "Authorization: {scheme}$TOKEN"'
-        elif name.lower() not in _NOT_SHOWN:
+        elif name.lower() not in _NOT_SHOWN and (name.lower(), value) != _USUAL:
             text = redact(value)
             # with a colon curl would leave it out
             line += f" -H {_quoted(f'{name}: {text}' if text else f'{name};')}"

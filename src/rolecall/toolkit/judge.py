@@ -20,8 +20,9 @@ from rolecall.toolkit.turns import against_the_table
 from rolecall.toolkit.world import World
 
 #: Statuses that say the request itself is not understood, or not possible now: a wrong path or body
-#: in the tables, or the state of the thing (409), as likely as a denial.
-_NOT_UNDERSTOOD = (400, 404, 405, 409, 415, 422, 501)
+#: in the tables, the state of the thing (409), or a condition that it lacks (412, 428), as likely
+#: as a denial.
+_NOT_UNDERSTOOD = (400, 404, 405, 409, 412, 415, 422, 428, 501)
 
 
 class Judge(EffectJudge):
@@ -140,8 +141,8 @@ class Judge(EffectJudge):
         """The same request by a caller who may: it shows that path, body and fixture are right.
 
         A read is shown once to succeed on its fixture, a create once by the shared fixture
-        itself; an update or a delete is repeated on the fixture that the denied caller tried, to
-        the letter but for the mark of an update.
+        itself; an update or a delete is repeated on the fixture that the denied caller tried. It is
+        the same to the letter, but for the mark: what was refused is looked for by it at the end.
 
         Raises:
             Inconclusive: no role that may succeeds.
@@ -215,7 +216,7 @@ class Judge(EffectJudge):
         exchange = None
         asked = (
             request.renamed(self._world.new_name(operation.name))
-            if operation.effect == "update"
+            if operation.effect in ("create", "update")
             else request
         )
         for role in self._world.spec.allowed_roles(operation.name):

@@ -70,12 +70,17 @@ class Responses:
         return _distinct(_cited(self._sorted[kind]))
 
     def with_body(self) -> list[Exchange]:
-        """The target's responses with a body, of any status, to requests that define one."""
+        """The target's good responses with a body, to requests that define one and prefer no other
+        type (RFC 9110 12.5.1).
+        """
         return _cited(
             [
                 exchange
                 for exchange in self._evidence.exchanges
-                if exchange.ok and exchange.body and self._kind(exchange)
+                if exchange.ok
+                and exchange.body
+                and self._kind(exchange)
+                and "json" in exchange.request_headers.get("accept", "json").partition(",")[0]
             ]
         )
 
