@@ -47,7 +47,8 @@ async def throwaway_user(world: World, role: str, **members: Any) -> ThrowawayUs
     account = Account(role, role, email, password)
     grant = Grant.of(await world.tokens.issue(account))
     if world.role_of_scope(grant.scope) != role:
-        raise NotTested(f"{_NEEDED} log in as {role} ({grant.exchange})", THROWAWAY_USER)
+        said = f", which gives the scope {grant.scope!r}" if grant.token else ""
+        raise NotTested(f"{_NEEDED} log in as {role} ({grant.exchange}{said})", THROWAWAY_USER)
     return ThrowawayUser(account, session(account, grant), fixture)
 
 
