@@ -68,7 +68,7 @@ def unsafe(target: Shelves) -> list[str]:
 
 
 def test_what_the_ledger_knows_is_deleted(target: Shelves) -> None:
-    """By id, newest kinds first and keys before everything; and what only its name tells."""
+    """By id, keys before everything and users after it; and what only its name tells."""
     target.made("contact", "c1")
     target.made("user", "u1")
     target.made("api-key", "k1")
@@ -81,8 +81,8 @@ def test_what_the_ledger_knows_is_deleted(target: Shelves) -> None:
     assert cleaned.left == []
     assert deleted(target) == [
         "/v2/apikeys/k1",
-        "/v2/users/u1",
         "/v2/contacts/c1",
+        "/v2/users/u1",
         "/v2/contacts/c2",
     ]
     assert target.shelves["/v2/contacts"].keys() == {"c0"}
