@@ -170,7 +170,7 @@ async def test_what_was_deleted_is_in_no_list(operation: str, world: World, judg
         listed = [
             item
             for item in await world.listing(resource, time.monotonic())
-            if own_id(item) in deleted and is_gone(own_id(item))
+            if (id := own_id(item)) in deleted and is_gone(id)
         ]
         left.clear()
         left.update(own_id(item) for item in listed if not _IS_MARKED.search(f"{item}"))

@@ -132,16 +132,18 @@ class Tidying:
         world = self._world
         if resource in self._unseen:
             return self._unseen[resource]
-        claimed = {
-            entry.claimed for entry in world.ledger.doubtful if entry.resource == resource
-        } - {""}
         # for certain, or by what an answer says and no list
-        made_some = any(world.ledger.with_id(resource)) or claimed - self._met
+        made_some = any(world.ledger.with_id(resource)) or self._claimed(resource) - self._met
         return (
             f"no list showed any {resource} of this run by its name"
             if made_some and resource not in world.listed
             else ""
         )
+
+    def _claimed(self, resource: str) -> set[str]:
+        """What answers called things of this kind that may have been made."""
+        doubtful = self._world.ledger.doubtful
+        return {entry.claimed for entry in doubtful if entry.resource == resource} - {""}
 
     def _reason(self, entry: LedgerEntry) -> str:
         if not entry.is_thing:
@@ -310,9 +312,7 @@ class Tidying:
     ) -> list[dict[str, object]]:
         """Things that show the run's name, and those that an answer called the run's."""
         found: list[dict[str, object]] = []
-        claimed = {
-            entry.claimed for entry in self._world.ledger.doubtful if entry.resource == resource
-        } - {""}
+        claimed = self._claimed(resource)
         async for page in self._world.pages(path, admin):
             if page.status in (*_GONE, *self._world.dialect.gone):
                 raise _Gone(f"a list: {page}")

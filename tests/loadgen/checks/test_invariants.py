@@ -119,10 +119,20 @@ def test_the_shape_is_that_of_the_schema() -> None:
         b"<h1>Hello</h1>",
         json.dumps(document()).encode() + b"}",
         b"\xff",
+        json.dumps(document()).encode()[:-1] + b',"more":"\xff"}',
         b"[" * 100_000,
         b'{"token":"x"}',
     ],
-    ids=["empty", "torn", "html", "more-behind", "no-text", "deep", "a-member-alone"],
+    ids=[
+        "empty",
+        "torn",
+        "html",
+        "more-behind",
+        "no-text",
+        "no-text-in-a-member",
+        "deep",
+        "a-member-alone",
+    ],
 )
 def test_what_is_no_token_answer(body: bytes) -> None:
     """A success without a valid token answer is a violation, and gives no grant."""
@@ -171,6 +181,11 @@ def test_statuses_are_those_of_the_dialect() -> None:
     assert found(invariants) == {"status": 1}
 
 
+#: Claims that are all there, and one that nobody asks for and is no text.
+NO_TEXT_IN_A_CLAIM = (
+    urlsafe_b64encode(json.dumps(claims()).encode()[:-1] + b',"more":"\xff"}').rstrip(b"=").decode()
+)
+
 # --- The JWT -----------------------------------------------------------------------------------
 
 
@@ -210,6 +225,7 @@ def test_statuses_are_those_of_the_dialect() -> None:
         f"\u00fc.{segment(claims())}.x",
         "\ud800.\ud800.\ud800",
         "..",
+        f"{segment({'alg': 'HS256'})}.{NO_TEXT_IN_A_CLAIM}.c2ln",
     ],
 )
 def test_what_is_no_signed_jwt(token: str) -> None:

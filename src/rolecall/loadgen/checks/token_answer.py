@@ -79,6 +79,8 @@ def _whole(digits: str) -> int | float:
 def token_answer_in(body: bytes) -> TokenAnswer | None:
     """The members of a token answer; None where it is none, or only `token_answer` can tell."""
     try:
+        if not body.isascii():
+            body.decode()  # a decoder does not look into members that it leaves out
         return _answer_in(body)
     except _OTHER:
         return None
@@ -95,6 +97,8 @@ def jwt_claims(text: str) -> Claims | None:
     if data is None:
         return None
     try:
+        if not data.isascii():
+            data.decode()  # as above
         return _claims_in(data)
     except _OTHER:
         return _of_type(Claims, read_json(data), "_id")
