@@ -17,6 +17,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ from rolecall.__main__ import main
 from rolecall.loadgen import launch
 from rolecall.loadgen.scenarios import AROUND
 from rolecall.loadgen.schedule import Schedule
+from rolecall.schema_validation import validation_errors
 from tests.support.command import start, target_file, target_text
 from tests.support.load_runs import (
     LoadRun,
@@ -792,6 +794,40 @@ class TestBrokenServers:
         assert run.document["violations"] == {}
 
 
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (launch, "make_folder"),
+        (launch, "sessions_coexist"),
+        (launch, "_resolved"),
+        (launch.LaunchedRun, "plan"),
+    ],
+)
+@pytest.mark.parametrize("command", ["load", "capacity"])
+def test_ctrl_c_between_two_steps(
+    command: str, module: object, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C just after any step of the preparation: exit code 130, and a valid document."""
+    step = getattr(module, name)
+
+    def interrupted(*arguments: Any) -> None:
+        step(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, name, interrupted)
+    with Miniature(sound) as server:
+        words = [command, "issuance"] if command == "load" else [command]
+        file = str(target_file(tmp_path, target_text(server.url)))
+        how = ["--rate", "5"] if command == "load" else []
+        code = main([*words, file, *how, "--out", str(tmp_path / "runs")])
+
+    (path,) = tmp_path.glob(f"runs/*/{command}.json")
+    document = json.loads(path.read_text(encoding="utf-8"))
+    assert (code, document["exit_code"]) == (130, 130)
+    assert document["reasons"] == ["it was interrupted"]
+    assert validation_errors(command, document) == []
+
+
 @pytest.mark.parametrize("workers", ["0", "2"])
 @pytest.mark.parametrize("how", ["--rate", "--users"])
 @pytest.mark.parametrize(
@@ -849,8 +885,6 @@ class TestEnded:
 
     def test_ctrl_c_of_a_search(self, tmp_path: Path) -> None:
         """A search for the capacity says what it knew: a valid capacity.json."""
-        from rolecall.schema_validation import validation_errors
-
         with Miniature(sound) as server:
             run = load(
                 target_file(tmp_path, target_text(server.url)),

@@ -195,21 +195,11 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
         stack.callback(
             signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, signal.default_int_handler)
         )
-        make_folder(run)
-        try:
-            where, target = (
-                (_target_argv(arguments), target) if target else _embedded(arguments, stack)
-            )
-            coexist = sessions_coexist(target)
-            argv += where if coexist else [*where, "--lone-sessions"]
-            resolved = _resolved(arguments, plan.parse(argv))
-        except KeyboardInterrupt:
-            interrupted = int(ExitCode.INTERRUPTED), "it was interrupted"
-            result.write_nothing(plan.parse(argv), arguments.scenario, *interrupted)
-            raise
-        except BaseException:
-            run.rmdir()  # there is nothing to say in it
-            raise
+        stack.enter_context(_folder(run, argv, arguments.scenario))
+        where, target = (_target_argv(arguments), target) if target else _embedded(arguments, stack)
+        coexist = sessions_coexist(target)
+        argv += where if coexist else [*where, "--lone-sessions"]
+        resolved = _resolved(arguments, plan.parse(argv))
         master = getattr(arguments, "master", False)
         workers = max(arguments.workers, 1) if master else arguments.workers
         bind = (arguments.bind_host or "127.0.0.1") if master else ""
@@ -217,6 +207,28 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
         note = (_NOT_KNOWN if coexist is None else "") + (_MOVES if clock else "")
         port = arguments.master_port if master else 0
         yield LaunchedRun(arguments.scenario, run, argv, resolved, clock, workers, bind, port, note)
+
+
+@contextlib.contextmanager
+def _folder(run: Path, argv: Sequence[str], scenario: str) -> Iterator[None]:
+    """The run's folder. Ctrl-C at any moment leaves a document in it; an error before there is
+    anything to say leaves no folder.
+
+    Raises:
+        UsageError: it cannot be made.
+    """
+    try:
+        make_folder(run)
+        yield
+    except KeyboardInterrupt:
+        if run.is_dir() and not result.written(run):
+            interrupted = int(ExitCode.INTERRUPTED), "it was interrupted"
+            result.write_nothing(plan.parse(argv), scenario, *interrupted)
+        raise
+    except BaseException:
+        with contextlib.suppress(OSError):
+            run.rmdir()
+        raise
 
 
 def _resolved(arguments: argparse.Namespace, options: argparse.Namespace) -> plan.ResolvedTarget:

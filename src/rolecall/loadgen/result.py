@@ -143,16 +143,21 @@ def _write(
         raise NotWritten("; ".join(reasons))
 
 
+def written(folder: Path) -> list[Path]:
+    """The documents that are in a run's folder."""
+    return [path for path in (folder / LOAD, folder / CAPACITY) if path.is_file()]
+
+
 def leave_out(folder: Path, path: Path, error: Exception) -> None:
     """Add to an existing document that a file beside it could not be written."""
-    for document in filter(Path.is_file, (folder / LOAD, folder / CAPACITY)):
+    for document in written(folder):
         found = json.loads(document.read_text(encoding="utf-8"))
         _write_whole(document, _lines(_incomplete(found, [_why_not(path, error)])))
 
 
 def leave_behind(folder: Path, what: str) -> None:
     """Add to an existing document that something was left at the target."""
-    for path in filter(Path.is_file, (folder / LOAD, folder / CAPACITY)):
+    for path in written(folder):
         found = json.loads(path.read_text(encoding="utf-8"))
         missed = found["verdict"] == "missed"
         found["verdict"], found["exit_code"] = (
