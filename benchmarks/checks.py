@@ -21,10 +21,9 @@ from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks.seen_tokens import SeenTokens, own_fingerprint
 from rolecall.loadgen.checks.sessions import Harmless, Holder, LoginSession, SessionGrant
 from rolecall.loadgen.checks.token_answer import jwt_claims, token_answer_in
-from rolecall.loadgen.client_context import ClientContext
+from rolecall.loadgen.client_context import ClientContext, LoadConnection
 from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.scenarios import IssuanceScenario
-from rolecall.loadgen.transport.client import WireConnection
 from rolecall.loadgen.transport.outgoing import Origin
 from rolecall.loadgen.transport.wire import Response, whole
 from rolecall.spec.loading import load_specification
@@ -50,7 +49,7 @@ def _response(body: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
-class Answered(WireConnection):
+class Answered(LoadConnection):
     """A connection whose answers are there before anything is asked."""
 
     answers: Iterator[bytes]
@@ -75,7 +74,7 @@ def step(rounds: list[list[bytes]], *, looks: bool) -> float:
     origin = Origin.of("http://127.0.0.1:9")
     spec = tables.for_target({}, dialect, "")
     context = ClientContext(origin, spec, dialect, ACCOUNTS, timeout=1.0, looks=looks)
-    client, connection = IssuanceScenario(context), Answered(origin, timeout=1.0)
+    client, connection = IssuanceScenario(context), Answered(origin, timeout=1.0, verify=True)
     client.use([connection])
     took = []
     for answers in rounds:

@@ -39,7 +39,7 @@ class Histogram:
 
     def __init__(self) -> None:
         self._counts: Counter[int] = Counter()
-        self._pending = array("d")
+        self._pending: list[float] = []
         self._total = 0.0
         self._minimum = math.inf
         self._maximum = 0.0
@@ -58,15 +58,13 @@ class Histogram:
             return False
         low, high = min(values), max(values)
         if low < SHORTEST or high > LONGEST:
-            self._counts.update(
-                _buckets(array("d", [min(max(value, SHORTEST), LONGEST) for value in values]))
-            )
+            self._counts.update(_buckets([min(max(value, SHORTEST), LONGEST) for value in values]))
         else:
             self._counts.update(_buckets(values))
         self._total += sum(values)
         self._minimum = min(self._minimum, max(low, 0.0))
         self._maximum = max(self._maximum, high)
-        del values[:]
+        values.clear()
         return True
 
     def merge(self, other: Histogram) -> None:
@@ -83,7 +81,7 @@ class Histogram:
     def clear(self) -> None:
         """Forget everything; ``note`` stays the same."""
         self._counts.clear()
-        del self._pending[:]
+        self._pending.clear()
         self._total, self._minimum, self._maximum = 0.0, math.inf, 0.0
 
     @property
@@ -153,9 +151,7 @@ class Histogram:
         """
         histogram = cls()
         for seconds, count in buckets:
-            histogram._counts[_buckets(array("d", [min(max(seconds, SHORTEST), LONGEST)]))[0]] += (
-                count
-            )
+            histogram._counts[_buckets([min(max(seconds, SHORTEST), LONGEST)])[0]] += count
             histogram._total += seconds * count
             histogram._minimum = min(histogram._minimum, seconds)
             histogram._maximum = max(histogram._maximum, seconds)
@@ -197,5 +193,5 @@ def middle(bucket: int) -> float:
     return float(low + high) / 2
 
 
-def _buckets(values: array[float]) -> array[int]:
+def _buckets(values: list[float]) -> array[int]:
     return array("H", array("f", values).tobytes())[_UPPER]

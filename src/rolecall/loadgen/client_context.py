@@ -8,6 +8,7 @@ from itertools import count
 from time import perf_counter
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+from weakref import WeakSet
 
 from gevent.lock import RLock
 
@@ -38,6 +39,21 @@ if TYPE_CHECKING:
 #: What is told of the cells in the end: those sampled, those with expired tokens, those not sampled
 #: and what is not tested with the reason, and what is left behind.
 SAMPLED = ("cells", "expired", "others", "not_tested", "left")
+
+
+class LoadConnection(WireConnection):
+    """A connection on which what is sent is measured.
+
+    Attributes:
+        entry: the row in which the exchange counts that has no end yet; None without one, and once
+            the end of the run has counted it.
+        due: when that exchange was due.
+    """
+
+    def __init__(self, origin: Origin, *, timeout: float, verify: bool | str | Transit) -> None:
+        super().__init__(origin, timeout=timeout, verify=verify)
+        self.entry: Entry | None = None
+        self.due = 0.0
 
 
 class ClientContext:
@@ -118,8 +134,7 @@ class ClientContext:
         self.lost_refresh_token = self.lost_token | frozenset(dialect.refused)
         #: By name; asked for by `entry`, unless they are there.
         self.entries: dict[str, Entry] = {}
-        #: The exchanges that have no end yet: the row in which each counts, and when it was due.
-        self.under_way: dict[WireConnection, tuple[Entry, float]] = {}
+        self._connections: WeakSet[LoadConnection] = WeakSet()
         #: Whether what is measured is over: nothing is sent any more, by those who are in the
         #: middle of a step, either.
         self.is_over = False
@@ -141,27 +156,35 @@ class ClientContext:
         self.recorder = recorder
         self.violations.started = recorder.start
         self.entries = {}
-        self.under_way = {}
         self.is_over = False
         self.used.clear()
+        for connection in self._connections:
+            connection.entry = None
 
     def give_up(self) -> None:
         """Fail what is under way as `unanswered`, with the time that it was waited for."""
-        now, given_up = perf_counter(), self.under_way
-        self.under_way, self.is_over = {}, True
-        for connection, (entry, due) in given_up.items():
-            entry.failure("unanswered", due, connection.sent, now)
-            connection.close()
-        given_up.clear()  # its greenlet sees that it is counted
+        now, self.is_over = perf_counter(), True
+        for connection in list(self._connections):
+            entry, connection.entry = connection.entry, None  # its greenlet sees that it is counted
+            if entry is not None:
+                entry.failure("unanswered", connection.due, connection.sent, now)
+                connection.close()
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether there are exchanges that have no end yet."""
+        return any(connection.entry is not None for connection in self._connections)
 
     def entry(self, method: str, name: str) -> Entry:
         """The row that a request counts in; ``name`` says what for, and repeats nothing sent."""
         found = self.entries[name] = self.recorder.entry(method, name)
         return found
 
-    def connect(self) -> WireConnection:
+    def connect(self) -> LoadConnection:
         """A new connection to the target."""
-        return WireConnection(self.origin, timeout=self._timeout, verify=self._verify)
+        connection = LoadConnection(self.origin, timeout=self._timeout, verify=self._verify)
+        self._connections.add(connection)
+        return connection
 
     def ask(self, connection: WireConnection, request: bytes) -> Response | None:
         """Send a request beside the load; None where there is no answer."""

@@ -24,10 +24,10 @@ from gevent.hub import get_hub
 from gevent.pool import Pool
 from greenlet import getcurrent, greenlet
 
+from rolecall.loadgen.client_context import LoadConnection
 from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.scenario import Scenario
 from rolecall.loadgen.thinking import ThinkingClients
-from rolecall.loadgen.transport.client import WireConnection
 
 _TICK = 0.0005  # seconds
 #: Seconds after which an arrival that is sent counts as late.
@@ -65,7 +65,7 @@ class OpenLoop:
             ThinkingClients(think) if think else deque()
         )
         self._made: list[Scenario] = []
-        self._senders: list[list[WireConnection]] = []
+        self._senders: list[list[LoadConnection]] = []
         self._idle: list[greenlet] = []
         self._waiting: deque[float] = deque()
         self._recorder = Recorder(0.0)
@@ -94,14 +94,14 @@ class OpenLoop:
         while holders and holders < sessions and len(clients) < self._most:
             clients.append(self._make())
             holders += clients[-1].holds_session
-        free: deque[list[WireConnection]] = deque([] for _ in range(count))
+        free: deque[list[LoadConnection]] = deque([] for _ in range(count))
         self._prepare(clients, count, free)
         for connections in free:  # in the hub, to which they give way
             self._hub.loop.run_callback(self._employ(connections).switch)
         gevent.sleep(0)
 
     def _prepare(
-        self, clients: Sequence[Scenario], least: int, free: deque[list[WireConnection]]
+        self, clients: Sequence[Scenario], least: int, free: deque[list[LoadConnection]]
     ) -> None:
         """Prepare ``least`` clients, and the others while that goes well; keep those that are ready
         if any are.
@@ -244,12 +244,12 @@ class OpenLoop:
         recorder.under_way += 1
         recorder.late += now - due > LATE
 
-    def _employ(self, connections: list[WireConnection]) -> greenlet:
+    def _employ(self, connections: list[LoadConnection]) -> greenlet:
         """A greenlet that waits in the hub, takes a step when one is due, then those that wait."""
         self._senders.append(connections)
         return greenlet(lambda: self._work(connections), self._hub)
 
-    def _work(self, connections: list[WireConnection]) -> None:
+    def _work(self, connections: list[LoadConnection]) -> None:
         me, clients = getcurrent(), self._clients
         try:
             while True:

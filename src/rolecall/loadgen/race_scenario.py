@@ -10,9 +10,8 @@ import gevent
 
 from rolecall.loadgen.checks.races import Race, RaceCall, outcome_of
 from rolecall.loadgen.checks.sessions import Path, Refresh, SessionGrant
-from rolecall.loadgen.client_context import ClientContext
+from rolecall.loadgen.client_context import ClientContext, LoadConnection
 from rolecall.loadgen.scenario import RefreshingScenario, sound
-from rolecall.loadgen.transport.client import WireConnection
 from rolecall.loadgen.transport.wire import Response
 
 
@@ -29,7 +28,7 @@ class RefreshRaceScenario(RefreshingScenario):
         self._racers = [self.connection, *(context.connect() for _ in range(context.racers - 1))]
         self._races = 0
 
-    def use(self, connections: list[WireConnection]) -> None:
+    def use(self, connections: list[LoadConnection]) -> None:
         """Race over these connections from now on, one for each racer."""
         while len(connections) < self.context.racers:
             connections.append(self.context.connect())

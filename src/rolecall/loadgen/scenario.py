@@ -17,9 +17,8 @@ from typing import ClassVar
 
 from rolecall.loadgen.checks.races import outcome_of
 from rolecall.loadgen.checks.sessions import Path, Refresh, SessionGrant, Use
-from rolecall.loadgen.client_context import ClientContext
+from rolecall.loadgen.client_context import ClientContext, LoadConnection
 from rolecall.loadgen.roster import Login
-from rolecall.loadgen.transport.client import WireConnection
 from rolecall.loadgen.transport.failure import Failure
 from rolecall.loadgen.transport.wire import Response
 
@@ -62,7 +61,7 @@ class Scenario:
         """Whether it has what its first step needs."""
         return True
 
-    def use(self, connections: list[WireConnection]) -> None:
+    def use(self, connections: list[LoadConnection]) -> None:
         """Send over these connections from now on; those that are missing are added to the list."""
         if not connections:
             connections.append(self.context.connect())
@@ -91,7 +90,7 @@ class Scenario:
         due: float,
         expected: Sequence[int],
         use: Use | None = None,
-        connection: WireConnection | None = None,
+        connection: LoadConnection | None = None,
     ) -> Response | None:
         """Send a request and count its answer; None without one, and once the run is over.
 
@@ -105,9 +104,8 @@ class Scenario:
             return None
         entry = context.entries.get(name) or context.entry(method, name)
         connection = connection or self.connection
-        under_way = context.under_way
         context.recorder.begun += 1
-        under_way[connection] = entry, due
+        connection.entry, connection.due = entry, due
         try:
             response = connection.exchange(request)
         except Failure as failure:
@@ -119,10 +117,11 @@ class Scenario:
         except BaseException:  # this client is ended, and no fault of the server's
             self._unanswered("withdrawn", connection.sent, connection)
             raise
-        if under_way.pop(connection, None) is None:  # the end of the run has counted it
+        if connection.entry is None:  # the end of the run has counted it
             if use is not None:
                 use.unanswered(left=True)
             return None
+        connection.entry = None
         if response.status in expected:
             entry.success(due, connection.sent, connection.received, len(response.body))
             return response
@@ -136,11 +135,11 @@ class Scenario:
             entry.failure(str(response.status), due, connection.sent, connection.received)
         return response
 
-    def _unanswered(self, kind: str, sent: float, connection: WireConnection) -> None:
+    def _unanswered(self, kind: str, sent: float, connection: LoadConnection) -> None:
         """Count an exchange that got no answer, unless the end of the run has counted it."""
-        entry, due = self.context.under_way.pop(connection, (None, 0.0))
+        entry, connection.entry = connection.entry, None
         if entry is not None:
-            entry.failure(kind, due, sent, connection.received)
+            entry.failure(kind, connection.due, sent, connection.received)
 
     def _refusals(self, use: Use) -> frozenset[int]:
         """The statuses that say that a token, or a refresh token, is not good any more."""
@@ -199,7 +198,7 @@ class AroundScenario(Scenario):
         """As the other scenario has it."""
         return self.inner.is_ready
 
-    def use(self, connections: list[WireConnection]) -> None:
+    def use(self, connections: list[LoadConnection]) -> None:
         """Send over these connections from now on, the other scenario too."""
         super().use(connections)
         self.inner.use(connections)

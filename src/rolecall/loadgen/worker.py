@@ -210,7 +210,7 @@ class Worker:
     @property
     def _is_under_way(self) -> bool:
         return self.context is not None and bool(
-            self.context.recorder.under_way or self.context.under_way
+            self.context.recorder.under_way or self.context.is_under_way
         )
 
     def _leave(self, seconds: float) -> None:

@@ -62,6 +62,7 @@ class WireConnection:
         self._addresses = numeric_addresses(self._proxy or origin)
         self._hub = get_hub()
         self._traffic = _Traffic.of(self._hub)
+        self._put = self._traffic.put
         self._request = b""
         self._socket: socket.socket | None = None
         self._tls: Tls | None = None
@@ -87,15 +88,12 @@ class WireConnection:
         self.deadline = now + self._timeout
         try:
             answer = None
-            while answer is None:
+            while answer is None:  # the connection ended before the request was sent
                 if self._socket is None:
                     self._connect()
-                self._request = request
-                self._traffic.put(self)
-                self._waiting = getcurrent()
-                answer = _switch(
-                    self._hub
-                )  # None where the connection ended before the request was sent
+                self._request, self._waiting = request, getcurrent()
+                self._put(self)
+                answer = _switch(self._hub)
             if answer.__class__ is not Response:
                 raise (
                     answer
@@ -166,7 +164,8 @@ class WireConnection:
     def send(self) -> None:
         """In the hub: hand the request to the kernel, and the rest of it as soon as it can."""
         data, self._request = self._request, b""
-        if not data or self._socket is None:  # it was closed before
+        stream = self._socket
+        if not data or stream is None:  # it was closed before
             return
         self._head_only = data[0] == _H
         self.sent = perf_counter()
@@ -179,28 +178,26 @@ class WireConnection:
             except ssl.SSLError:
                 self._unsent = b"\0"  # as below; this has no writer, and is never sent
                 return
-        self._write(data)
+        try:
+            count = 0 if self._unsent else stream.send(data)
+        except NOT_NOW:
+            count = 0
+        except OSError:
+            self._unsent = data  # there may be an answer all the same; the reader finds it
+            return
+        if count != len(data):
+            self._send_later(data[count:])
 
-    def _write(self, data: bytes) -> None:
-        """In the hub: hand bytes to the kernel, after those that it has not taken yet."""
+    def _send_later(self, data: bytes) -> None:
+        """In the hub: hand bytes to the kernel as soon as it takes them, after others that wait."""
         assert self._socket is not None
         if self._unsent:
             self._unsent += data
             return
-        try:
-            count = self._socket.send(data)
-        except NOT_NOW:
-            count = 0
-        except OSError:
-            self._unsent = (
-                data  # there may be an answer all the same; the reader finds it, or the end
-            )
-            return
-        if count != len(data):
-            self._unsent = data[count:]
-            if self._writer is None:
-                self._writer = self._hub.loop.io(self._socket.fileno(), _WRITE)
-            self._writer.start(self._writable)
+        self._unsent = data
+        if self._writer is None:
+            self._writer = self._hub.loop.io(self._socket.fileno(), _WRITE)
+        self._writer.start(self._writable)
 
     def _writable(self) -> None:
         """In the hub: the kernel takes more of the request."""
@@ -216,9 +213,10 @@ class WireConnection:
 
     def _readable(self) -> None:
         """In the hub: something has come, or the end has."""
-        assert self._socket is not None
+        stream = self._socket
+        assert stream is not None
         try:
-            data = self._socket.recv(RECEIVE)
+            data = stream.recv(RECEIVE)
             if self._tls is not None:
                 data = self._decrypted(data)
             waiting = self._waiting
@@ -252,7 +250,7 @@ class WireConnection:
             waiting.switch(answer)
 
     def _decrypted(self, data: bytes) -> bytes:
-        """In the hub: what was received; TLS's own answers are sent at once (RFC 5246 7.4.1).
+        """In the hub: what was received; TLS's own answers are sent too (RFC 5246 7.4.1).
 
         Raises:
             BlockingIOError: nothing yet.
@@ -266,7 +264,7 @@ class WireConnection:
         except BlockingIOError as error:
             nothing = error
         if owed := self._tls.owed():
-            self._write(owed)
+            self._send_later(owed)
         if nothing:
             if self._request:  # it may have waited for new keys
                 self.send()
