@@ -48,6 +48,7 @@ _TROUBLED = [
         "answers-in-any-order",
         "reads-lag",
         "lists-lag",
+        "replicas-take-turns",
         "resets-now-and-then",
         "random-503",
         "hangs-now-and-then",

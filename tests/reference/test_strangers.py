@@ -239,6 +239,22 @@ def test_log_ins_are_limited() -> None:
     vary("log-ins-200-a-minute", story)
 
 
+def test_replicas_that_take_turns() -> None:
+    """Of two looks at a new thing one shows it, and one does not yet."""
+
+    async def story(api: Api) -> None:
+        made = read(await api.ask("POST", "/v2/forms", "admin", json={"name": "A"}))
+        path = f"/v2/forms/{made['id']}"
+        assert [(await api.ask("GET", path, "admin")).status_code for _ in range(4)] == [
+            200,
+            404,
+            200,
+            404,
+        ]
+
+    vary("replicas-take-turns", story)
+
+
 @pytest.mark.parametrize(("name", "at_once"), [("lists-lag", 200), ("reads-lag", 404)])
 def test_what_lags(name: str, at_once: int) -> None:
     """A new thing is in the list after a second; a fetch shows it at once, or after a second, too.

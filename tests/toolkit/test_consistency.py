@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from itertools import chain, repeat
 from types import SimpleNamespace
 from typing import Any
 
@@ -81,6 +82,25 @@ def test_what_never_works_is_not_waited_for_each_time() -> None:
         True,
         True,
     ]
+
+
+@pytest.mark.parametrize(
+    ("seen", "stays"),
+    [([False], False), ([True], True), ([True, False], False), ([True, False, True], True)],
+)
+def test_what_ought_not_to_be_is_held_against_nobody_until_it_stays(
+    seen: list[bool], stays: bool
+) -> None:
+    """Of two replicas one may show what was before: the look at the end of the patience decides."""
+    looks = chain(seen, repeat(seen[-1]))
+
+    async def look() -> bool:
+        return next(looks)
+
+    patience, begun = ConsistencyWait(0.3), time.monotonic()
+
+    assert asyncio.run(patience.stays(look, begun, "contact gone")) == stays
+    assert (time.monotonic() - begun >= 0.3) == (len(seen) > 1 or stays)
 
 
 def test_what_is_long_ago_is_looked_at_once() -> None:

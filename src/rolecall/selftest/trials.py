@@ -19,7 +19,7 @@ _SLOW = frozenset(
         "hangs-now-and-then",
         "every-15th-503-retry-after",
     }
-    | {"lists-lag", "reads-lag", "log-ins-200-a-minute"}
+    | {"lists-lag", "reads-lag", "replicas-take-turns", "log-ins-200-a-minute"}
 )
 
 

@@ -57,6 +57,21 @@ class ConsistencyWait:
             await sleep(min(pause, left))
             pause *= 2
 
+    async def stays(self, look: Callable[[], Awaitable[bool]], since: float, kind: str) -> bool:
+        """Whether something that ought not to be so is so, and still is when the patience since a
+        moment (monotonic s) is over: of two replicas one may show what was before.
+        """
+
+        async def is_otherwise() -> bool:
+            return not await look()
+
+        if not await look():
+            return False
+        if not await self.until(is_otherwise, since, kind):
+            return True
+        await sleep(max(0.0, since + self.seconds - this_moment()))
+        return await look()
+
     async def until_refused(
         self, ask: Callable[[], Awaitable[Exchange]], since: float, kind: str
     ) -> Exchange:

@@ -88,13 +88,36 @@ class EffectJudge(TokenJudge):
         await sleep(SETTLING)
         if request.operation.effect != "create":  # a list shows a create for good, and at the end
             await self._world.patience.settle(answer.finished)
-        if await self.took_effect(request, answer, caller):
+        after = 0.0
+
+        async def is_done() -> bool:
+            nonlocal after
+            done = await self.took_effect(request, answer, caller, after)
+            after = time.monotonic()
+            return done
+
+        if await self._world.patience.stays(
+            is_done, answer.finished, f"{request.operation.name} refused, and done"
+        ):
             done = f"{request.operation.effect.removesuffix('e')}ed"
             raise Finding(
                 "a refusal without effect",
                 f"{answer.status}, and it was {done} all the same",
                 answer,
             )
+
+    async def expect_other_as_it_was(
+        self, other: Fixture, request: Request, answer: Exchange
+    ) -> None:
+        """A write on the caller's own thing left another one alone that it names as well."""
+
+        async def is_changed() -> bool:
+            now = await self._world.observe(other)
+            return now is None or self.reads_back(now, request)
+
+        kind = f"another {other.resource.name} changed"
+        if await self._world.patience.stays(is_changed, answer.finished, kind):
+            raise Finding(f"{other} as it was", f"{answer.status}, and it was changed", answer)
 
     async def expect_none_later(self, refused: Sequence[tuple[Request, Exchange]]) -> None:
         """None of the writes that were refused a while ago was carried out meanwhile."""

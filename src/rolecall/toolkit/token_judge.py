@@ -166,8 +166,17 @@ class TokenJudge:
         expect_no_more_than(caller.grant, exchange, usual=usual)
 
     def expect_let_in(self, exchange: Exchange, when: str) -> None:
-        """The token was accepted: the answer does not say that it is bad."""
+        """The token was accepted: the answer does not say that it is bad.
+
+        Raises:
+            Inconclusive: it says that the user is not there.
+        """
         cite(exchange, "answer")
+        if exchange.status in self._world.dialect.gone:  # of the user, who may not be shown yet
+            raise Inconclusive(
+                f"a token let in {when}: {exchange}, which says nothing of the token",
+                "PERM-fetch-user-self",
+            )
         if not exchange.ok:
             raise Finding(f"let in {when}", f"{exchange.status}", exchange)
 

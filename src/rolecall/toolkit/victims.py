@@ -117,9 +117,11 @@ async def expect_untouched(
         )  # what a look at it changes, such as a counter of looks
         victim.document = now
         done = next((write for write in tried if _bears(now, write.request)), None)
-        if real := {name for name in changed - moving if not _STAMP.fullmatch(name)}:
+        if real := _lasting(changed - moving):
             if not done and (late := _done_later(world, before, now)):
                 world.patience.done_later += late
+                return
+            if not done and not await _stays_changed(world, victim, before, moving, last.answer):
                 return
             done = done or last
             raise Finding(
@@ -163,10 +165,39 @@ async def _still_there(
     last = tried[-1].answer
     await sleep(SETTLING)
     await world.patience.settle(last.finished)
-    now = await world.observe(victim.fixture)
+    now: dict[str, Any] | None = None
+
+    async def is_gone() -> bool:
+        nonlocal now
+        now = await world.observe(victim.fixture)
+        return now is None
+
+    await world.patience.stays(is_gone, last.finished, f"{victim.fixture.resource.name} gone")
     if now is None:
         raise Finding(expected, f"{last.status}, and it is gone", last)
     return now
+
+
+async def _stays_changed(
+    world: World,
+    victim: Victim,
+    before: Mapping[str, Any],
+    moving: set[str],
+    refusal: Exchange,
+) -> bool:
+    """Whether a thing goes on to differ from what it was, but for what moves by itself."""
+
+    async def is_changed() -> bool:
+        victim.document = await world.observe(victim.fixture) or victim.document
+        return bool(_lasting(_changes(before, victim.document) - moving))
+
+    name = victim.fixture.resource.name
+    return await world.patience.stays(is_changed, refusal.finished, f"{name} changed")
+
+
+def _lasting(changed: set[str]) -> set[str]:
+    """The changed members that do not just say when a thing was last touched."""
+    return {name for name in changed if not _STAMP.fullmatch(name)}
 
 
 def _names(tried: Sequence[Tried]) -> str:

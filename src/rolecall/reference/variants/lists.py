@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import cycle, repeat
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
@@ -20,9 +21,10 @@ LAG = 1.0
 
 
 class Replica:
-    """What the store held a second ago."""
+    """What the store held ``lag`` seconds ago."""
 
     def __init__(self, server: Server) -> None:
+        self.lag = LAG
         self._states: dict[tuple[str, str], list[tuple[float, str | None]]] = {}
         store = server.store
         for resource in RESOURCES:
@@ -50,7 +52,7 @@ class Replica:
 
     def get(self, resource: str, id: str) -> str | None:
         """A document's text as it was."""
-        then = time.monotonic() - LAG
+        then = time.monotonic() - self.lag
         return next(
             (
                 text
@@ -71,14 +73,14 @@ class Replica:
                 yield text
 
 
-def _lists_from(server: Server, replica: Replica) -> None:
+def _lists_from(server: Server, replica: Replica, lags: Iterator[float]) -> None:
     found, page, containing = server.resources.found, server.store.page, server.store.containing
     is_list = False
 
     @instead_of(server.resources.found)
     def behind(query: ListQuery, principal: Principal, resource: str) -> list[str]:
         nonlocal is_list
-        is_list = True
+        is_list, replica.lag = True, next(lags)
         try:
             return found(query, principal, resource)
         finally:
@@ -100,21 +102,30 @@ def _lists_from(server: Server, replica: Replica) -> None:
 @variant("lists-lag")
 def lists_lag(server: Server) -> None:
     """Lists show what there was a second ago, as those of a search index or a replica."""
-    _lists_from(server, Replica(server))
+    _lists_from(server, Replica(server), repeat(LAG))
 
 
 @variant("reads-lag")
 def reads_lag(server: Server) -> None:
     """Lists and fetches show what there was a second ago, as those of a replica."""
-    replica = Replica(server)
-    _lists_from(server, replica)
+    _all_from(server, Replica(server), repeat(LAG))
+
+
+@variant("replicas-take-turns", "trouble")
+def replicas_take_turns(server: Server) -> None:
+    """Every second list or fetch shows what there was a second ago: one of two replicas lags."""
+    _all_from(server, Replica(server), cycle((0.0, LAG)))
+
+
+def _all_from(server: Server, replica: Replica, lags: Iterator[float]) -> None:
+    _lists_from(server, replica, lags)
     fetch, get = server.resources.fetch, server.store.get
     is_fetch = False
 
     @instead_of(server.resources.fetch)
     def behind(call: Call, principal: Principal, resource: str, id: str) -> Answer:
         nonlocal is_fetch
-        is_fetch = True
+        is_fetch, replica.lag = True, next(lags)
         try:
             return fetch(call, principal, resource, id)
         finally:
