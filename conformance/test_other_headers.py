@@ -161,21 +161,27 @@ async def test_which_of_two_tokens_counts(
 
 # --- Other headers -----------------------------------------------------------------------------
 
-#: Headers by which a gateway tells a server who is calling: with the highest role's user, address
-#: or name as value.
-IDENTITIES: dict[str, Callable[[Caller], str]] = {
-    "X-User-Id": lambda highest: highest.user,
-    "X-Role": lambda highest: highest.role,
-    "X-Forwarded-User": lambda highest: highest.email,
+#: Headers by which a gateway tells a server who is calling, and cookies that a server may have
+#: given once: with the highest role's user, name or address as value.
+IDENTITIES: dict[str, Callable[[Caller], dict[str, str]]] = {
+    "X-User-Id": lambda highest: {
+        "X-User-Id": highest.user,
+        "Cookie": f"userId={highest.user}; user={highest.user}",
+    },
+    "X-Role": lambda highest: {
+        "X-Role": highest.role,
+        "Cookie": f"role={highest.role}; scope={highest.role}",
+    },
+    "X-Forwarded-User": lambda highest: {"X-Forwarded-User": highest.email},
 }
 
 
 @requirement("SEC-H09")
 @each("header", IDENTITIES)
 async def test_no_header_makes_another_user(header: str, world: World, attacker: Attacker) -> None:
-    """A header that names the highest role's user does not change the caller."""
+    """A header or cookie that names the highest role's user does not change the caller."""
     lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
-    headers = {header: IDENTITIES[header](highest)}
+    headers = IDENTITIES[header](highest)
     for operation in (await barred(world, attacker))[:2]:
         protected_request = await world.request(operation, highest)
         answer = await world.perform(protected_request, lowest, attack="SEC-H09", headers=headers)

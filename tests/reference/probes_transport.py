@@ -100,6 +100,17 @@ async def user_headers(api: Api) -> bool:
     ).status_code == 200
 
 
+@sees("trusts-role-cookie")
+async def role_cookie(api: Api) -> bool:
+    headers = {"Cookie": "theme=dark; role=admin"}
+    return (await api.ask("GET", "/v2/services", "guest", headers=headers)).status_code == 200
+
+
+@sees("trusts-role-in-query")
+async def role_in_query(api: Api) -> bool:
+    return (await api.ask("GET", "/v2/services?role=admin", "guest")).status_code == 200
+
+
 @sees("trusts-this-machine")
 async def from_this_machine(api: Api) -> bool:
     headers = {"X-Forwarded-For": "127.0.0.1"}

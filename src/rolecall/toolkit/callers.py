@@ -17,7 +17,6 @@ from rolecall.spec.model import API_KEY, API_KEYS, TOKEN, Dialect, Operation, Sp
 from rolecall.spec.templates import fill, fill_path
 from rolecall.target import Account, Target
 from rolecall.tokens import Caller, Grant, claims_of, key_in, user_of
-from rolecall.toolkit.consistency import ConsistencyWait
 from rolecall.toolkit.members import Path
 from rolecall.toolkit.shared import invalidate, shared_setup
 from rolecall.toolkit.token_endpoint import TokenEndpoint
@@ -45,7 +44,6 @@ class Callers:
         self.spec = spec.for_target(target.operations, self.dialect, target.source)
         self.run_id = run_id
         self.intrusive = intrusive
-        self.patience = ConsistencyWait(self.dialect.consistency)
         self.client = client
         self.gate = client.gate
         self.ledger = client.gate.ledger
@@ -250,11 +248,9 @@ class Callers:
         maker = maker or await self.user(self.highest)
         body = {"name": self.new_name("key")} | ({} if scopes is ... else {"scopes": scopes})
         path = self.target.api_keys.create_path
-        answer = await self.create(
+        return await self.create(
             API_KEY, body["name"], "POST", path, maker, json=body, attack=attack
         )
-        await self.patience.settle(answer.finished)  # where writes lag, so do keys
-        return answer
 
     async def create(
         self,

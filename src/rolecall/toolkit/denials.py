@@ -24,6 +24,7 @@ async def sent(
         "self": caller.user,
         "organization": organization,
         "email": caller.email,
+        "highest": world.highest,
         "id": request.fixture and request.fixture.id,
     }
     path, options = dressed(

@@ -8,7 +8,6 @@ from functools import partial
 
 from rolecall.evidence import Exchange, about, cite
 from rolecall.outcomes import Finding, Inconclusive, NotTested, TransientFailure
-from rolecall.pausing import this_moment
 from rolecall.spec.ids import own_id
 from rolecall.spec.model import Operation
 from rolecall.tokens import Caller
@@ -275,8 +274,6 @@ class Judge(EffectJudge):
             Finding: it reads more, or less.
         """
         spec, answer = self._world.spec, await self._world.reads(key, operation.name)
-        if may and answer.status in self._world.dialect.anonymous:
-            answer = await self._once_known(key, operation, answer)
         if (
             operation.effect == "fetch"
             and answer.status in self._world.dialect.gone
@@ -297,18 +294,6 @@ class Judge(EffectJudge):
             f"{answer.status}",
             answer,
         )
-
-    async def _once_known(self, key: Caller, operation: Operation, answer: Exchange) -> Exchange:
-        """What a new key is answered once the target knows it, or the patience is over (AMB-17)."""
-
-        async def is_known() -> bool:
-            nonlocal answer
-            request = await self._world.request(operation, key)
-            answer = await self._world.perform(request, key)
-            return answer.status not in self._world.dialect.anonymous
-
-        await self._world.patience.until(is_known, this_moment(), "a new key known")
-        return cite(answer, "answer")
 
     async def _is_of_another(self, key: Caller, scopes: Sequence[str]) -> bool:
         """Whether a key acts as somebody as whom none of the keys of single scopes does."""

@@ -48,7 +48,7 @@ def _narrow(name: str, query: str, **queries: str) -> Shape:
 
 
 #: {id}: the thing that is there; {self}: the caller; {organization}: the caller's; {email}: the
-#: caller's address.
+#: caller's address; {highest}: the role that may most.
 SHAPES: tuple[Shape, ...] = (
     _narrow("with an id filter", "id={id}"),
     _narrow("of the own organization", "organization={organization}"),
@@ -75,10 +75,10 @@ SHAPES: tuple[Shape, ...] = (
         {"": "user={self}&organization={organization}", "user": "organization={organization}"},
     ),
     Shape(
-        "with a parameter that means nothing, as another media type",
+        "with parameters that mean nothing, a role among them, as another media type",
         "SEC-E17",
         (*_READS, *_WRITES),
-        {"": "_=1&verbose=true&format=json"},
+        {"": "_=1&verbose=true&format=json&role={highest}&scope={highest}"},
         {
             "accept": "text/csv, text/html;q=0.9, application/xml;q=0.9, */*;q=0.1",
             "content-type": "application/json; charset=utf-8",

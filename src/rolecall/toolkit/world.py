@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any
 
 from rolecall.evidence import Exchange, cite, cite_look
 from rolecall.http.client import Client
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
-from rolecall.pausing import this_moment
 from rolecall.spec.ids import id_text, own_id
 from rolecall.spec.model import Operation, Specification
 from rolecall.target import Target
 from rolecall.tokens import Caller, claims_of
 from rolecall.toolkit.borrowing import Borrowing
+from rolecall.toolkit.consistency import ConsistencyWait
 from rolecall.toolkit.members import REFUSED, Members, barely
 from rolecall.toolkit.requests import Requests
 from rolecall.toolkit.shared import SingleFlight, invalidate, shared_setup
@@ -48,6 +48,7 @@ class World(Requests):
         self.borrowing = Borrowing(self)
         self.attacks = Attacks()
         self.members = Members()
+        self.patience = ConsistencyWait(self.dialect.consistency)
         #: The ids of things that were made with nothing in them.
         self.bare: set[str] = set()
         #: The resources of which one could not be deleted, because of what is in it.
@@ -58,7 +59,6 @@ class World(Requests):
         #: By role: sessions that tests have left in good order.
         self.spare: dict[str, list[Caller]] = {}
         self._alive: dict[str, SingleFlight[Exchange | None]] = {}
-        self._first_key: Caller | None = None
 
     # --- Life -----------------------------------------------------------------------------------
 
@@ -86,39 +86,13 @@ class World(Requests):
         return cite(exchange, "alive")
 
     async def _prove_alive(self, caller: Caller) -> Exchange | None:
-        return await self._sign_of_life(caller, self.signs_of_life(caller.role))
-
-    async def _sign_of_life(
-        self, caller: Caller, operations: Iterable[Operation]
-    ) -> Exchange | None:
-        for operation in operations:
+        for operation in self.signs_of_life(caller.role):
             if operation.is_self and not caller.user:  # an opaque key: its user is unknown
                 continue
             exchange = await self.perform(await self.request(operation, caller), caller)
             if exchange.ok:
                 return exchange
         return None
-
-    async def create_key(self, scopes: list[str], maker: Caller | None = None) -> Caller:
-        """As `Callers.create_key`; how soon a new key is known is seen at the first one."""
-        key = await super().create_key(scopes, maker)
-        self._first_key = self._first_key or key
-        await self._see_how_soon_it_works(self._first_key)
-        return key
-
-    @shared_setup
-    async def _see_how_soon_it_works(self, key: Caller) -> None:
-        """Wait until a new key is let in, at reads that need nothing else (AMB-17)."""
-        reads = [
-            operation
-            for operation in self.signs_of_life(key.role)
-            if operation.is_self or operation.is_whole_list
-        ]
-
-        async def works() -> bool:
-            return await self._sign_of_life(key, reads) is not None
-
-        await self.patience.until(works, this_moment(), "a new key")
 
     def signs_of_life(self, role: str) -> list[Operation]:
         """Reads that a role may do, one or two per role it includes, to prove a credential alive.

@@ -306,6 +306,23 @@ def trusts_user_headers(server: Server) -> None:
         return Principal(user, scopes, one.credential, one.claims)
 
 
+@fault("trusts-role-cookie", finding="SEC-H09")
+def trusts_role_cookie(server: Server) -> None:
+    """A cookie says which role the caller has, as one that a page of the server's has set."""
+    make_exception(
+        server,
+        lambda call, principal, operation: f"role={ROLES[-1]}" in (call.header(b"cookie") or ""),
+    )
+
+
+@fault("trusts-role-in-query", finding="PERM-list-organizations")
+def trusts_role_in_query(server: Server) -> None:
+    """A parameter of the query says which role the caller has."""
+    make_exception(
+        server, lambda call, principal, operation: dict(call.query).get("role") == ROLES[-1]
+    )
+
+
 @fault("trusts-this-machine", finding="SEC-H09")
 def trusts_this_machine(server: Server) -> None:
     """A request that says it was forwarded for this machine may do everything."""
