@@ -73,7 +73,14 @@ async def _new(world: World, resource: str) -> Victim:
             f"an update of {fixture} by {admin}: {answer}", request.operation.requirement
         )
     await world.patience.settle(answer.finished)
-    document = await world.observe(fixture)
+    document: dict[str, Any] | None = None
+
+    async def is_as_updated() -> bool:
+        nonlocal document
+        document = await world.observe(fixture)
+        return document is not None and _bears(document, request)
+
+    await world.patience.until(is_as_updated, answer.finished, f"{resource} as updated")
     if document is None:
         raise Inconclusive(f"{fixture}, just made", f"PERM-fetch-{resource}")
     try:
