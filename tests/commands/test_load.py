@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from rolecall.__main__ import main
-from rolecall.loadgen import launch
+from rolecall.loadgen import launch, result
 from rolecall.loadgen.scenarios import AROUND
 from rolecall.loadgen.schedule import Schedule
 from rolecall.schema_validation import validation_errors
@@ -797,7 +797,7 @@ class TestBrokenServers:
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        (launch, "make_folder"),
+        (result, "make_folder"),
         (launch, "sessions_coexist"),
         (launch, "_resolved"),
         (launch.LaunchedRun, "plan"),

@@ -30,7 +30,7 @@ from rolecall.loadgen.gates import BaselineGate, decided
 from rolecall.loadgen.options import OPTIONS
 from rolecall.loadgen.provisioning import make_users, sessions_coexist
 from rolecall.loadgen.scenarios import GuardedScenario
-from rolecall.run_folder import make_folder, new_run_id
+from rolecall.run_folder import new_run_id
 from rolecall.spec.loading import load_specification
 from rolecall.target import Target, load_target
 
@@ -195,7 +195,7 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
         stack.callback(
             signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, signal.default_int_handler)
         )
-        stack.enter_context(_folder(run, argv, arguments.scenario))
+        stack.enter_context(result.folder_of_run(run, argv, arguments.scenario))
         where, target = (_target_argv(arguments), target) if target else _embedded(arguments, stack)
         coexist = sessions_coexist(target)
         argv += where if coexist else [*where, "--lone-sessions"]
@@ -207,28 +207,6 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
         note = (_NOT_KNOWN if coexist is None else "") + (_MOVES if clock else "")
         port = arguments.master_port if master else 0
         yield LaunchedRun(arguments.scenario, run, argv, resolved, clock, workers, bind, port, note)
-
-
-@contextlib.contextmanager
-def _folder(run: Path, argv: Sequence[str], scenario: str) -> Iterator[None]:
-    """The run's folder. Ctrl-C at any moment leaves a document in it; an error before there is
-    anything to say leaves no folder.
-
-    Raises:
-        UsageError: it cannot be made.
-    """
-    try:
-        make_folder(run)
-        yield
-    except KeyboardInterrupt:
-        if run.is_dir() and not result.written(run):
-            interrupted = int(ExitCode.INTERRUPTED), "it was interrupted"
-            result.write_nothing(plan.parse(argv), scenario, *interrupted)
-        raise
-    except BaseException:
-        with contextlib.suppress(OSError):
-            run.rmdir()
-        raise
 
 
 def _resolved(arguments: argparse.Namespace, options: argparse.Namespace) -> plan.ResolvedTarget:

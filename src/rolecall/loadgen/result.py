@@ -8,7 +8,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from rolecall.loadgen.checks.violations import KINDS, Violation
 from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.unexpected import described
 from rolecall.report import load_junit, load_page, load_summary, percentiles
+from rolecall.run_folder import make_folder
 
 LOAD, CAPACITY, SUMMARY = "load.json", "capacity.json", "summary.md"
 #: The findings of a search that took no step.
@@ -141,6 +142,28 @@ def _write(
         reasons.append(_why_not(folder / name, error))
     if reasons:
         raise NotWritten("; ".join(reasons))
+
+
+@contextlib.contextmanager
+def folder_of_run(run: Path, argv: Sequence[str], scenario: str) -> Iterator[None]:
+    """Make the run's folder. Ctrl-C at any moment leaves a document in it; an error before there is
+    anything to say leaves no folder.
+
+    Raises:
+        UsageError: it cannot be made.
+    """
+    try:
+        make_folder(run)
+        yield
+    except KeyboardInterrupt:
+        if run.is_dir() and not written(run):
+            interrupted = int(ExitCode.INTERRUPTED), "it was interrupted"
+            write_nothing(plan.parse(argv), scenario, *interrupted)
+        raise
+    except BaseException:
+        with contextlib.suppress(OSError):
+            run.rmdir()
+        raise
 
 
 def written(folder: Path) -> list[Path]:
