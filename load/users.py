@@ -41,10 +41,9 @@ class ScenarioUser(User):
         for _ in range(_STEPS):
             if think:  # before the first one, too: users that began together do not go on so
                 self._wait(max(client.pause, think()))
-                client.pause = 0.0
             elif client.pause:
                 self._wait(client.pause)
-                client.pause = 0.0
+            client.pause = 0.0
             if self._state == LOCUST_STATE_STOPPING or not going():
                 gevent.sleep(0.05)
                 return

@@ -50,7 +50,9 @@ class LoadConnection(WireConnection):
         due: when that exchange was due.
     """
 
-    def __init__(self, origin: Origin, *, timeout: float, verify: bool | str | Transit) -> None:
+    def __init__(
+        self, origin: Origin, *, timeout: float, verify: bool | str | Transit = True
+    ) -> None:
         super().__init__(origin, timeout=timeout, verify=verify)
         self.entry: Entry | None = None
         self.due = 0.0

@@ -61,14 +61,17 @@ class ConsistencyWait:
         """Whether something that ought not to be so is so, and still is when the patience since a
         moment (monotonic s) is over: of two replicas one may show what was before.
         """
+        looks = 0
 
         async def is_otherwise() -> bool:
+            nonlocal looks
+            looks += 1
             return not await look()
 
-        if not await look():
-            return False
         if not await self.until(is_otherwise, since, kind):
             return True
+        if looks == 1:
+            return False
         await sleep(max(0.0, since + self.seconds - this_moment()))
         return await look()
 

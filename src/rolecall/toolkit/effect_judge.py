@@ -88,7 +88,7 @@ class EffectJudge(TokenJudge):
         await sleep(SETTLING)
         if request.operation.effect != "create":  # a list shows a create for good, and at the end
             await self._world.patience.settle(answer.finished)
-        after = 0.0
+        after = 0.0  # the first look may share a list with others; what follows is newer
 
         async def is_done() -> bool:
             nonlocal after
