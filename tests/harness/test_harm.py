@@ -90,8 +90,11 @@ def test_an_awkward_server_is_left_as_it_was(tmp_path: Path) -> None:
     assert server.damage() == []
     assert server.left() == finished.results["left_behind"] == []
     assert finished.results["findings"] == []
-    assert finished.results["counts"]["cells"]["passed"] == 376, finished.said
-    # A test whose attacks were lost as often as it is tried stays open.
+    cells = finished.results["counts"]["cells"]
+    # A test whose requests were lost as often as it is tried stays open: by chance a few do, of
+    # hundreds, where one create in thirteen is lost.
+    assert cells["passed"] + cells.get("inconclusive", 0) == 376, finished.said
+    assert cells["passed"] >= 370, finished.said
     assert finished.code in (0, 3), finished.said
 
 
