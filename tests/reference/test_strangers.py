@@ -255,6 +255,19 @@ def test_replicas_that_take_turns() -> None:
     vary("replicas-take-turns", story)
 
 
+def test_keys_that_are_late() -> None:
+    """A new key opens nothing for a second, and then what its scope may."""
+
+    async def story(api: Api) -> None:
+        body = {"name": "A", "scopes": ["admin"]}
+        key = read(await api.ask("POST", "/v2/apikeys", "admin", json=body))["token"]
+        assert (await api.ask("GET", "/v2/forms", key)).status_code == 401
+        await asyncio.sleep(LAG + 0.05)
+        assert (await api.ask("GET", "/v2/forms", key)).status_code == 200
+
+    vary("new-keys-are-late", story)
+
+
 @pytest.mark.parametrize(("name", "at_once"), [("lists-lag", 200), ("reads-lag", 404)])
 def test_what_lags(name: str, at_once: int) -> None:
     """A new thing is in the list after a second; a fetch shows it at once, or after a second, too.

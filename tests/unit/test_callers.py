@@ -45,6 +45,7 @@ def send(of: Caller | None, *, status: int, waits: float) -> Exchange:
 
     callers: Any = object.__new__(Callers)
     callers.dialect, callers.client = spec.dialect({}, "tests"), SimpleNamespace(send=answer)
+    callers._new_keys = {}
     sent: Exchange = asyncio.run(callers.send("GET", "/v2/users", of))
     return sent
 

@@ -108,6 +108,45 @@ def test_a_key_of_nobody_is_not_asked_for_itself() -> None:
     assert server.count("fetch-user-self", "key:guest") == 0
 
 
+@pytest.mark.parametrize("operation", ["list-services", "create-form"])
+def test_a_new_key_that_the_target_does_not_know_yet(operation: str) -> None:
+    """What a new key is refused for want of a credential is asked again, a write too, until the
+    target knows the key; after that a refusal counts at once.
+    """
+    server = Server()
+    by_key = "key:admin"
+    server.instead(
+        operation,
+        lambda asked: (401, None) if server.count(operation, by_key) <= 2 else None,
+        by_key,
+    )
+
+    async def story(world: World) -> list[int]:
+        key = await world.create_key(["admin"])
+        request = await world.request(world.spec.operations[operation], key)
+        first = await world.perform(request, key)
+        server.instead(operation, (401, None), by_key)
+        return [first.status, (await world.perform(request, key)).status]
+
+    assert play(story, server) == [201 if operation == "create-form" else 200, 401]
+    assert server.count(operation, by_key) == 4
+
+
+@pytest.mark.parametrize(("status", "least"), [(401, 4), (403, 1)])
+def test_a_key_that_is_never_known(status: int, least: int) -> None:
+    """When the patience is over the refusal stands; what may mean that it is denied is not asked
+    twice.
+    """
+    server = answering("list-services", (status, None), "key:admin")
+
+    async def story(world: World) -> int:
+        key = await world.create_key(["admin"])
+        return (await world.reads(key, "list-services")).status
+
+    assert play(story, server) == status
+    assert least <= server.count("list-services", "key:admin") < 3 * least
+
+
 def test_logins_that_are_forgotten() -> None:
     """After a move of the clock every account logs in anew, and nothing that was kept for an old
     token is used.

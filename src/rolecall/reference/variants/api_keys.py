@@ -97,6 +97,24 @@ def deleted_keys_linger(server: Server) -> None:
             good[jti] = time.monotonic() + 1.0
 
 
+@variant("new-keys-are-late")
+def new_keys_are_late(server: Server) -> None:
+    """A new key is known a second after it was made, as of servers that look at a replica."""
+    check, add = server.verifier.check_api_key, server.store.add_api_key
+    known: dict[str, float] = {}
+
+    @instead_of(server.store.add_api_key)
+    def added(jti: str, id: str, body: str) -> None:
+        add(jti, id, body)
+        known[jti] = time.monotonic() + 1.0
+
+    @instead_of(server.verifier.check_api_key)
+    def late(claims: Document) -> None:
+        check(claims)
+        if known.get(str(claims.get("jti")), 0.0) > time.monotonic():
+            raise server.verifier.invalid()
+
+
 @variant("keys-follow-the-role")
 def keys_follow_the_role(server: Server) -> None:
     """A key may at no time do more than its user's role."""
