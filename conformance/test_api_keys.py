@@ -35,18 +35,21 @@ LADDER = {
     f"{lower}-asks-for-{higher}": (lower, [higher]) for lower, higher in combinations(_ROLES, 2)
 }
 LADDER[f"{_ROLES[0]}-asks-for-its-own-and-{_ROLES[-1]}"] = (_ROLES[0], [_ROLES[0], _ROLES[-1]])
+#: The same by a key of that scope, whose user may be one who may.
+_BY_KEY = f"{_ROLES[0]}-key-asks-for-{_ROLES[-1]}"
+LADDER[_BY_KEY] = (_ROLES[0], [_ROLES[-1]])
 
 
 @requirement("SEC-K01")
 @each("case", LADDER)
 async def test_no_role_gets_a_key_above_itself(case: str, world: World) -> None:
-    """A role that asks for a key above its own scope gets none, or one without more rights."""
+    """A role that asks for a key above its own scope gets none, or one without more rights; so does
+    a key of that scope.
+    """
     role, scopes = LADDER[case]
+    maker = await (world.key(role) if case == _BY_KEY else changeable(world, role))
 
-    answer = cite(
-        await world.ask_for_key(scopes, attack="SEC-K01", maker=await changeable(world, role)),
-        "answer",
-    )
+    answer = cite(await world.ask_for_key(scopes, attack="SEC-K01", maker=maker), "answer")
 
     expect_no_crash(answer)
     if answer.ok:

@@ -15,10 +15,11 @@ def opens(role: str, method: str, path: str, **options: object) -> Probe:
     async def probe(api: Api) -> bool:
         made = {
             name: api.put(name)
-            for name in ("organizations", "contacts", "services", "kbitems")
+            for name in ("organizations", "contacts", "conversations", "services", "kbitems")
             if f"{{{name}}}" in path
         }
         made |= {"self": api.user(role)["id"], "organization": api.user(role)["organization"]}
+        made["guest"] = api.user("guest")["id"]
         answer = await api.ask(method, path.format(**made), role, **options)
         return answer.status_code < 400
 
@@ -31,6 +32,12 @@ for _name, _probe in (
         "own-organization-updated",
         opens("agent", "PATCH", "/v2/organizations/{organization}", json={"meta": {}}),
     ),
+    (
+        "agents-close-conversations",
+        opens("agent", "PATCH", "/v2/conversations/{conversations}", json={"status": "closed"}),
+    ),
+    ("bots-annotate-users", opens("bot", "PATCH", "/v2/users/{guest}", json={"meta": {"a": "b"}})),
+    ("tags-unguarded", opens("agent", "PATCH", "/v2/contacts/{contacts}", json={"tags": ["a"]})),
     ("list-of-oneself-unguarded", opens("guest", "GET", "/v2/users?id={self}")),
     ("list-by-id-unguarded", opens("guest", "GET", "/v2/services?id={services}")),
     (

@@ -211,6 +211,14 @@ sees("key-of-unknown-scopes-may-all")(keyed("admin", "nothing"))
 sees("key-scopes-searched")(keyed("admin", "no-admin"))
 
 
+@sees("keys-make-keys-as-their-user")
+async def key_by_key(api: Api) -> bool:
+    key = read(await api.key(["guest"]))["token"]
+    body = {"name": "key", "scopes": ["admin"]}
+    answer = await api.ask("POST", "/v2/apikeys", key, json=body)
+    return answer.is_success and await api.accepted(read(answer)["token"])
+
+
 @sees("key-of-an-unknown-scope-may-write")
 async def writes_with_a_name(api: Api) -> bool:
     answer = await api.key(["nothing"])

@@ -105,6 +105,14 @@ def test_a_shape_changes_the_request_and_nothing_else() -> None:
         {},
     )
 
+    marks = shapes["of a mark, and not of what it is"]
+    _, closed = dressed(request("update-conversation", "/v2/conversations/1"), marks, {})
+    _, noted = dressed(request("update-user", "/v2/users/1", {"name": "rolecall-1"}), marks, {})
+
+    assert (closed["json"], noted["json"]) == (
+        {"status": "closed"},
+        {"meta": {"note": "rolecall-1"}},
+    )
     assert filtered == "/v2/messages?conversation=1"
     assert known == "/v2/users?id=7&email=a%40b"
     assert (form["json"], form["content"]) == (None, b"profile%5Bname%5D=rolecall-1")

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Specification
-from rolecall.spec.templates import with_query
+from rolecall.spec.templates import fill, with_query
 from rolecall.toolkit.things import Request
 
 _READS, _WRITES = ("list", "fetch"), ("create", "update", "delete")
@@ -28,7 +28,9 @@ class Shape:
 
     ``queries`` are what is added to the query, by the resource that is asked for ("" for all
     others). ``body`` says what becomes of the body: ``"same"``, ``"none"``, ``"form"`` (its texts
-    as a form), ``"list"`` (of one), or ``"besides"`` (one where none belongs).
+    as a form), ``"list"`` (of one), or ``"besides"`` (one where none belongs); where there are
+    ``members``, they are the body, by the resource as well. An exception for a role is mostly one
+    for the next below those that may: ``is_near`` shapes are tried by that one.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Shape:
     queries: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = "same"
+    members: Mapping[str, Any] = field(default_factory=dict)
+    is_near: bool = False
 
     def query(self, resource: str) -> str:
         """What is added to the query for a resource."""
@@ -95,6 +99,19 @@ SHAPES: tuple[Shape, ...] = (
     ),
     Shape("in a list", "SEC-E17", ("create",), body="list"),
     Shape("without a body", "SEC-E17", ("update",), body="none"),
+    Shape(
+        "of a mark, and not of what it is",
+        "SEC-E10",
+        ("update",),
+        members={
+            "": {"meta": {"note": "{name}"}},
+            "conversation": {"status": "closed"},
+            "contact": {"tags": ["{name}"]},
+            "form": {"tags": ["{name}"]},
+            "service": {"status": "inactive"},
+        },
+        is_near=True,
+    ),
     Shape("with a body", "SEC-E17", ("delete",), headers={"connection": "close"}, body="besides"),
 )
 
@@ -151,7 +168,7 @@ def _cover() -> dict[str, tuple[Attempt, ...]]:
         if operation.effect in shape.effects and not operation.is_self
     ]
     for name, shape in fitting:
-        if roles := denied(spec, name):
+        if roles := denied(spec, name)[-1 if shape.is_near else 0 :]:
             rarest = min(
                 (met[name, role], met[shape.name, role], number)
                 for number, role in enumerate(roles)
@@ -172,7 +189,10 @@ def dressed(
     """The path of a request in a shape, and its header fields and body."""
     path = with_query(request.path, _filled(shape.query(request.operation.resource.name), values))
     options: dict[str, Any] = {"headers": dict(shape.headers), "json": request.body}
-    if shape.body == "none":
+    if shape.members:
+        members = shape.members.get(request.operation.resource.name, shape.members[""])
+        options["json"] = fill(members, {"name": request.name})
+    elif shape.body == "none":
         options["json"] = None
     elif shape.body == "besides":
         options["json"] = {"name": request.name, "id": request.thing.id if request.thing else ""}

@@ -50,6 +50,17 @@ def bots_make_admin_keys(server: Server) -> None:
     )
 
 
+@fault("keys-make-keys-as-their-user", finding="SEC-K01")
+def keys_make_keys_as_their_user(server: Server) -> None:
+    """Who may make keys is looked up by the user: the key of an admin for guests makes any key."""
+    _makers(
+        server,
+        lambda principal, scopes: (
+            principal.credential != "token" and principal.user["role"] == ROLES[-1]
+        ),
+    )
+
+
 # --- Odd scopes --------------------------------------------------------------------------------
 
 

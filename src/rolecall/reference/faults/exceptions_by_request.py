@@ -7,6 +7,7 @@ from collections.abc import Callable
 from urllib.parse import parse_qs
 
 from rolecall.reference.alterations import (
+    body_of,
     perform_unguarded,
     route_past_the_guard,
 )
@@ -15,12 +16,56 @@ from rolecall.reference.cache import Cache
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.faults.exceptions import exempt, query_of
 from rolecall.reference.faults.registry import fault
+from rolecall.reference.permissions import RANK
 from rolecall.reference.query import ListQuery
 from rolecall.reference.resources import RESOURCES, Change
 from rolecall.reference.settings import ROLES
 from rolecall.reference.strict_json import Document, dumps
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
+
+# --- harmless members ----------------------------------------------------------------------------
+
+
+def _only(call: Call, *members: str) -> bool:
+    """Whether the body of a request has these members, and no other."""
+    return bool(body := body_of(call)) and body.keys() <= set(members)
+
+
+@fault("agents-close-conversations", finding="PERM-update-conversation")
+def agents_close_conversations(server: Server) -> None:
+    """Whoever handles a conversation sets its status, and may therefore update it by that alone."""
+    exempt(
+        server,
+        lambda call, principal, operation: (
+            operation == "update-conversation"
+            and server.permissions.rank(principal.scopes) >= RANK["agent"]
+            and _only(call, "status", "category")
+        ),
+    )
+
+
+@fault("bots-annotate-users", finding="PERM-update-user")
+def bots_annotate_users(server: Server) -> None:
+    """An integration keeps its notes in the meta of users, which it may therefore write."""
+    exempt(
+        server,
+        lambda call, principal, operation: (
+            operation == "update-user"
+            and server.permissions.rank(principal.scopes) >= RANK["bot"]
+            and _only(call, "meta")
+        ),
+    )
+
+
+@fault("tags-unguarded", finding="PERM-update-contact")
+def tags_unguarded(server: Server) -> None:
+    """Tags are nobody's own: an update that names nothing else asks for no role."""
+    exempt(
+        server,
+        lambda call, principal, operation: operation.startswith("update-") and _only(call, "tags"),
+    )
+
 
 # --- dress --------------------------------------------------------------------------------------
 
