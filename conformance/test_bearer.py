@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from rolecall.outcomes import NotTested
+from rolecall.evidence import cite
+from rolecall.outcomes import Finding, NotTested
+from rolecall.toolkit.expectations import expect_hidden
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import SUMMARY, operations, requirement
+from rolecall.toolkit.shapes import in_turn
+from rolecall.toolkit.spellings import USUAL_TRICKS, spelled, spelled_by_kind
+from rolecall.toolkit.things import Request
 from rolecall.toolkit.throwaway_users import changeable
 from rolecall.toolkit.world import World
 
@@ -12,13 +17,35 @@ from rolecall.toolkit.world import World
 @requirement("AUTH-required")
 @operations(lambda operation: operation.effect in ("list", "fetch"))
 async def test_a_read_needs_a_token(operation: str, world: World, judge: Judge) -> None:
-    """A list or fetch without a token is refused and shows nothing."""
+    """A list or fetch without a token is refused and shows nothing, however it is asked for."""
     request = await world.request(world.spec.operations[operation], None)
 
     answer = await world.perform(request, None, attack="AUTH-required")
 
     await judge.expect_denied(answer, request, None)
+    await expect_hidden_otherwise(request, world)
     await judge.control(request)
+
+
+async def expect_hidden_otherwise(request: Request, world: World) -> None:
+    """Without a token another spelling of the path shows nothing either, nor a list as a table.
+
+    Raises:
+        Finding: it does.
+    """
+    operation, hidden = request.operation, [request.fixture] if request.fixture else []
+    respelled = spelled if operation.effect == "list" else spelled_by_kind
+    path = respelled(request.path, in_turn(USUAL_TRICKS, operation.name))
+    answer = cite(await world.send("GET", path, None, attack="AUTH-required"))
+    if answer.status < 500:  # that another spelling is too much for a server is SEC-A11's matter
+        expect_hidden(answer, *hidden)
+    if operation.effect == "list":
+        table = {"accept": "text/csv"}
+        answer = cite(
+            await world.send("GET", request.path, None, headers=table, attack="AUTH-required")
+        )
+        if answer.ok:
+            raise Finding("a refusal without a token, of a table too", f"{answer.status}", answer)
 
 
 @requirement("AUTH-required")

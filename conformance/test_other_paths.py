@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 from rolecall.evidence import Exchange
 from rolecall.outcomes import NotApplicable
 from rolecall.spec.loading import load_specification
-from rolecall.spec.templates import with_query
 from rolecall.toolkit.controls import expect_denied_as_usual, unless_open
 from rolecall.toolkit.expectations import expect_hidden
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, operations, requirement
 from rolecall.toolkit.shapes import denied, in_turn
+from rolecall.toolkit.spellings import TRICKS, USUAL_TRICKS, spelled, spelled_by_kind
 from rolecall.toolkit.things import Fixture
 from rolecall.toolkit.victims import Tried, expect_untouched, victim
 from rolecall.toolkit.world import World
 
 _SPEC = load_specification()
 _LOWEST = _SPEC.roles[0]
-
-
-#: Other spellings of a path: of its front and its last segment.
-TRICKS: dict[str, Callable[[str, str], str]] = {
-    "trailing-slash": lambda front, last: f"{front}/{last}/",
-    "double-slash": lambda front, last: f"{front}//{last}",
-    "dot-segment": lambda front, last: f"{front}/./{last}",
-    "parent-segment": lambda front, last: f"{front}/x/../{last}",
-    "encoded-dot-segment": lambda front, last: f"{front}/%2e/{last}",
-    "encoded-parent-segment": lambda front, last: f"{front}/x/%2e%2e/{last}",
-    "path-parameter": lambda front, last: f"{front}/{last};x=1",
-    "json-suffix": lambda front, last: f"{front}/{last}.json",
-    "upper-case": lambda front, last: f"{front}/{last}".upper(),
-    "capital": lambda front, last: (
-        f"{front}/{re.sub('[a-z]', lambda letter: letter[0].upper(), last, count=1)}"
-    ),
-    "encoded-letter": lambda front, last: f"{front}/%{ord(last[0]):02x}{last[1:]}",
-    "encoded-slash": lambda front, last: f"{front}%2f{last}",
-    "trailing-nul": lambda front, last: f"{front}/{last}%00",
-    "double-encoded-letter": lambda front, last: f"{front}/%25{ord(last[0]):02x}{last[1:]}",
-    "trailing-space": lambda front, last: f"{front}/{last}%20",
-    "trailing-line-break": lambda front, last: f"{front}/{last}%0a",
-}
 
 
 async def ask_for(world: World, path: str, attack: str, **headers: str) -> Exchange:
@@ -66,23 +42,9 @@ async def denied_read(world: World, operation: str, judge: Judge) -> tuple[str, 
     return request.path, [request.fixture] if request.fixture else []
 
 
-#: The two operations that all of these are tried on, and what is tried on every other: a guard may
-#: be mounted for each kind of thing.
+#: The two operations that all spellings are tried on: a guard may be mounted for each kind of
+#: thing, so that on every other the usual ones are.
 _EVERY_TRICK = ("list-users", "fetch-organization")
-USUAL_TRICKS = ("capital", "encoded-letter", "trailing-slash", "double-slash")
-
-
-def spelled(path: str, trick: str) -> str:
-    """A path in another spelling of its front and its last segment; the query stays."""
-    path, _, query = path.partition("?")
-    front, _, last = path.rpartition("/")
-    return with_query(TRICKS[trick](front, last), query)
-
-
-def spelled_by_kind(path: str, trick: str) -> str:
-    """The path of a thing in another spelling of its kind: ``/v2/Services/...``."""
-    front, kind, id = path.rsplit("/", 2)
-    return TRICKS[trick](front, f"{kind}/{id}")
 
 
 @requirement("SEC-A11")

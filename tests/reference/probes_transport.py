@@ -33,6 +33,8 @@ def carried(
 sees("anonymous-reads")(carried()(lambda token: {}))
 sees("anonymous-writes")(carried("DELETE", f"/v2/services/{'0' * 24}")(lambda token: {}))
 sees("anonymous-lists-knowledge")(carried(path="/v2/kbitems")(lambda token: {}))
+sees("anonymous-tables")(carried()(lambda token: {"Accept": "text/csv"}))
+sees("anonymous-with-a-slash")(carried(path="/v2/services/")(lambda token: {}))
 sees("anonymous-200-empty")(carried()(lambda token: {}))
 sees("anonymous-redirected")(carried()(lambda token: {}))
 sees("anonymous-crashes")(carried()(lambda token: {}))

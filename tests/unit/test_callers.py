@@ -15,6 +15,7 @@ from rolecall.outcomes import TransientFailure
 from rolecall.spec.loading import load_specification
 from rolecall.tokens import Caller, Grant
 from rolecall.toolkit.callers import Callers
+from rolecall.toolkit.new_keys import NewKeys
 from tests.support.exchanges import exchange
 from tests.support.token_answers import claims, jwt
 
@@ -45,7 +46,7 @@ def send(of: Caller | None, *, status: int, waits: float) -> Exchange:
 
     callers: Any = object.__new__(Callers)
     callers.dialect, callers.client = spec.dialect({}, "tests"), SimpleNamespace(send=answer)
-    callers._new_keys = {}
+    callers._new_keys = NewKeys(callers.dialect)
     sent: Exchange = asyncio.run(callers.send("GET", "/v2/users", of))
     return sent
 

@@ -25,6 +25,12 @@ def make_exception(server: Server, applies: Exemption) -> None:
         return permitted(call, principal, operation) or applies(call, principal, operation)
 
 
+def somebody(server: Server, role: str) -> Principal:
+    """The account of a role, as if it had come with a token."""
+    user = server.resources.stored("users", server.accounts[role].id)
+    return Principal(user, frozenset({role}), "token", {})
+
+
 def asked_for(server: Server, call: Call) -> Document:
     """The document that a request is about, or an empty one."""
     if call.id is None or call.resource not in RESOURCES:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,8 +18,8 @@ from rolecall.spec.model import API_KEY, API_KEYS, TOKEN, Dialect, Operation, Sp
 from rolecall.spec.templates import fill, fill_path
 from rolecall.target import Account, Target
 from rolecall.tokens import Caller, Grant, claims_of, key_in, user_of
-from rolecall.toolkit.consistency import ConsistencyWait
 from rolecall.toolkit.members import Path
+from rolecall.toolkit.new_keys import NewKeys
 from rolecall.toolkit.shared import invalidate, shared_setup
 from rolecall.toolkit.token_endpoint import TokenEndpoint
 
@@ -67,11 +66,7 @@ class Callers:
         self.listed: set[str] = set()
         #: By the id of another run: how many of its things were there before this one made any.
         self.others: Counter[str] = Counter()
-        #: When the keys were made (monotonic s) of which the target has not shown yet that it knows
-        #: them.
-        self._new_keys: dict[str, float] = {}
-        # of their own: where keys are late, lists need not be
-        self._key_patience = ConsistencyWait(self.dialect.consistency)
+        self._new_keys = NewKeys(self.dialect)
         self._given: dict[str, object] = {}
         self._numbers = itertools.count(1)
 
@@ -196,7 +191,7 @@ class Callers:
                 "[api_keys] create_path in the target file",
             )
         self.client.secrets.add(token, "key")
-        self._new_keys[token] = exchange.finished
+        self._new_keys.add(token, exchange.finished)
         claims = claims_of(token)
         self.note_given(claims.get("_id"))
         named = (exchange.document.get(name) for name in _USER_MEMBERS)
@@ -286,7 +281,7 @@ class Callers:
         """
         who, token = (str(caller), caller.token) if caller else ("nobody", "")
         ask = partial(self.client.send, method, path, caller=who, token=token, **options)
-        exchange = await (self._once_known(token, ask) if token in self._new_keys else ask())
+        exchange = await self._new_keys.answer(token, ask)
         refused = exchange.status in (*self.dialect.expired, *self.dialect.anonymous)
         if caller and refused and caller.may_have_ended(exchange):
             raise TransientFailure(
@@ -294,22 +289,6 @@ class Callers:
                 "the rate limit and the lifetime of tokens",
             )
         return exchange
-
-    async def _once_known(self, key: str, ask: Callable[[], Awaitable[Exchange]]) -> Exchange:
-        """What a new key is answered once the target knows it, or the patience is over (AMB-17).
-
-        What is refused for want of a credential was not carried out, so that it may be sent again.
-        """
-        unknown = set(self.dialect.anonymous) - set(self.dialect.denied)
-        answers: list[Exchange] = []
-
-        async def is_known() -> bool:
-            answers.append(await ask())
-            return answers[-1].status not in unknown
-
-        await self._key_patience.until(is_known, self._new_keys[key], "a new key known")
-        self._new_keys.pop(key, None)
-        return answers[-1]
 
     def may_be_tried(self, operation: Operation | None, caller: Caller | None) -> bool:
         """Whether a read-only run may try this write: a creation by a role that may not, where the

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from rolecall.reference.alterations import route_past_the_guard
+from rolecall.reference.alterations import route_past_the_guard, somebody
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
@@ -16,6 +16,9 @@ from rolecall.reference.strict_json import Document
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
+#: The path of a collection, or of a thing.
+_THING = re.compile(r"/v2/([a-z]+)(?:/([0-9a-f]{24}))?")
+
 # --- ways around --------------------------------------------------------------------------------
 
 
@@ -24,9 +27,7 @@ def _respelled(server: Server, plainly: Callable[[str], str]) -> None:
 
     def respelled(call: Call) -> re.Match[str] | None:
         path = plainly(call.path)
-        return (
-            None if path == call.path else re.fullmatch(r"/v2/([a-z]+)(?:/([0-9a-f]{24}))?", path)
-        )
+        return None if path == call.path else _THING.fullmatch(path)
 
     route_past_the_guard(server, respelled)
 
@@ -41,6 +42,22 @@ def trailing_slash_unguarded(server: Server) -> None:
 def double_slash_unguarded(server: Server) -> None:
     """With a double slash in it a path is served without a look at the permissions."""
     _respelled(server, lambda path: re.sub(r"//+", "/", path))
+
+
+@fault("anonymous-with-a-slash", finding="AUTH-required")
+def anonymous_with_a_slash(server: Server) -> None:
+    """The paths that need a token are on a list, and with a slash too many they are not on it."""
+    authenticate = server.guard.authenticate
+
+    def found(call: Call) -> re.Match[str] | None:
+        is_other = call.header(b"authorization") is None and re.search("//|/$", call.path)
+        return _THING.fullmatch(re.sub("/+", "/", call.path.rstrip("/"))) if is_other else None
+
+    @instead_of(server.guard.authenticate)
+    def anybody(call: Call) -> Principal:
+        return somebody(server, ROLES[-1]) if found(call) else authenticate(call)
+
+    route_past_the_guard(server, found)
 
 
 @fault("upper-case-path-unguarded", finding="SEC-A11")

@@ -6,7 +6,7 @@ import contextlib
 import re
 from collections.abc import Callable
 
-from rolecall.reference.alterations import make_exception, set_a_cookie
+from rolecall.reference.alterations import make_exception, set_a_cookie, somebody
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
@@ -24,13 +24,8 @@ def _anonymous(server: Server, applies: Callable[[Call], bool]) -> None:
     @instead_of(server.guard.authenticate)
     def anybody(call: Call) -> Principal:
         if call.header(b"authorization") is None and applies(call):
-            return _somebody(server, "admin")
+            return somebody(server, "admin")
         return authenticate(call)
-
-
-def _somebody(server: Server, role: str) -> Principal:
-    user = server.resources.stored("users", server.accounts[role].id)
-    return Principal(user, frozenset({role}), "token", {})
 
 
 @fault("anonymous-reads", finding="AUTH-required")
@@ -51,6 +46,12 @@ def anonymous_lists_knowledge(server: Server) -> None:
     _anonymous(
         server, lambda call: call.verb == "GET" and call.resource == "kbitems" and call.id is None
     )
+
+
+@fault("anonymous-tables", finding="AUTH-required")
+def anonymous_tables(server: Server) -> None:
+    """A list as text/csv is a download, which a browser asks for without a token."""
+    _anonymous(server, lambda call: call.id is None and call.header(b"accept") == "text/csv")
 
 
 @fault("anonymous-200-empty", finding="AUTH-required")
@@ -101,7 +102,7 @@ def anonymous_write_applies(server: Server) -> None:
             and call.method == "POST"
             and call.resource in ("contacts", "forms")
         ):
-            await server.resources.create(call, _somebody(server, "admin"), call.resource)
+            await server.resources.create(call, somebody(server, "admin"), call.resource)
         return await answer(call)
 
 
@@ -142,7 +143,7 @@ def bare_bearer_is_guest(server: Server) -> None:
     @instead_of(server.guard.authenticate)
     def welcoming(call: Call) -> Principal:
         if (call.header(b"authorization") or "").strip().lower() == "bearer":
-            return _somebody(server, "guest")
+            return somebody(server, "guest")
         return authenticate(call)
 
 
@@ -367,7 +368,7 @@ def acts_as_another(server: Server) -> None:
         one = person(claims)
         if one.credential == "api-key" or one.scopes != frozenset({"guest"}):
             return one
-        return _somebody(server, "guest")
+        return somebody(server, "guest")
 
 
 @fault("invalid-signature-is-guest", finding="SEC-J03")
