@@ -120,6 +120,20 @@ def test_reuse_ends_the_family() -> None:
     vary("refresh-reuse-ends-family", story)
 
 
+def test_refresh_tokens_that_are_gone() -> None:
+    """A refresh token that is not known is answered 410, and a good one as usual."""
+
+    async def story(api: Api) -> list[int]:
+        good, client = (
+            read(await api.login("bot"))["refreshToken"],
+            api.server.accounts["bot"].email,
+        )
+        answers = [await api.post_refresh(token, client) for token in (f"{good[:-1]}x", good)]
+        return [answer.status_code for answer in answers]
+
+    assert vary("refresh-tokens-are-gone", story) == [410, 200]
+
+
 def test_scope_as_cascade() -> None:
     """The scope lists what the role includes."""
 

@@ -363,7 +363,7 @@ class TestWorks:
 class TestNoToken:
     """A refusal with no token in it."""
 
-    @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 422])
     def test_a_refusal(self, status: int, judge: TokenJudge, evidence: TestEvidence) -> None:
         """Every refusing status of the reading passes; the controls are cited beside it."""
         seen, control = answer(status, {"message": "no"}), granted()

@@ -58,6 +58,19 @@ def refresh_grace_window(server: Server) -> None:
             server.store.use_refresh_token(row.hash, server.clock.now())
 
 
+@variant("refresh-tokens-are-gone")
+def refresh_tokens_are_gone(server: Server) -> None:
+    """A refresh token that is not there, or not any more, is answered 410 (RFC 9110 15.5.11)."""
+    find = server.refresh.find
+
+    @instead_of(server.refresh.find)
+    def gone(token: str) -> RefreshRow:
+        try:
+            return find(token)
+        except Refusal:
+            raise Refusal(410, "There is no such refresh token any more") from None
+
+
 @variant("refresh-reuse-ends-family")
 def refresh_reuse_ends_family(server: Server) -> None:
     """A refresh token that is used twice kills all refresh tokens that came from it (RFC 9700,
