@@ -171,6 +171,14 @@ def test_what_it_may_follow_from_comes_first() -> None:
         ),
         ({"cell": "list-users-guest-token", "actual": "200"}, "list-users: guest gets past it"),
         ({"cell": "list-users-guest-token", "actual": "401"}, "which check refuses list-users"),
+        (
+            {"cell": "list-users-guest-token", "actual": "404", "expected": "403: may not"},
+            "where that status is meant, the target file can say so, [dialect] denied = [403, 404]",
+        ),
+        (
+            {"cell": "create-form-bot-token", "actual": "202", "expected": "200 or 201: may"},
+            "the target file can say so, [dialect] created = [200, 201, 202]",
+        ),
         ({"actual": "403, and it is gone"}, "does before it is refused"),
         ({"actual": "403: later it was done"}, "does before it is refused"),
         (

@@ -280,7 +280,7 @@ def _look_at(finding: Finding) -> str:
             "what the request does before it is refused: the check comes too late, or misses a part"
         )
     if finding.get("cell"):
-        return _look_at_cell(finding["cell"], status, expected)
+        return _look_at_cell(finding, status, expected)
     if status.isdigit() and more:
         return "what the answer in that exchange holds besides its status"
     known = {
@@ -295,16 +295,42 @@ def _look_at(finding: Finding) -> str:
     return known.get(key if has_status else ("", False), "the answer in that exchange")
 
 
-def _look_at_cell(cell: str, status: str, expected: str) -> str:
-    operation, role, credential = _parts(cell)
+def _look_at_cell(finding: Finding, status: str, expected: str) -> str:
+    operation, role, credential = _parts(finding["cell"])
     if expected == "a success":
+        if status == "2xx":
+            reading = _READING_OF_SUCCESS[operation.partition("-")[0]]
+            return f"whether this status is meant: {_dialect(reading, finding)}"
         return f"the right of {role} to {operation}, with its {credential}, on the server"
     if status == "2xx":
         return f"the check of the caller's role at {operation}: {role} gets past it"
-    return (
+    which = (
         f"which check refuses {operation} to {role}: the one of the role, or one before it (of the "
         "credential, or of the path)"
     )
+    is_refusal = status[:1] == "4" and expected == "a refusal"
+    return (
+        f"{which}; where that status is meant, {_dialect('denied', finding)}"
+        if is_refusal
+        else which
+    )
+
+
+#: The reading that names the statuses of a success, by what is done.
+_READING_OF_SUCCESS = {
+    "list": "read",
+    "fetch": "read",
+    "create": "created",
+    "update": "updated",
+    "delete": "deleted",
+}
+
+
+def _dialect(reading: str, finding: Finding) -> str:
+    """How a target file says that the status of a finding is meant, besides those expected."""
+    expected = re.findall(r"[1-5][0-9]{2}", finding["expected"].partition(":")[0])
+    statuses = [*expected, finding["actual"][:3]]
+    return f"the target file can say so, [dialect] {reading} = [{', '.join(statuses)}]"
 
 
 def _parts(cell: str) -> tuple[str, str, str]:
