@@ -18,13 +18,16 @@ def new_run_id(started: float) -> str:
 
 #: How the names of all that a run makes begin, also in an e-mail address: its id is in them, and
 #: a number that each name has of its own.
-_NAMED = re.compile(r"rolecall[-.](\d{8})[-.](\d{6})[-.]([0-9a-f]{6})[-.]\d+[-.]")
+#: A target may write it in its own way: in capitals, with other signs in it, or none.
+_NAMED = re.compile(
+    r"rolecall[\W_]?(\d{8})[\W_]?(\d{6})[\W_]?([0-9a-f]{6})[\W_]?\d+[\W_]?", re.IGNORECASE
+)
 
 
 def run_named(text: str) -> str:
     """The id of the run whose name a text begins with; empty where it is no run's."""
     found = _NAMED.match(text)
-    return "-".join(found.groups()) if found else ""
+    return "-".join(found.groups()).lower() if found else ""
 
 
 def begin_of_run(id: str) -> float | None:

@@ -380,7 +380,7 @@ class TestNoToken:
             judge.expect_no_token(seen)
 
         assert refused(error) == (
-            "a refusal: 400 or 401 or 403 or 404 or 409 or 413 or 415 or 422",
+            "a refusal: 400 or 401 or 403 or 404 or 409 or 410 or 413 or 415 or 422",
             f"{status}",
         )
         assert error.value.exchange is seen

@@ -24,7 +24,7 @@ from rolecall.report.undecided import ABSENT
 from rolecall.run_folder import run_named
 from rolecall.spec.ids import own_id
 from rolecall.spec.model import API_KEY, Specification
-from rolecall.spec.templates import in_address
+from rolecall.spec.templates import bare
 from rolecall.target import Target
 from rolecall.tokens import Caller
 from rolecall.toolkit.clock import date_of
@@ -72,7 +72,7 @@ class FormerWorld(World):
         return {
             run
             for place, text, run in self._names_in(document, resource)
-            if resource != "user" or place in addresses or text.endswith(_MADE)
+            if resource != "user" or place in addresses or bare(text).endswith(bare(_MADE))
         }
 
     def borrowers_of(self, user: object) -> set[str]:
@@ -86,7 +86,8 @@ class FormerWorld(World):
         """The names of runs in a thing: the place, the text there, and the run."""
         for front, path in self._names(resource):
             for text in texts_at(document, path):
-                if text.startswith(front) and (run := run_named(text[len(front) :])):
+                begin, rest = text[: len(front)], text[len(front) :]
+                if begin.casefold() == front.casefold() and (run := run_named(rest)):
                     yield (front, path), text, run
 
     def _addresses(self) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -148,7 +149,7 @@ class FormerWorld(World):
                 shown = exchange.json if exchange.ok else None
         if self.gate.is_protected(entry.resource, entry.id):
             return "it is the user of an account"
-        if shown is None or self.mark in str(shown) or in_address(self.mark) in str(shown):
+        if shown is None or bare(self.mark) in bare(str(shown)):
             return ""
         return "it does not show the run's name any more, and may be somebody else's by now"
 

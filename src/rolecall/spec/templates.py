@@ -13,6 +13,7 @@ from rolecall.spec.ids import in_path
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _WHOLE = re.compile(r"^\{(\w+)\}$")
+_BETWEEN = re.compile(r"[\W_]+")
 
 
 def fill(template: Any, values: Mapping[str, Any]) -> Any:
@@ -62,6 +63,13 @@ def with_query(path: str, query: str) -> str:
 def in_address(name: str) -> str:
     """A name, or the beginning of names, as it stands in an e-mail address."""
     return f"rolecall.{name.removeprefix('rolecall-').replace('-', '.')}"
+
+
+def bare(text: str) -> str:
+    """The letters and digits of a text, in small letters: so the run's names are looked for, which
+    a target may write in a way of its own (AMB-16), and an address has with dots.
+    """
+    return _BETWEEN.sub("", text).casefold()
 
 
 def made_up_password() -> str:

@@ -19,7 +19,7 @@ from rolecall.pausing import this_moment
 from rolecall.run_folder import run_named
 from rolecall.spec.ids import id_of, own_id
 from rolecall.spec.model import API_KEY, Operation
-from rolecall.spec.templates import fill_path, in_address
+from rolecall.spec.templates import bare, fill_path, in_address
 from rolecall.tokens import Caller
 from rolecall.toolkit.callers import Callers
 from rolecall.toolkit.consistency import ConsistencyWait
@@ -110,7 +110,7 @@ class Making(Callers):
 
     def _note_written(self, resource: str, name: str, body: Any) -> None:
         """Remember where a thing is given its name; the ledger has it for who finishes the run."""
-        for written in _spellings(name):
+        for written in (name, in_address(name)):
             for front, path in names_in(body, written):
                 place = (resource, front, path)
                 if place not in self.written:
@@ -201,13 +201,10 @@ class Making(Callers):
 
         Names, and the e-mail addresses that are made of them.
         """
-        begins = {
-            (front + written, path)
-            for front, path in self._names(resource)
-            for written in _spellings(name)
-        }
         return any(
-            value.startswith(begin) for begin, path in begins for value in texts_at(document, path)
+            bare(text[: 2 * len(front + name)]).startswith(bare(front + name))
+            for front, path in self._names(resource)
+            for text in texts_at(document, path)
         )
 
     def _names(self, resource: str) -> set[tuple[str, Path]]:
@@ -262,7 +259,7 @@ class Making(Callers):
     def _runs_in(self, item: dict[str, Any], resource: str) -> set[str]:
         """The other runs that a thing is named after."""
         runs = {
-            run_named(text.removeprefix(front))
+            run_named(text[len(front) :])
             for front, path in self._names(resource)
             for text in texts_at(item, path)
         }
@@ -320,11 +317,6 @@ class Making(Callers):
         thing = Thing(fixture.resource.name, id)
         self.gate.answers_to_nothing(thing)
         return thing
-
-
-def _spellings(name: str) -> tuple[str, str]:
-    """A name as it is, and as it stands in an address."""
-    return name, in_address(name)
 
 
 def _pattern(operation: Operation) -> re.Pattern[str]:

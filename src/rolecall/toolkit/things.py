@@ -9,6 +9,7 @@ from typing import Any
 from rolecall.evidence import Exchange
 from rolecall.http.gate import Thing
 from rolecall.spec.model import Operation, Resource
+from rolecall.spec.templates import in_address
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,11 @@ class Request:
     inside: Thing | None = None
 
     def renamed(self, name: str) -> Request:
-        """The same request with another mark."""
-        return replace(self, body=_replaced(self.body, self.name, name), name=name)
+        """The same request with another mark, in its addresses as well."""
+        body = _replaced(self.body, self.name, name)
+        if self.name:
+            body = _replaced(body, in_address(self.name), in_address(name))
+        return replace(self, body=body, name=name)
 
 
 def _replaced(body: Any, old: str, new: str) -> Any:

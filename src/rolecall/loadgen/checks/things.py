@@ -17,7 +17,7 @@ from rolecall.loadgen.checks.token_answer import read_json
 from rolecall.loadgen.transport.wire import Response
 from rolecall.spec.ids import own_id, walked
 from rolecall.spec.model import Dialect, Operation, Specification
-from rolecall.spec.templates import fill_path
+from rolecall.spec.templates import bare, fill_path
 
 _MOST_PAGES = 20
 _PAUSE = (
@@ -119,10 +119,11 @@ class Things:
         Args:
             claimed: what the answer to the create says that its id is; empty where it says nothing.
         """
+        name = bare(self.name(resource))
         for look in range(1 + round(self._patience / _PAUSE)):
             gevent.sleep(_PAUSE if look else 0)
             for item in self._shown(resource, role, claimed):
-                if (id := own_id(item)) and id.strip(".") and self.name(resource) in texts(item):
+                if (id := own_id(item)) and id.strip(".") and name in map(bare, texts(item)):
                     return id
         self._patience /= (
             2  # a target that shows nothing must not cost the same time for every kind of thing

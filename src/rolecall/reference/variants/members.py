@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -60,6 +61,23 @@ def _knowing(server: Server, *, refuses: bool = False) -> None:
             raise Refusal(422, f"Not known: {', '.join(unknown)}")
         if unknown:
             call.body = dumps(without(body, unknown)).encode()
+
+    _before_writes(server, look)
+
+
+@variant("names-are-tidied")
+def names_are_tidied(server: Server) -> None:
+    """Names have a capital at the beginning of each word, and spaces for all other signs."""
+
+    def tidied(value: object, member: str = "") -> object:
+        if isinstance(value, dict):
+            return {name: tidied(inner, name) for name, inner in value.items()}
+        if isinstance(value, str) and member.lower().endswith(("name", "title")):
+            return re.sub(r"[\W_]+", " ", value).strip().title()
+        return value
+
+    def look(call: Call, resource: str) -> None:
+        call.body = dumps(tidied(call.json())).encode()
 
     _before_writes(server, look)
 

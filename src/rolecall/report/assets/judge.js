@@ -54,8 +54,11 @@ const RolecallJudge = (() => {
       for (const value of Object.values(document)) yield* walked(value);
   }
 
+  /* The letters and digits of a text, in small letters: a target may write names in its own way. */
+  const bare = text => text.replace(/[^\p{L}\p{N}]+/gu, "").toLowerCase();
+
   const bears = (document, mark) =>
-    [...walked(document)].some(value => typeof value === "string" && value.includes(mark));
+    [...walked(document)].some(value => typeof value === "string" && bare(value).includes(bare(mark)));
 
   /* Whether an answer shows a thing: its id as an id, or its name anywhere. */
   function shows(exchange, {thing, name}) {
@@ -146,7 +149,7 @@ const RolecallJudge = (() => {
       if (effect === "delete") return thing === null;
       if (!mark || !(this.answer.sent.includes(mark) || decodeURI(this.answer.url).includes(mark)))
         inconclusive("what was sent bears no mark by which to know it");
-      if (effect === "create") return all.some(item => JSON.stringify(item).includes(mark));
+      if (effect === "create") return all.some(item => bare(JSON.stringify(item)).includes(bare(mark)));
       if (bears(thing, mark)) return true;
       const written = [...placesOf(json({...this.answer, cut: this.answer.sentCut, body: this.answer.sent}), mark)];
       if (thing && !self && !written.some(path => (at(thing, path) ?? null) !== null))
