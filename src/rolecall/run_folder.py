@@ -20,7 +20,7 @@ def new_run_id(started: float) -> str:
 #: a number that each name has of its own.
 #: A target may write it in its own way: in capitals, with other signs in it, or none.
 _NAMED = re.compile(
-    r"rolecall[\W_]?(\d{8})[\W_]?(\d{6})[\W_]?([0-9a-f]{6})[\W_]?\d+[\W_]?", re.IGNORECASE
+    r"rolecall[\W_]?(\d{8})[\W_]?(\d{6})[\W_]?([0-9a-f]{6})[\W_]?\d+[\W_]?[a-z]", re.IGNORECASE
 )
 
 

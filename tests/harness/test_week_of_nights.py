@@ -27,7 +27,7 @@ from tests.support.miniatures import Connection, Miniature, Received, response
 from tests.support.servers import FORK, _run, advance, serving
 
 DAY = 86_400
-#: What is wrong on some nights, and where: deletions that succeed are answered 202; and the
+#: What is wrong on some nights, and where: deletions that succeed are answered 206; and the
 #: first update of a service that a key is refused is answered 500, but not the next one.
 BROKEN, FLAKY, WAIVED = "PERM-delete-contact", "PERM-update-service", "PERM-delete-form"
 PATHS = {BROKEN: "/v2/contacts/", WAIVED: "/v2/forms/"}
@@ -46,7 +46,7 @@ LAST_DAY = 5
 WAIVER = f"""
 [[waiver]]
 requirement = "{WAIVED}"
-reason = "answers 202 until the migration"
+reason = "answers 206 until the migration"
 owner = "team-forms"
 until = {{until}}
 """
@@ -81,7 +81,7 @@ class Relay:
         }
         is_wrong = any(request.path.startswith(PATHS.get(name, " ")) for name in self.wrong)
         if is_wrong and request.method == "DELETE" and status in (200, 204):
-            status = 202
+            status = 206
         if FLAKY in self.wrong and status == 403 and _updates_a_service_with_a_key(request):
             self.wrong = set(self.wrong) - {FLAKY}
             status = 500

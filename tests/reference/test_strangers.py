@@ -255,6 +255,18 @@ def test_replicas_that_take_turns() -> None:
     vary("replicas-take-turns", story)
 
 
+def test_names_that_are_tidied() -> None:
+    """Names are kept in the server's own way, nested ones too; other texts as they came."""
+
+    async def story(api: Api) -> object:
+        body = {"profile": {"name": "rolecall-1-2", "email": "a-b@example.org"}, "tags": ["a-b"]}
+        made = read(await api.ask("POST", "/v2/contacts", "admin", json=body))
+        return made["profile"], made["tags"]
+
+    profile = {"name": "Rolecall 1 2", "email": "a-b@example.org"}
+    assert vary("names-are-tidied", story) == (profile, ["a-b"])
+
+
 def test_keys_that_are_late() -> None:
     """A new key opens nothing for a second, and then what its scope may."""
 

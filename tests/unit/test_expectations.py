@@ -242,6 +242,17 @@ def test_a_mark_reads_back() -> None:
     assert not Judge.reads_back(None, asked)
 
 
+@pytest.mark.parametrize("shown", ["ROLECALL-1-2", "Rolecall 1 2", "a rolecall.1.2@example.org"])
+def test_a_mark_is_known_by_its_letters_and_digits(shown: str) -> None:
+    """A target may write names in capitals, or with other signs between; another number is another
+    name.
+    """
+    asked = request("update-service", {"name": "rolecall-1-2"})
+
+    assert Judge.reads_back({"name": shown}, asked)
+    assert not Judge.reads_back({"name": shown.replace("2", "3")}, asked)
+
+
 #: Bodies that a target file may not give: what comes of them could not be seen.
 UNMARKED: dict[str, tuple[str, dict[str, Any]]] = {
     "create-without": ("create-form", {"title": "a form"}),

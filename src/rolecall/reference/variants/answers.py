@@ -30,6 +30,15 @@ def created_200(server: Server) -> None:
         return answer
 
 
+@variant("deletes-are-accepted")
+def deletes_are_accepted(server: Server) -> None:
+    """A delete is answered 202, as one that is carried out in the background (RFC 9110 9.3.5)."""
+
+    @instead_of(server.resources.deleted)
+    def accepted() -> Answer:
+        return Answer(202)
+
+
 @variant("deleted-200")
 def deleted_200(server: Server) -> None:
     """A delete is answered 200 with nothing in the body."""
