@@ -328,7 +328,8 @@ unknown-members-refused knowledge-items-with-titles wants-members-of-its-own
 full-organizations-stay full-conversations-stay every-15th-503 random-503 every-15th-502
 resets-now-and-then truncated-json-now-and-then cut-off-now-and-then wrong-content-type
 soft-deletes accounts-are-changed-elsewhere lost-answers failed-answers short-lifetimes
-ids-with-time trailing-slash-redirected stalls-once gzip names-are-tidied deletes-are-accepted
+ids-with-time trailing-slash-redirected stalls-once gzip
+names-are-tidied names-are-cut deletes-are-accepted
 """
 MANY = [
     *(("fault", name) for name in FAULTY.split()),

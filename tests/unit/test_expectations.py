@@ -253,6 +253,15 @@ def test_a_mark_is_known_by_its_letters_and_digits(shown: str) -> None:
     assert not Judge.reads_back({"name": shown.replace("2", "3")}, asked)
 
 
+@pytest.mark.parametrize(("length", "is_known"), [(99, True), (36, True), (34, False)])
+def test_a_mark_may_be_cut_behind_its_number(length: int, is_known: bool) -> None:
+    """A target may keep the beginning of a name; without the whole number it could be another's."""
+    name = "rolecall-20261127-173407-0d6551-24-update-service"
+    asked = request("update-service", {"name": name}, name=name)
+
+    assert Judge.reads_back({"name": name[:length]}, asked) is is_known
+
+
 #: Bodies that a target file may not give: what comes of them could not be seen.
 UNMARKED: dict[str, tuple[str, dict[str, Any]]] = {
     "create-without": ("create-form", {"title": "a form"}),

@@ -14,6 +14,8 @@ from rolecall.spec.ids import in_path
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _WHOLE = re.compile(r"^\{(\w+)\}$")
 _BETWEEN = re.compile(r"[\W_]+")
+#: The beginning of a run's name that no other name has: up to its number.
+_UNIQUE = re.compile(r"rolecall\d{14}[0-9a-f]{6}\d+[a-z]")
 
 
 def fill(template: Any, values: Mapping[str, Any]) -> Any:
@@ -70,6 +72,12 @@ def bare(text: str) -> str:
     a target may write in a way of its own (AMB-16), and an address has with dots.
     """
     return _BETWEEN.sub("", text).casefold()
+
+
+def mark_in(name: str) -> str:
+    """What is looked for of a run's name, as `bare` has it: a target may cut names short."""
+    found = _UNIQUE.match(letters := bare(name))
+    return found[0] if found else letters
 
 
 def made_up_password() -> str:

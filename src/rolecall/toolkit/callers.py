@@ -25,6 +25,8 @@ from rolecall.toolkit.token_endpoint import TokenEndpoint
 
 #: Where an answer with a key may have the user whom it acts as (AMB-15).
 _USER_MEMBERS = ("user", "userId", "createdBy", "owner")
+#: Characters of a name: many a column has room for no more.
+_LONGEST_NAME = 50
 #: The part of its lifetime for which a token is used by the whole run.
 _FRESH = 0.7
 
@@ -319,7 +321,7 @@ class Callers:
 
     def new_name(self, purpose: str) -> str:
         """A name that says which run made a thing, and occurs nowhere else."""
-        return f"{self.mark}{next(self._numbers)}-{purpose}"
+        return f"{self.mark}{next(self._numbers)}-{purpose}"[:_LONGEST_NAME].rstrip("-")
 
     def role_of_scope(self, scope: object) -> str:
         """The role that a scope string stands for; the empty string for anything else."""

@@ -19,7 +19,7 @@ from rolecall.pausing import this_moment
 from rolecall.run_folder import run_named
 from rolecall.spec.ids import id_of, own_id
 from rolecall.spec.model import API_KEY, Operation
-from rolecall.spec.templates import bare, fill_path, in_address
+from rolecall.spec.templates import bare, fill_path, in_address, mark_in
 from rolecall.tokens import Caller
 from rolecall.toolkit.callers import Callers
 from rolecall.toolkit.consistency import ConsistencyWait
@@ -202,7 +202,7 @@ class Making(Callers):
         Names, and the e-mail addresses that are made of them.
         """
         return any(
-            bare(text[: 2 * len(front + name)]).startswith(bare(front + name))
+            bare(text[: 2 * len(front + name)]).startswith(bare(front) + mark_in(name))
             for front, path in self._names(resource)
             for text in texts_at(document, path)
         )

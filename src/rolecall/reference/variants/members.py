@@ -51,6 +51,21 @@ def _before_writes(server: Server, look: Callable[[Call, str], None]) -> None:
         return await update(call, principal, resource, id)
 
 
+def _named(server: Server, kept: Callable[[str], str]) -> None:
+    """Keep names, at any depth, as the server has them."""
+
+    def renamed(value: object, member: str = "") -> object:
+        if isinstance(value, dict):
+            return {name: renamed(inner, name) for name, inner in value.items()}
+        is_name = isinstance(value, str) and member.lower().endswith(("name", "title"))
+        return kept(str(value)) if is_name else value
+
+    def look(call: Call, resource: str) -> None:
+        call.body = dumps(renamed(call.json())).encode()
+
+    _before_writes(server, look)
+
+
 def _knowing(server: Server, *, refuses: bool = False) -> None:
     """Take what is known; drop the others silently, or refuse them with 422."""
 
@@ -68,18 +83,13 @@ def _knowing(server: Server, *, refuses: bool = False) -> None:
 @variant("names-are-tidied")
 def names_are_tidied(server: Server) -> None:
     """Names have a capital at the beginning of each word, and spaces for all other signs."""
+    _named(server, lambda name: re.sub(r"[\W_]+", " ", name).strip().title())
 
-    def tidied(value: object, member: str = "") -> object:
-        if isinstance(value, dict):
-            return {name: tidied(inner, name) for name, inner in value.items()}
-        if isinstance(value, str) and member.lower().endswith(("name", "title")):
-            return re.sub(r"[\W_]+", " ", value).strip().title()
-        return value
 
-    def look(call: Call, resource: str) -> None:
-        call.body = dumps(tidied(call.json())).encode()
-
-    _before_writes(server, look)
+@variant("names-are-cut")
+def names_are_cut(server: Server) -> None:
+    """Of a name 40 characters are kept, as a column of a table has room for."""
+    _named(server, lambda name: name[:40])
 
 
 @variant("unknown-members-dropped")

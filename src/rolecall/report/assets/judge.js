@@ -57,8 +57,11 @@ const RolecallJudge = (() => {
   /* The letters and digits of a text, in small letters: a target may write names in its own way. */
   const bare = text => text.replace(/[^\p{L}\p{N}]+/gu, "").toLowerCase();
 
+  /* What is looked for of a mark: its beginning that no other has, since a target may cut names short. */
+  const unique = mark => bare(mark).match(/^rolecall\d{14}[0-9a-f]{6}\d+[a-z]|.*/)[0];
+
   const bears = (document, mark) =>
-    [...walked(document)].some(value => typeof value === "string" && bare(value).includes(bare(mark)));
+    [...walked(document)].some(value => typeof value === "string" && bare(value).includes(unique(mark)));
 
   /* Whether an answer shows a thing: its id as an id, or its name anywhere. */
   function shows(exchange, {thing, name}) {
@@ -149,7 +152,7 @@ const RolecallJudge = (() => {
       if (effect === "delete") return thing === null;
       if (!mark || !(this.answer.sent.includes(mark) || decodeURI(this.answer.url).includes(mark)))
         inconclusive("what was sent bears no mark by which to know it");
-      if (effect === "create") return all.some(item => bare(JSON.stringify(item)).includes(bare(mark)));
+      if (effect === "create") return all.some(item => bare(JSON.stringify(item)).includes(unique(mark)));
       if (bears(thing, mark)) return true;
       const written = [...placesOf(json({...this.answer, cut: this.answer.sentCut, body: this.answer.sent}), mark)];
       if (thing && !self && !written.some(path => (at(thing, path) ?? null) !== null))
