@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 from urllib.parse import quote
 
-from rolecall.evidence import Exchange
-from rolecall.outcomes import Finding, NotApplicable
-from rolecall.spec.ids import in_path, own_id
+from rolecall.evidence import Exchange, cite
+from rolecall.outcomes import Finding, Inconclusive, NotApplicable
+from rolecall.spec.ids import id_text, in_path, own_id
 from rolecall.spec.loading import load_specification
 from rolecall.spec.templates import in_address, with_query
 from rolecall.tokens import Caller
@@ -70,6 +72,37 @@ async def test_an_id_in_the_body_does_not_decide(member: str, world: World, judg
 
     expect_no_crash(answer)
     await judge.expect_other_as_it_was(other, plain, answer)
+
+
+@requirement("SEC-A05")
+async def test_nobody_writes_in_anothers_name(world: World) -> None:
+    """A message that names another user where the target tells its author is not that user's."""
+    caller, other = await world.user(_LOWEST), await world.user(world.highest)
+    create = world.spec.operations["create-message"]
+    usual = await world.perform(await world.request(create, caller), caller)
+    authors = [name for name in usual.document if caller.user in ids_at(usual.document, name)]
+    if not usual.ok:
+        raise Inconclusive(f"a message of {caller}: {usual}", create.requirement)
+    if not authors:
+        cite(usual)
+        raise NotApplicable("a new message does not tell whose it is")
+    plain = await world.request(create, caller)
+    request = replace(plain, body=plain.body | dict.fromkeys(authors, world.as_given(other.user)))
+
+    answer = cite(await world.perform(request, caller, attack="SEC-A05"), "answer")
+
+    expect_no_crash(answer)
+    for name in authors:
+        if answer.ok and other.user in ids_at(answer.document, name):
+            raise Finding(
+                f"a message of {caller}", f"{answer.status} with {other} as its {name}", answer
+            )
+
+
+def ids_at(document: Mapping[str, Any], name: str) -> tuple[str, str]:
+    """The id that a member of a document is, and that of the thing that it holds."""
+    value = document.get(name)
+    return id_text(value), own_id(value)
 
 
 #: Where somebody who writes to another user, or fetches one, says the own id as well: in the body,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from base64 import b64encode
 from dataclasses import replace
 from urllib.parse import urlencode, urlsplit
 
@@ -22,6 +23,7 @@ from rolecall.toolkit.world import World
 #: Authorization headers that are not "Bearer" and a token.
 OTHER_SCHEMES = {
     "basic": "Basic {token}",
+    "basic-with-password": "Basic {login}",
     "token": "Token {token}",
     "jwt": "JWT {token}",
     "no-scheme": "{token}",
@@ -33,9 +35,14 @@ OTHER_SCHEMES = {
 @requirement("SEC-H02")
 @each("header", OTHER_SCHEMES)
 async def test_other_schemes_are_refused(header: str, world: World, attacker: Attacker) -> None:
-    """A good token under another scheme or none is rejected, and so is Bearer without a token."""
-    token = (await world.user(world.highest)).token
-    headers = {"authorization": OTHER_SCHEMES[header].replace("{token}", token)}
+    """A good token under another scheme or none is rejected, and so is Bearer without a token, and
+    a log-in with each request (RFC 7617).
+    """
+    token, account = (await world.user(world.highest)).token, world.account(world.highest)
+    login = b64encode(f"{account.email}:{account.password}".encode()).decode()
+    world.client.secrets.add(login, "password")
+    value = OTHER_SCHEMES[header].replace("{token}", token).replace("{login}", login)
+    headers = {"authorization": value}
     protected_requests = await attacker.protected_requests()
     with contextlib.suppress(NotTested):
         protected_requests.append(await attacker.protected_request_of_everybody())

@@ -115,6 +115,13 @@ async def oneself_besides(api: Api) -> bool:
     return by_body.is_success or by_query.is_success
 
 
+@sees("message-author-from-body")
+async def in_anothers_name(api: Api) -> bool:
+    other, conversation = api.user("admin")["id"], api.put("conversations")
+    path, body = f"/v2/conversations/{conversation}/messages", {"text": "Hello", "user": other}
+    return read(await api.ask("POST", path, "guest", json=body))["user"] == other
+
+
 @sees("self-by-mailbox-prefix", "self-by-local-part", "self-by-moment")
 async def nearly_oneself(api: Api) -> bool:
     own = await api.new_user(email="near@example.org")

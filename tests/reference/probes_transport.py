@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -105,6 +106,14 @@ async def lets_guest_in(api: Api, query: str = "", **options: Any) -> bool:
 @sees("trusts-user-headers")
 async def user_headers(api: Api) -> bool:
     return await lets_guest_in(api, headers={"X-Role": "admin"})
+
+
+@sees("basic-log-ins")
+async def basic_log_in(api: Api) -> bool:
+    account = api.server.accounts["admin"]
+    login = b64encode(f"{account.email}:{account.password}".encode()).decode()
+    headers = {"Authorization": f"Basic {login}"}
+    return (await api.http.get("/v2/services", headers=headers)).is_success
 
 
 @sees("trusts-role-cookie")

@@ -105,7 +105,7 @@ def test_a_shape_changes_the_request_and_nothing_else() -> None:
         {},
     )
 
-    marks = shapes["of a mark, and not of what it is"]
+    marks = shapes["of its status, a note or a tag alone"]
     _, closed = dressed(request("update-conversation", "/v2/conversations/1"), marks, {})
     _, noted = dressed(request("update-user", "/v2/users/1", {"name": "rolecall-1"}), marks, {})
 

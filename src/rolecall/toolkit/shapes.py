@@ -100,7 +100,7 @@ SHAPES: tuple[Shape, ...] = (
     Shape("in a list", "SEC-E17", ("create",), body="list"),
     Shape("without a body", "SEC-E17", ("update",), body="none"),
     Shape(
-        "of a mark, and not of what it is",
+        "of its status, a note or a tag alone",
         "SEC-E10",
         ("update",),
         members={

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Callable
 
 from rolecall.reference.alterations import route_past_the_guard, somebody
@@ -58,6 +59,25 @@ def anonymous_with_a_slash(server: Server) -> None:
         return somebody(server, ROLES[-1]) if found(call) else authenticate(call)
 
     route_past_the_guard(server, found)
+
+
+@fault("basic-log-ins", finding="SEC-H02")
+def basic_log_ins(server: Server) -> None:
+    """E-mail and password under the scheme Basic are let in, as a framework does unless told."""
+    authenticate = server.guard.authenticate
+
+    @instead_of(server.guard.authenticate)
+    def logged_in(call: Call) -> Principal:
+        scheme, _, login = (call.header(b"authorization") or "").partition(" ")
+        for role, account in server.accounts.items():
+            if scheme == "Basic" and login == basic(account.email, account.password):
+                return somebody(server, role)
+        return authenticate(call)
+
+
+def basic(email: str, password: str) -> str:
+    """The credentials of RFC 7617."""
+    return b64encode(f"{email}:{password}".encode()).decode()
 
 
 @fault("upper-case-path-unguarded", finding="SEC-A11")

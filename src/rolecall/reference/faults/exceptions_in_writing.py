@@ -13,6 +13,7 @@ from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.query import ListQuery
+from rolecall.reference.resources import Change
 from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
@@ -55,6 +56,18 @@ def null_role_is_the_default(server: Server) -> None:
 def empty_role_is_the_default(server: Server) -> None:
     """An empty role is taken for one that was not given, and the default is put in its place."""
     _role_not_given(server, lambda role: role in ("", [], {}))
+
+
+@fault("message-author-from-body", finding="SEC-A05")
+def message_author_from_body(server: Server) -> None:
+    """A message is of the user whom its body names: the sender is a default, and not a rule."""
+    new_document = server.resources.new_document
+
+    @instead_of(server.resources.new_document)
+    def of_anybody(change: Change, **extra: object) -> Document:
+        given = change.members.get("user")
+        is_named = change.resource == "messages" and isinstance(given, str)
+        return new_document(change, **(extra | {"user": given} if is_named else extra))
 
 
 def _unnamed(
