@@ -75,7 +75,7 @@ def basic_log_ins(server: Server) -> None:
         return authenticate(call)
 
 
-def basic(email: str, password: str) -> str:
+def basic(email: str, password: str | None) -> str:
     """The credentials of RFC 7617."""
     return b64encode(f"{email}:{password}".encode()).decode()
 
