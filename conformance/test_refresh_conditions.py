@@ -17,7 +17,12 @@ from rolecall.toolkit.expiry import Expiry
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import EXPIRY, each, requirement
 from rolecall.toolkit.refresh_tokens import altered_end, never_issued
-from rolecall.toolkit.throwaway_users import any_session, changeable, fresh_session
+from rolecall.toolkit.throwaway_users import (
+    any_session,
+    changeable,
+    fresh_session,
+    refreshes_before_expiry,
+)
 from rolecall.toolkit.world import World
 
 # --- One rule broken, and called otherwise than usual -------------------------------------------
@@ -243,7 +248,7 @@ async def expect_unharmed(caller: Caller, world: World, judge: Judge, *, is_publ
     if answer.ok:
         cite(answer, "control")
         return
-    if is_public:
+    if is_public and await refreshes_before_expiry(world):
         raise Finding(
             f"the session of {caller} as good as before: its user's id is no secret",
             f"{answer.status}",

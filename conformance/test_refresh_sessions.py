@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 
 from rolecall.evidence import cite
-from rolecall.outcomes import Finding, NotTested
+from rolecall.outcomes import Finding, Inconclusive, NotTested
 from rolecall.pausing import sleep
 from rolecall.spec.model import INTRUSIVE
 from rolecall.toolkit.expectations import expect_no_crash, expect_one_or_all
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import ALONE, each, requirement
-from rolecall.toolkit.throwaway_users import fresh_session, throwaway_user
+from rolecall.toolkit.throwaway_users import (
+    fresh_session,
+    refreshes_before_expiry,
+    throwaway_user,
+)
 from rolecall.toolkit.world import World
 
 #: Seconds after which a grace window should be over.
@@ -83,6 +87,8 @@ async def test_ten_refreshes_at_once(world: World) -> None:
 
     for answer in answers:
         expect_no_crash(answer)
+    if not any(answer.ok for answer in answers) and not await refreshes_before_expiry(world):
+        raise Inconclusive(f"a refresh by POST: {answers[0]}", "REFRESH-post")
     expect_one_or_all(answers)
     login = cite(await world.tokens.issue(user.account), "control")
     if not login.ok:

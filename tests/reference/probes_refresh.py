@@ -119,6 +119,15 @@ sees("get-refresh-missing")(refreshed("GET", lambda issued, new: False))
 sees("post-refresh-missing", "post-refresh-needs-bearer")(
     refreshed("POST", lambda issued, new: False)
 )
+
+
+@sees("guests-refresh-by-get-alone")
+async def guests_by_post(api: Api) -> bool:
+    tokens = {role: read(await api.login(role))["refreshToken"] for role in ("guest", "agent")}
+    statuses = {role: (await post(api, role, token)).status_code for role, token in tokens.items()}
+    return statuses["agent"] == 200 != statuses["guest"]
+
+
 sees("get-refresh-omits-refresh-token")(
     refreshed("GET", lambda issued, new: "refreshToken" not in new)
 )

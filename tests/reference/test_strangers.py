@@ -267,6 +267,21 @@ def test_names_that_are_tidied() -> None:
     assert vary("names-are-tidied", story) == (profile, ["a-b"])
 
 
+def test_post_refreshes_after_expiry_alone() -> None:
+    """POST is refused while the access token is good, and answered when it has expired."""
+
+    async def story(api: Api) -> list[int]:
+        token, client = (
+            read(await api.login("bot"))["refreshToken"],
+            api.server.accounts["bot"].email,
+        )
+        statuses = [(await api.post_refresh(token, client)).status_code]
+        api.server.clock.advance(25 * 3600)
+        return [*statuses, (await api.post_refresh(token, client)).status_code]
+
+    assert vary("post-refreshes-after-expiry", story) == [409, 200]
+
+
 def test_keys_that_are_late() -> None:
     """A new key opens nothing for a second, and then what its scope may."""
 

@@ -285,6 +285,19 @@ async def sessions_outlast_log_ins(world: World) -> bool:
     return refreshed.ok
 
 
+@shared_setup
+async def refreshes_before_expiry(world: World) -> bool:
+    """Whether POST refreshes a session of any role whose access token is still good: the page gives
+    POST for afterwards, and does not say what it does before.
+    """
+    for role in world.roles:
+        caller = await fresh_session(world, role)
+        token = caller.grant.refresh_token
+        if (await world.tokens.refresh_post(token, caller.email, caller=str(caller))).ok:
+            return True
+    return False
+
+
 async def throwaway_admin(world: World) -> Account:
     """An account of the highest role for attacks to name; the target file's if none can be made."""
     try:

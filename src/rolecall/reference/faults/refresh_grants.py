@@ -52,7 +52,7 @@ def get_refresh_missing(server: Server) -> None:
         return await answer(call)
 
 
-@fault("post-refresh-missing", finding="REFRESH-post")
+@fault("post-refresh-missing", finding="REFRESH-after-expiry", needs=("clock",))
 def post_refresh_missing(server: Server) -> None:
     """POST does not refresh."""
 
@@ -61,7 +61,7 @@ def post_refresh_missing(server: Server) -> None:
         raise bad_request("email has to be a text")
 
 
-@fault("post-refresh-needs-bearer", finding="REFRESH-post")
+@fault("post-refresh-needs-bearer", finding="REFRESH-after-expiry", needs=("clock",))
 def post_refresh_needs_bearer(server: Server) -> None:
     """POST refresh asks for an Authorization header."""
     after = server.tokens.refresh_after_expiry
@@ -69,6 +69,20 @@ def post_refresh_needs_bearer(server: Server) -> None:
     @instead_of(server.tokens.refresh_after_expiry)
     def guarded(call: Call, body: Document) -> Answer:
         server.bearer.token(call)
+        return after(call, body)
+
+
+@fault("guests-refresh-by-get-alone", finding="REFRESH-post")
+def guests_refresh_by_get_alone(server: Server) -> None:
+    """POST refreshes for every role but the lowest."""
+    user = server.tokens.user
+    after = server.tokens.refresh_after_expiry
+
+    @instead_of(server.tokens.refresh_after_expiry)
+    def unless_guest(call: Call, body: Document) -> Answer:
+        row = server.refresh.find(server.tokens.text(body, "refreshToken"))
+        if user(row.user)["role"] == ROLES[0]:
+            raise bad_request("Guests refresh by GET")
         return after(call, body)
 
 

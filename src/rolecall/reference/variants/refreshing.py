@@ -58,6 +58,19 @@ def refresh_grace_window(server: Server) -> None:
             server.store.use_refresh_token(row.hash, server.clock.now())
 
 
+@variant("post-refreshes-after-expiry", "trouble")
+def post_refreshes_after_expiry(server: Server) -> None:
+    """POST refreshes once the access token has expired; before that there is GET."""
+    after = server.tokens.refresh_after_expiry
+
+    @instead_of(server.tokens.refresh_after_expiry)
+    def not_before(call: Call, body: Document) -> Answer:
+        row = server.refresh.find(server.tokens.text(body, "refreshToken"))
+        if server.clock.now() < row.issued + server.issuer.lifetime():
+            raise Refusal(409, "The access token is still good: use GET")
+        return after(call, body)
+
+
 @variant("refresh-tokens-are-gone")
 def refresh_tokens_are_gone(server: Server) -> None:
     """A refresh token that is not there, or not any more, is answered 410 (RFC 9110 15.5.11)."""
