@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -74,13 +75,21 @@ async def test_an_id_in_the_body_does_not_decide(member: str, world: World, judg
     await judge.expect_other_as_it_was(other, plain, answer)
 
 
+#: Members that say who wrote a message: where ids are short numbers, others may have the same one.
+_AUTHOR = re.compile(r"(?i)(?:user|author|sender|owner|creator|created_?by|from)(?:_?id)?")
+
+
 @requirement("SEC-A05")
 async def test_nobody_writes_in_anothers_name(world: World) -> None:
     """A message that names another user where the target tells its author is not that user's."""
     caller, other = await world.user(_LOWEST), await world.user(world.highest)
     create = world.spec.operations["create-message"]
     usual = await world.perform(await world.request(create, caller), caller)
-    authors = [name for name in usual.document if caller.user in ids_at(usual.document, name)]
+    authors = [
+        name
+        for name in usual.document
+        if _AUTHOR.fullmatch(name) and caller.user in ids_at(usual.document, name)
+    ]
     if not usual.ok:
         raise Inconclusive(f"a message of {caller}: {usual}", create.requirement)
     if not authors:
