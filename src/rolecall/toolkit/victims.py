@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -138,7 +139,7 @@ async def expect_untouched(
                 done.answer,
             )
         note(f"{_names(tried)} was refused, and {', '.join(sorted(changed))} moved")
-    if in_list and victim.is_listed and await _is_hidden(world, fixture, last.answer.finished):
+    if in_list and victim.is_listed and await _stays_hidden(world, fixture, last.answer.finished):
         raise Finding(
             f"{expected}, and in its list",
             f"{last.answer.status}, and the list does not show it any more",
@@ -220,6 +221,21 @@ async def _listed(world: World, fixture: Fixture, after: float) -> set[str]:
         Inconclusive: no list is to be seen.
     """
     return set(map(own_id, await world.listing(fixture.resource.name, after)))
+
+
+async def _stays_hidden(world: World, fixture: Fixture, since: float) -> bool:
+    """Whether a list that showed a thing goes on to leave it out: of two replicas one may not know
+    it yet.
+    """
+    after = since
+
+    async def is_hidden() -> bool:
+        nonlocal after
+        hidden = await _is_hidden(world, fixture, after)
+        after = time.monotonic()
+        return hidden
+
+    return await world.patience.stays(is_hidden, since, f"{fixture.resource.name} hidden")
 
 
 async def _is_hidden(world: World, fixture: Fixture, after: float) -> bool:
