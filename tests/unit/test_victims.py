@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from rolecall.evidence import Evidence
 from rolecall.outcomes import Finding, Inconclusive
 from rolecall.toolkit.victims import Tried, Victim, expect_there, expect_untouched, victim
 from rolecall.toolkit.world import World
-from tests.unit.memory import Asked, Server
+from tests.unit.memory import Answer, Asked, Server
 from tests.unit.stage import answering, play
 
 # --- One at a time ------------------------------------------------------------------------------
@@ -325,6 +325,22 @@ def test_what_its_list_hides_is_a_finding(hides: bool, in_list: bool, is_found: 
         untouched(hide, server=server, in_list=in_list)
     assert found.value.expected.endswith(" as it was: update-contact refused, and in its list")
     assert found.value.actual == "403, and the list does not show it any more"
+
+
+def test_a_list_that_is_late_once_hides_nothing() -> None:
+    """Of two replicas one may not know the thing yet: what is not in its list has to stay out of
+    it.
+    """
+
+    def hide(thing: dict[str, Any], name: str) -> None:
+        server.instead("list-contacts", lambda asked: next(late, None))
+
+    server = Server()
+    late: Iterator[Answer] = iter([(200, [])])
+
+    (said,) = untouched(hide, server=server, in_list=True)
+
+    assert said.endswith("s after the write was answered")
 
 
 @pytest.mark.parametrize(("keeps_older", "is_found"), [(True, True), (False, False)])
