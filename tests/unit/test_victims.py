@@ -328,9 +328,7 @@ def test_what_its_list_hides_is_a_finding(hides: bool, in_list: bool, is_found: 
 
 
 def test_a_list_that_is_late_once_hides_nothing() -> None:
-    """Of two replicas one may not know the thing yet: what is not in its list has to stay out of
-    it.
-    """
+    """Of two replicas one may not know the thing yet: what is hidden has to stay so."""
 
     def hide(thing: dict[str, Any], name: str) -> None:
         server.instead("list-contacts", lambda asked: next(late, None))
