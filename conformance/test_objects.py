@@ -76,7 +76,7 @@ async def test_an_id_in_the_body_does_not_decide(member: str, world: World, judg
 
 
 #: Members that say who wrote a message: where ids are short numbers, others may have the same one.
-_AUTHOR = re.compile(r"(?i)(?:user|author|sender|owner|creator|created_?by|from)(?:_?id)?")
+_AUTHOR = re.compile(r"(?i)(?:user|author|sender)(?:_?id)?")
 
 
 @requirement("SEC-A05")
