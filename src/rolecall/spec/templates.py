@@ -13,6 +13,8 @@ from rolecall.spec.ids import in_path
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _WHOLE = re.compile(r"^\{(\w+)\}$")
+#: Characters of a text that is searched for names in another spelling.
+_LOOKED_THROUGH = 10_000
 _BETWEEN = re.compile(r"[\W_]+")
 #: The beginning of a run's name that no other name has: up to its number.
 _UNIQUE = re.compile(r"rolecall\d{14}[0-9a-f]{6}\d+[a-z]")
@@ -78,6 +80,11 @@ def mark_in(name: str) -> str:
     """What is looked for of a run's name, as `bare` has it: a target may cut names short."""
     found = _UNIQUE.match(letters := bare(name))
     return found[0] if found else letters
+
+
+def bears(text: str, name: str) -> bool:
+    """Whether a text holds a run's name; in a long text, which takes time, only as it was sent."""
+    return name in text or (len(text) <= _LOOKED_THROUGH and mark_in(name) in bare(text))
 
 
 def made_up_password() -> str:

@@ -11,7 +11,7 @@ from rolecall.outcomes import Finding, Inconclusive, TransientFailure
 from rolecall.pausing import sleep
 from rolecall.spec.ids import own_id, walked
 from rolecall.spec.model import marked
-from rolecall.spec.templates import bare, mark_in
+from rolecall.spec.templates import bears
 from rolecall.tokens import Caller
 from rolecall.toolkit.members import at, names_in
 from rolecall.toolkit.things import Fixture, Request
@@ -163,8 +163,9 @@ class EffectJudge(TokenJudge):
                 of the members with the mark.
         """
         written = cls._marked(request)
-        mark = mark_in(request.name)
-        found = any(isinstance(value, str) and mark in bare(value) for value in walked(document))
+        found = any(
+            isinstance(value, str) and bears(value, request.name) for value in walked(document)
+        )
         shows_any = any(
             at(document, path) is not None for _, path in names_in(request.body, request.name)
         )

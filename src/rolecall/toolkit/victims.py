@@ -15,7 +15,7 @@ from rolecall.evidence import Exchange, note
 from rolecall.outcomes import Finding, Inconclusive, TransientFailure
 from rolecall.pausing import sleep
 from rolecall.spec.ids import own_id
-from rolecall.spec.templates import bare, mark_in
+from rolecall.spec.templates import bears
 from rolecall.toolkit.effect_judge import SETTLING
 from rolecall.toolkit.lists import SMALLEST_PAGE
 from rolecall.toolkit.things import Fixture, Request
@@ -149,7 +149,7 @@ async def expect_untouched(
 
 def _bears(document: Mapping[str, Any], request: Request) -> bool:
     """Whether a thing shows the name that a write would have given it."""
-    return bool(request.name) and mark_in(request.name) in bare(f"{document}")
+    return bool(request.name) and bears(f"{document}", request.name)
 
 
 def _done_later(
