@@ -347,6 +347,17 @@ def test_a_key_that_is_not_found_beside_one_that_was_deleted_is_gone(target: She
     assert target.left() == []
 
 
+def test_a_key_that_is_gone_is_not_looked_for_by_its_maker(target: Shelves) -> None:
+    """No operation shows a key: that of a user of the run's own is gone as any other is."""
+    entry = target.made("api-key", "k1")
+    target.made("api-key", "k2")
+    maker(target, entry.number)
+    target.instead["DELETE /v2/apikeys/k1"] = (404, None)
+
+    assert target.left() == []
+    assert entry.gone
+
+
 def test_a_key_whose_making_was_not_answered_is_found_and_deleted(target: Shelves) -> None:
     """The list of keys shows it by its name."""
     target.doubtful("api-key")
@@ -645,6 +656,19 @@ def test_where_a_conversation_that_is_gone_has_no_list_nothing_is_missing(target
     target.instead["GET /v2/messages"] = (404, None)
 
     assert target.left() == []
+
+
+def test_a_list_of_messages_that_cannot_be_read_is_told(target: Shelves) -> None:
+    """What a conversation holds, and cannot be looked at, may hold a message of the run's."""
+    target.made("conversation", "v1")
+    target.world.parents.add("v1")
+    target.doubtful("message")
+    target.instead["GET /v2/messages"] = DENIED
+
+    (line,) = target.left()
+
+    assert line.startswith("perhaps message (id unknown)")
+    assert "the list of messages cannot be read" in line
 
 
 def test_what_is_in_a_conversation_of_an_unknown_id_goes_first(target: Shelves) -> None:

@@ -31,6 +31,39 @@ def effect(operation: str, server: Server, by: str = "guest") -> bool:
     return judged(story, server)
 
 
+def other_user(change: Callable[[dict[str, Any], str], Any], server: Server) -> None:
+    """Let a guest update itself, and something happen to another user; judge whether it did."""
+
+    async def story(world: World, judge: Judge) -> None:
+        other = await world.fresh("user")
+        answer, request, _ = await asked(world, "update-user-self", "guest")
+        change(server.things["user"][other.id], request.name)
+        await judge.expect_other_as_it_was(other, request, answer)
+
+    judged(story, server)
+
+
+def test_another_user_that_was_left_alone() -> None:
+    """A write on oneself that leaves another user as it was accuses nobody."""
+    other_user(lambda user, name: None, Server())
+
+
+def test_another_user_that_was_written_to() -> None:
+    """What bears the mark of a write on oneself was changed, and that is a finding."""
+    with pytest.raises(Finding) as found:
+        other_user(lambda user, name: user.update(givenName=name), Server())
+
+    assert found.value.expected.endswith(" as it was")
+    assert found.value.actual == "200, and it was changed"
+
+
+def test_another_user_that_is_gone() -> None:
+    """What is not there any more was changed, too."""
+    server = Server()
+    with pytest.raises(Finding, match="and it was changed"):
+        other_user(lambda user, name: server.things["user"].pop(user["id"]), server)
+
+
 WRITES = ["create-contact", "update-contact", "delete-contact", "delete-form", "update-user"]
 
 
