@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 from urllib.parse import quote
 
 from rolecall.evidence import Exchange, cite
@@ -85,13 +83,13 @@ async def test_nobody_writes_in_anothers_name(world: World) -> None:
     caller, other = await world.user(_LOWEST), await world.user(world.highest)
     create = world.spec.operations["create-message"]
     usual = await world.perform(await world.request(create, caller), caller)
-    authors = [
-        name
-        for name in usual.document
-        if _AUTHOR.fullmatch(name) and caller.user in ids_at(usual.document, name)
-    ]
     if not usual.ok:
         raise Inconclusive(f"a message of {caller}: {usual}", create.requirement)
+    authors = [
+        name
+        for name, value in usual.document.items()
+        if _AUTHOR.fullmatch(name) and is_of(value, caller.user)
+    ]
     if not authors:
         cite(usual)
         raise NotApplicable("a new message does not tell whose it is")
@@ -102,16 +100,15 @@ async def test_nobody_writes_in_anothers_name(world: World) -> None:
 
     expect_no_crash(answer)
     for name in authors:
-        if answer.ok and other.user in ids_at(answer.document, name):
+        if answer.ok and is_of(answer.document.get(name), other.user):
             raise Finding(
                 f"a message of {caller}", f"{answer.status} with {other} as its {name}", answer
             )
 
 
-def ids_at(document: Mapping[str, Any], name: str) -> tuple[str, str]:
-    """The id that a member of a document is, and that of the thing that it holds."""
-    value = document.get(name)
-    return id_text(value), own_id(value)
+def is_of(value: object, id: str) -> bool:
+    """Whether the value of a member is this id, or the thing that has it."""
+    return id in (id_text(value), own_id(value))
 
 
 #: Where somebody who writes to another user, or fetches one, says the own id as well: in the body,

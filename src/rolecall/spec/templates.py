@@ -6,6 +6,7 @@ import re
 import secrets as random
 import string
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from rolecall.outcomes import Inconclusive
@@ -76,6 +77,7 @@ def bare(text: str) -> str:
     return _BETWEEN.sub("", text).casefold()
 
 
+@lru_cache(maxsize=4096)  # asked for with every item of every list
 def mark_in(name: str) -> str:
     """What is looked for of a run's name, as `bare` has it: a target may cut names short."""
     found = _UNIQUE.match(letters := bare(name))

@@ -22,8 +22,9 @@ from rolecall.ledger import CHANGE, LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.pausing import sleep, this_moment
 from rolecall.spec.model import Operation
-from rolecall.spec.templates import bare, fill_path
+from rolecall.spec.templates import fill_path
 from rolecall.tokens import Caller
+from rolecall.toolkit.members import shows_name
 from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.things import Fixture, Request
 
@@ -122,9 +123,7 @@ class Borrowing:
             (name in shown, shown.get(name)) == (name in before, before.get(name))
             for name in restore
         )
-        if is_as_before or any(
-            bare(self._world.mark) in bare(str(shown.get(name))) for name in restore
-        ):
+        if is_as_before or any(shows_name(shown.get(name), self._world.mark) for name in restore):
             operation = self._world.spec.operations["update-user"]
             request = await self._world.request(operation, caller, user)
             self._open.append(Loan(user, before, restore, request, caller, entry))

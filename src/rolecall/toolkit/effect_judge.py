@@ -9,11 +9,10 @@ from typing import Any
 from rolecall.evidence import Exchange, cite, note
 from rolecall.outcomes import Finding, Inconclusive, TransientFailure
 from rolecall.pausing import sleep
-from rolecall.spec.ids import own_id, walked
+from rolecall.spec.ids import own_id
 from rolecall.spec.model import marked
-from rolecall.spec.templates import bears
 from rolecall.tokens import Caller
-from rolecall.toolkit.members import at, names_in
+from rolecall.toolkit.members import at, names_in, shows_name
 from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.token_judge import TokenJudge
 
@@ -163,9 +162,7 @@ class EffectJudge(TokenJudge):
                 of the members with the mark.
         """
         written = cls._marked(request)
-        found = any(
-            isinstance(value, str) and bears(value, request.name) for value in walked(document)
-        )
+        found = shows_name(document, request.name)
         shows_any = any(
             at(document, path) is not None for _, path in names_in(request.body, request.name)
         )

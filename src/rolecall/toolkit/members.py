@@ -13,8 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rolecall.evidence import Exchange
+from rolecall.spec.ids import walked
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import marked
+from rolecall.spec.templates import bears
 from rolecall.toolkit.things import Request
 
 #: Statuses with which a body is refused for what is in it.
@@ -189,6 +191,11 @@ def names_in(body: object, name: str, path: Path = ()) -> Iterator[tuple[str, Pa
             yield from names_in(value, name, (*path, member))
     elif isinstance(body, str) and name in body:
         yield body.partition(name)[0], path
+
+
+def shows_name(document: object, name: str) -> bool:
+    """Whether any text of a document, at any depth, bears a name (AMB-16)."""
+    return any(isinstance(value, str) and bears(value, name) for value in walked(document))
 
 
 def at(document: object, path: Path) -> object:

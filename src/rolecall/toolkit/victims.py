@@ -15,9 +15,9 @@ from rolecall.evidence import Exchange, note
 from rolecall.outcomes import Finding, Inconclusive, TransientFailure
 from rolecall.pausing import sleep
 from rolecall.spec.ids import own_id
-from rolecall.spec.templates import bears
 from rolecall.toolkit.effect_judge import SETTLING
 from rolecall.toolkit.lists import SMALLEST_PAGE
+from rolecall.toolkit.members import shows_name
 from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.world import World
 
@@ -149,7 +149,7 @@ async def expect_untouched(
 
 def _bears(document: Mapping[str, Any], request: Request) -> bool:
     """Whether a thing shows the name that a write would have given it."""
-    return bool(request.name) and bears(f"{document}", request.name)
+    return bool(request.name) and shows_name(document, request.name)
 
 
 def _done_later(

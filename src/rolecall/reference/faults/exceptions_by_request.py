@@ -27,44 +27,35 @@ from rolecall.reference.tokens import Principal
 # --- harmless members ----------------------------------------------------------------------------
 
 
-def _only(call: Call, *members: str) -> bool:
-    """Whether the body of a request has these members, and no other."""
-    return bool(body := body_of(call)) and body.keys() <= set(members)
+def _harmless(server: Server, begin: str, role: str, *members: str) -> None:
+    """Let a role and those above it do what begins so with a body of these members alone."""
+    exempt(
+        server,
+        lambda call, principal, operation: (
+            operation.startswith(begin)
+            and server.permissions.rank(principal.scopes) >= RANK[role]
+            and bool(body := body_of(call))
+            and body.keys() <= set(members)
+        ),
+    )
 
 
 @fault("agents-close-conversations", finding="PERM-update-conversation")
 def agents_close_conversations(server: Server) -> None:
     """Whoever handles a conversation sets its status, and may therefore update it by that alone."""
-    exempt(
-        server,
-        lambda call, principal, operation: (
-            operation == "update-conversation"
-            and server.permissions.rank(principal.scopes) >= RANK["agent"]
-            and _only(call, "status", "category")
-        ),
-    )
+    _harmless(server, "update-conversation", "agent", "status", "category")
 
 
 @fault("bots-annotate-users", finding="PERM-update-user")
 def bots_annotate_users(server: Server) -> None:
     """An integration keeps its notes in the meta of users, which it may therefore write."""
-    exempt(
-        server,
-        lambda call, principal, operation: (
-            operation == "update-user"
-            and server.permissions.rank(principal.scopes) >= RANK["bot"]
-            and _only(call, "meta")
-        ),
-    )
+    _harmless(server, "update-user", "bot", "meta")
 
 
 @fault("tags-unguarded", finding="PERM-update-contact")
 def tags_unguarded(server: Server) -> None:
     """Tags are nobody's own: an update that names nothing else asks for no role."""
-    exempt(
-        server,
-        lambda call, principal, operation: operation.startswith("update-") and _only(call, "tags"),
-    )
+    _harmless(server, "update-", "guest", "tags")
 
 
 # --- dress --------------------------------------------------------------------------------------
