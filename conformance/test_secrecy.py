@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
 import math
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from rolecall.bounds import SEARCHED
 from rolecall.evidence import Exchange, cite, recalled
 from rolecall.fields import elements
 from rolecall.jwts import is_jwt, jwts_in
@@ -120,6 +122,7 @@ async def test_errors_tell_no_secrets(responses: Responses, world: World) -> Non
     secrets = true_secrets(responses, world)
     signatures = {secret.rpartition(".")[2] for secret in secrets if any(jwts_in(secret))}
     for exchange in failures(responses):
+        await asyncio.sleep(0)  # a run has hundreds, and others have their turns
         text = readable(exchange)
         for what, secret in (*members(exchange.request_body).items(), ("token", bearer(exchange))):
             if secret in secrets and secret not in unquote(exchange.url) and tells(text, secret):
@@ -192,20 +195,28 @@ def tells(text: str, secret: str) -> bool:
     return essence in text
 
 
-#: What only a look into the server can tell.
+#: What only a look into the server can tell. Each repetition has an end: a target may send
+#: megabytes that nearly match.
 INSIDE = {
-    "stack-trace": r"Traceback \(most recent call last\)|File \"[^\"]+\", line \d+|^\s*at "
+    "stack-trace": r"Traceback \(most recent call last\)|File \"[^\"]{1,500}\", line \d+"
+    r"|^[ \t]{0,40}at "
     r".{1,200}:\d+\)?$"
     r"|\w\.(?:java|kt|php|rb|go|cs|py|js|ts):\d+",
     "query": r"\bSELECT\b.{1,200}\bFROM\b|\bINSERT INTO\b|\bUPDATE\b.{1,100}\bSET\b|\bDELETE "
     r"FROM\b",
     "database": r"SQLSTATE|\bORA-\d{5}|\bER_[A-Z_]{4,}|sqlite3?\.|psycopg"
-    r"|Sequelize\w*Error|Mongo\w*Error|\bE11000\b",
+    r"|Sequelize\w{0,40}Error|Mongo\w{0,40}Error|\bE11000\b",
     "file-path": r"(?<![\w/.])/(?:home|usr|var|srv|opt|app|root|etc|tmp)/[\w.-]+(?:/[\w.-]+)*"
     r"|\b[A-Z]:\\[\w.-]+",
-    "internal-host": r"\b[\w-]+\.(?:internal|local|lan|corp|svc)\b|ECONNREFUSED"
+    "internal-host": r"\b[\w-]{1,63}\.(?:internal|local|lan|corp|svc)\b|ECONNREFUSED"
     r"|\b(?:10\.\d{1,3}|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d{1,3}\.\d{1,3}\b",
 }
+
+
+def ends_of(text: str) -> str:
+    """A text, of a long one its beginning and its end: a trace stands in one of them."""
+    half = SEARCHED // 2
+    return text if len(text) <= SEARCHED else f"{text[:half]}\n{text[-half:]}"
 
 
 @requirement("SEC-I14-traces", phase=SUMMARY)
@@ -216,12 +227,12 @@ async def test_errors_do_not_show_the_inside(what: str, responses: Responses) ->
     """
     pattern = re.compile(INSIDE[what], re.MULTILINE)
     for exchange in failures(responses):
-        for match in pattern.finditer(exchange.text.replace("\\n", "\n").replace('\\"', '"')):
-            if match.group() not in asked(exchange):
-                shown = (
-                    f"{exchange.status} with {match.group().strip()[:60]!r} "
-                    f"({what.replace('-', ' ')})"
-                )
+        await asyncio.sleep(0)  # a run has hundreds, and others have their turns
+        text = ends_of(exchange.text).replace("\\n", "\n").replace('\\"', '"')
+        said = asked(exchange)
+        for found in dict.fromkeys(match.group() for match in pattern.finditer(text)):
+            if found not in said:
+                shown = f"{exchange.status} with {found.strip()[:60]!r} ({what.replace('-', ' ')})"
                 raise Finding(
                     "an error that does not show the inside of the server", shown, exchange
                 )

@@ -38,6 +38,10 @@ LINK_LIMIT = 100
 #: Bytes of the pages of one list; all of them are in memory together.
 LIST_LIMIT = 4 * BODY_LIMIT
 
+#: Characters of an error that are searched for the inside of the server, which takes time for each
+#: of them: half of them at its beginning, half at its end.
+SEARCHED = 256 * 1024
+
 # --- All answers of a run together: beyond these the oldest are kept in part --------------------
 
 #: Bytes of all answers that are kept whole; those of a usual run are 2 MB.

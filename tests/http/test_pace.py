@@ -181,6 +181,61 @@ class TestStorms:
         assert len(server.received) < 15
 
 
+class TestLone:
+    """A 429 that comes alone, and does not say how long to wait, holds up its own request only."""
+
+    def test_one_in_thirty_however_seldom_they_are_asked(self) -> None:
+        """A target that refuses one request in thirty at any rate gets the others without a pause:
+        they took half an hour where each 429 held up all of them.
+        """
+        count, lock = itertools.count(1), threading.Lock()
+
+        def answer(request: Received, connection: Connection) -> None:
+            with lock:
+                refused = next(count) % 30 == 0
+            connection.send(response(429) if refused else json_response({}))
+
+        with Miniature(answer) as server:
+            talk(server.url, lambda it: many(it, 600), rate_limit=0.0)
+            took = server.received[-1].at - server.received[0].at
+
+        assert len(server.received) == 600 + 20
+        assert took < 10  # 20 pauses would be 20 seconds, and each lower rate more
+
+    def test_its_own_request_waits(self) -> None:
+        """The refused one is sent again a second later, while others go on."""
+        with Miniature(in_turn(*[OK] * 5, always(response(429)), OK)) as server:
+
+            async def conversation(client: Client) -> None:
+                await many(client, 5)
+                refused = asyncio.create_task(client.send("GET", "/v2/users?refused"))
+                await asyncio.sleep(0.2)
+                await many(client, 5)
+                await refused
+
+            talk(server.url, conversation)
+
+        first, *_, last = server.received[5:]
+        assert len(server.received) == 12 and "refused" in last.path
+        assert last.at - first.at >= 0.95
+        assert server.received[10].at - first.at < 0.9
+
+    def test_many_of_them_lower_the_rate(self) -> None:
+        """Where every third request is refused, never two in a row, the rate goes down."""
+        count, lock = itertools.count(1), threading.Lock()
+
+        def answer(request: Received, connection: Connection) -> None:
+            with lock:
+                refused = next(count) % 3 == 0
+            connection.send(response(429) if refused else json_response({}))
+
+        with Miniature(answer) as server:
+            talk(server.url, lambda it: many(it, 60), rate_limit=100.0, concurrency=2)
+            moments = [request.at for request in server.received]
+
+        assert moments[-1] - moments[0] > 1.5 * len(moments) / 100
+
+
 class TestInFlight:
     """Fewer requests are in flight while a target is slower than it was."""
 

@@ -326,6 +326,7 @@ def test_clock_is_off(name: str, seconds: int) -> None:
         ("every-15th-503", 15, 503),
         ("every-15th-503-retry-after", 15, 503),
         ("every-15th-502", 15, 502),
+        ("every-50th-429", 50, 429),
     ],
 )
 def test_every_nth_fails(name: str, nth: int, status: int) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from rolecall.http._httpx import httpx
@@ -22,6 +22,8 @@ LONGEST_BACKOFF = 16.0  # seconds between two looks whether a target still throt
 #: Seconds of pauses after which a run waits no longer than a target's Retry-After says: in one
 #: storm, and in all.
 _LONGEST_STORM, _PATIENCE = 75.0, 300.0
+_SPAN = 10.0  # seconds over which lone 429 are counted
+_FEW = 0.05  # of the answers in that time: so many lone 429 slow nothing down
 
 
 class Pace:
@@ -45,7 +47,8 @@ class Pace:
         self._raised = 0.0
         self._growth = 0.0  # of the rate, per second
         self._answered: deque[float] = deque(maxlen=1000)
-        self._refused = 0  # pauses since a request was let through
+        self._lone: deque[float] = deque(maxlen=100)  # when a 429 came alone
+        self._refused = 0  # 429 since a request was let through, once for each pause
         self._storm = self._paused = 0.0  # seconds that 429 have taken since, and of the run
 
     @asynccontextmanager
@@ -109,6 +112,31 @@ class Pace:
         """Hold every request back for some seconds."""
         self._next = max(self._next, time.monotonic() + seconds)
 
+    def throttled_alone(self) -> bool:
+        """Note a 429 that does not say how long to wait, and tell whether it came alone: the answer
+        before it let a request through. Then only its own request waits.
+
+        Some targets refuse one request in a hundred however seldom they are asked: nothing is
+        gained when the run slows down each time. The next request goes alone and shows whether the
+        target lets others through; and where lone 429 are many, the run is too fast.
+        """
+        now = time.monotonic()
+        if self._refused:
+            return False
+        self._refused = 1
+        self._lone.append(now)
+        lone, answered = (
+            self._since(now - _SPAN, moments) for moments in (self._lone, self._answered)
+        )
+        if lone > 1 and lone > _FEW * (lone + answered):
+            self._lone.clear()
+            self._slow_down(now, 1.0)
+        return True
+
+    @staticmethod
+    def _since(before: float, moments: Iterable[float]) -> int:
+        return sum(1 for moment in moments if moment > before)
+
     def throttled(self, asked: float, sent: float) -> None:
         """Pause as a 429 asks, and go on at the rate that was let through; once for all that were
         sent before the pause.
@@ -134,7 +162,7 @@ class Pace:
 
     def _slow_down(self, now: float, asked: float) -> None:
         window = min(1.0, max(0.1, now - self._begun))
-        let_through = sum(1 for moment in self._answered if moment > now - window)
+        let_through = self._since(now - window, self._answered)
         if let_through:
             self._rate = min(self._rate, max(1.0, 0.9 * let_through / window))
         self._growth = 0.02 / max(1.0, asked)

@@ -21,7 +21,7 @@ _LONGEST_WAIT = 120.0  # seconds; a Retry-After that asks for more is not waited
 
 class Throttling(httpx.AsyncBaseTransport):
     """Keeps to a number of requests in flight, and waits as a 429 asks (RFC 6585 4): the whole run
-    does, not only the request that met it.
+    does, not only the request that met it; but for a lone 429 that asks for nothing.
     """
 
     def __init__(self, inner: httpx.AsyncBaseTransport, pace: Pace, in_flight: InFlight) -> None:
@@ -45,9 +45,12 @@ class Throttling(httpx.AsyncBaseTransport):
                 return response
             if not request.extensions[PATIENT]:
                 return response
-            seconds = retry_after(response, min(2.0 ** (attempt - 1), LONGEST_BACKOFF))
+            said = retry_after(response)
+            seconds = min(2.0 ** (attempt - 1), LONGEST_BACKOFF) if said is None else said
             is_too_long = seconds > _LONGEST_WAIT
-            self._pace.throttled(1.0 if is_too_long else seconds, exchange.started)
+            is_lone = said is None and self._pace.throttled_alone()
+            if not is_lone:
+                self._pace.throttled(1.0 if is_too_long else seconds, exchange.started)
             if is_too_long:
                 return response
             counted += self._pace.last_answer >= asked
@@ -57,6 +60,8 @@ class Throttling(httpx.AsyncBaseTransport):
                 return response
             attempt += 1
             exchange.attempts += 1
+            if is_lone:
+                await asyncio.sleep(seconds)
 
 
 class Retrying(httpx.AsyncBaseTransport):
@@ -76,7 +81,7 @@ class Retrying(httpx.AsyncBaseTransport):
                 response = await self._inner.handle_async_request(request)
                 if response.status_code not in AWAY:
                     return response
-                seconds = retry_after(response, 0.0)
+                seconds = retry_after(response) or 0.0
                 if seconds > _LONGEST_WAIT:
                     return response
                 self._pace.pause(seconds)
@@ -95,10 +100,9 @@ class Retrying(httpx.AsyncBaseTransport):
         raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def retry_after(response: httpx.Response, otherwise: float) -> float:
-    """Seconds that an answer asks to wait; ``otherwise`` when it says nothing."""
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds that an answer asks to wait; None where it does not say."""
     first = {
         name: next(iter(response.headers.get_list(name)), "") for name in ("retry-after", "date")
     }
-    seconds = seconds_to_wait(first["retry-after"], first["date"])
-    return otherwise if seconds is None else seconds
+    return seconds_to_wait(first["retry-after"], first["date"])

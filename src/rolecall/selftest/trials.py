@@ -17,6 +17,7 @@ _SLOW = frozenset(
         "latency-50ms",
         "slow",
         "hangs-now-and-then",
+        "every-50th-429",
         "every-15th-503-retry-after",
     }
     | {"lists-lag", "reads-lag", "replicas-take-turns", "log-ins-200-a-minute"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable
@@ -159,6 +160,19 @@ def rate_limit_20(server: Server) -> None:
         if len(recent) >= 20:
             return server.refusal(Refusal(429, "Too many requests", {"Retry-After": "1"}))
         recent.append(now)
+        return await before(call)
+
+
+@variant("every-50th-429")
+def every_50th_429(server: Server) -> None:
+    """Every fiftieth request is answered 429, however seldom they come, without Retry-After."""
+    before = server.wire.before
+    seen = itertools.count(1)
+
+    @instead_of(server.wire.before)
+    async def unlucky(call: Call) -> Answer | None:
+        if not call.path.startswith("/__") and next(seen) % 50 == 0:
+            return server.refusal(Refusal(429, "Too many requests"))
         return await before(call)
 
 
