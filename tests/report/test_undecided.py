@@ -148,3 +148,16 @@ def test_what_passed_at_its_second_try_is_called_flaky() -> None:
         "flaky: 500 to GET /v2/forms/..., as expected at the second try",
         "500 to GET /v2/forms/...",
     ] == [cause.kind for cause in causes]
+
+
+def test_the_words_of_the_answer_are_shown() -> None:
+    """What the target said to the request that failed is shown beside its status, once."""
+    reason = "missing: an API key: POST /v2/apikeys as admin (token) -> 409 (exchange 7)"
+    lacking = "users made by this run cannot log in (POST /v2/auth/token as a -> 403 (exchange 9))"
+    (cause,) = found(("KEY-union", [open_test("a", reason, said="At most five keys")]))
+    (other,) = found(
+        ("SEC-I11", [open_test("a", lacking, outcome="not-tested", said="Confirm your e-mail")])
+    )
+
+    assert cause.kind == "409 'At most five keys' to POST /v2/apikeys"
+    assert other.kind.endswith("(POST /v2/auth/token -> 403 'Confirm your e-mail')")

@@ -185,6 +185,7 @@ def _test(test: TestResult) -> dict[str, Any]:
         "outcome": test.outcome.value,
         "reason": test.reason,
         "look_at": test.look_at,
+        **({"said": test.said} if test.said else {}),
         "capability": test.capability,
         "notes": test.evidence.notes,
         "seconds": round(test.seconds, 4),

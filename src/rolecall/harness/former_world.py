@@ -16,11 +16,11 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from rolecall.error_words import ABSENT
 from rolecall.evidence import Exchange
 from rolecall.http.client import Client
 from rolecall.ledger import LedgerEntry
 from rolecall.outcomes import Inconclusive
-from rolecall.report.undecided import ABSENT
 from rolecall.run_folder import run_named
 from rolecall.spec.ids import own_id
 from rolecall.spec.model import API_KEY, Specification

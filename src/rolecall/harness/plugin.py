@@ -11,6 +11,7 @@ import pytest
 from allure_commons.model2 import Parameter
 
 from rolecall.endings import end_as_ctrl_c_does
+from rolecall.error_words import words_behind
 from rolecall.errors import ExitCode, RolecallError, UsageError, place_of
 from rolecall.harness.collection import (
     RUN,
@@ -275,6 +276,8 @@ class ConformancePlugin:
             result.seconds, result.tries, result.evidence = job.seconds, job.tries, job.evidence
         if error is not None:
             self._explain(result, error)
+        if result.outcome in (Outcome.INCONCLUSIVE, Outcome.NOT_TESTED):
+            result.said = words_behind(result.reason, self.run.context.evidence.exchanges)
         if (
             result.outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE)
             and not result.evidence.exchanges

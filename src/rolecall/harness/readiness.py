@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from rolecall.error_words import ABSENT
 from rolecall.errors import RolecallError
 from rolecall.evidence import Exchange
 from rolecall.harness.context import RunContext
@@ -15,7 +16,6 @@ from rolecall.harness.options import Options
 from rolecall.harness.preflight import Preflight
 from rolecall.harness.untestable import untestable
 from rolecall.outcomes import Inconclusive, NotTested
-from rolecall.report.undecided import ABSENT
 from rolecall.spec.claims import LIFETIME_TOLERANCE, role_of_scope
 from rolecall.spec.model import Operation
 from rolecall.spec.templates import fill_path

@@ -37,6 +37,7 @@ class TestResult:
     expected: str = ""
     actual: str = ""
     look_at: str = ""
+    said: str = ""  # by the answer that stood in its way, in the target's words
     capability: str = ""  # whose absence kept it from being tested
     cell: Cell | None = None
     seconds: float = 0.0

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rolecall.error_words import ABSENT
 from rolecall.report.causes import EXCHANGE, listed, plain, short_name
 
 #: In the order in which they are shown, with the words for them.
@@ -21,9 +22,6 @@ OUTCOMES = {
     "not-tested": "Not tested",
     "not-applicable": "Not applicable to this target",
 }
-#: What a server answers at a path, or to a method, that it does not have (RFC 9110 15.5.5, 15.5.6,
-#: 15.6.2).
-ABSENT = (404, 405, 501)
 #: How the reason begins of a test that failed and passed at its second try.
 FLAKY = "flaky: "
 _ID = re.compile(r"/(?=[^/]*\d)[^/]{8,}")
@@ -119,7 +117,7 @@ def _key(test: Mapping[str, Any]) -> tuple[str, ...]:
         kind = "flaky" if test["reason"].startswith(FLAKY) else "answer"
         return ("inconclusive", kind, plain(found["answer"]))
     name, reason = short_name(test["name"]), test["reason"]
-    if name not in test["look_at"]:
+    if name not in test["look_at"] and f"[accounts.{name}]" not in reason:
         reason = reason.replace(name, "...")
     return (test["outcome"], test.get("capability") or plain(reason), test["look_at"])
 
@@ -172,14 +170,18 @@ def _kind(group: _Group) -> str:
             for _, test in group.tests
             if (seen := EXCHANGE.search(test["reason"]))
         )
-        answered = f"{found['answer']} to {_some(list(requests))}"
+        said = f" {first['said']!r}" if first.get("said") else ""
+        answered = f"{found['answer']}{said} to {_some(list(requests))}"
         is_flaky = first["reason"].startswith(FLAKY)
         return f"{FLAKY}{answered}, as expected at the second try" if is_flaky else answered
     reasons = {test["reason"] for _, test in group.tests}
     ends = {reason.rpartition(": ")[2] for reason in reasons}
     text = ends.pop() if len(reasons) > 1 and len(ends) == 1 else first["reason"]
     text = text.removeprefix("missing: ").removeprefix("not applicable: ")
-    return EXCHANGE.sub(r"\g<method> \g<path> -> \g<answer>", text)
+    said = f" {first['said']!r}" if first.get("said") else ""
+    return EXCHANGE.sub(
+        lambda found: f"{found['method']} {found['path']} -> {found['answer']}{said}", text, count=1
+    )
 
 
 def _shape(path: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from rolecall.error_words import ABSENT
 from rolecall.evidence import Exchange, memory
 from rolecall.http.client import Client
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
@@ -190,7 +191,10 @@ class Callers:
         if not exchange.ok or not token:
             raise Inconclusive(
                 f"an API key with scopes {scopes}: {exchange}",
-                "[api_keys] create_path in the target file",
+                "[api_keys] create_path in the target file"
+                if exchange.ok or exchange.status in ABSENT
+                else "whether the target limits the keys of a user: [api_keys.tokens] takes "
+                "ready-made ones",
             )
         self.client.secrets.add(token, "key")
         self._new_keys.add(token, exchange.finished)

@@ -14,7 +14,7 @@ from rolecall.tokens import Caller, Grant, claims_of
 from rolecall.toolkit.clock import ClockReading, TargetClock
 from rolecall.toolkit.expired_tokens import AlmostExpired, TooLate
 from rolecall.toolkit.things import Request
-from rolecall.toolkit.throwaway_users import ThrowawayUser, throwaway_user
+from rolecall.toolkit.throwaway_users import ThrowawayUser, account_session, throwaway_user
 from rolecall.toolkit.world import World
 
 _LONGEST_PAUSE = 120.0  # seconds; what a Retry-After asks for beyond that is not waited for
@@ -51,8 +51,8 @@ class LastMinute:
             made = await throwaway_user(self._world, role)
         except TransientFailure:
             raise
-        except (NotTested, Inconclusive):
-            return await self._world.fresh_caller(role)
+        except (NotTested, Inconclusive) as none:
+            return await account_session(self._world, role, none)
         self._made[made.caller.user] = made
         return made.caller
 

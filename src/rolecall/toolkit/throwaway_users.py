@@ -20,7 +20,8 @@ from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.world import World
 
-_NEEDED = "a user of one's own: users made by this run cannot"
+_WANTED = "a user of one's own: "
+_NEEDED = f"{_WANTED}users made by this run cannot"
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,8 @@ async def fresh_session(world: World, role: str) -> Caller:
     user = await pool.idle()
     try:
         is_new, user = user is None, user or await throwaway_user(world, role)
-    except NotTested:
-        return await world.fresh_caller(role)
+    except NotTested as none:
+        return await account_session(world, role, none)
     pool.lend(user)
     if is_new:
         return user.caller
@@ -159,6 +160,22 @@ async def fresh_session(world: World, role: str) -> Caller:
         session for session in world.spare.get(role, ()) if session.user != user.caller.user
     ]
     return await another_session(world, user)
+
+
+async def account_session(world: World, role: str, none: Exception) -> Caller:
+    """A session of a role's account, since the run could make no user for it.
+
+    Args:
+        none: why there is no such user.
+
+    Raises:
+        NotTested: the account has been logged in often enough; it says both.
+    """
+    try:
+        return await world.fresh_caller(role)
+    except NotTested as spent:
+        cause = f"{none}".removeprefix(_WANTED)
+        raise NotTested(f"{cause}, and {spent}", spent.capability) from None
 
 
 async def another_session(world: World, user: ThrowawayUser) -> Caller:

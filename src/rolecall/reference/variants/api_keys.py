@@ -15,6 +15,9 @@ from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import API_KEY, Principal
 from rolecall.reference.variants.registry import variant
 
+MOST_KEYS = 5
+"""Keys that a user may have, where there is a limit."""
+
 
 @variant("everybody-makes-own-keys")
 def everybody_makes_own_keys(server: Server) -> None:
@@ -113,6 +116,19 @@ def new_keys_are_late(server: Server) -> None:
         check(claims)
         if known.get(str(claims.get("jti")), 0.0) > time.monotonic():
             raise server.verifier.invalid()
+
+
+@variant("five-keys-a-user", "trouble")
+def five_keys_a_user(server: Server) -> None:
+    """A user has five keys at most; another one is refused with 409 until one is deleted."""
+    create = server.api_keys.create
+
+    @instead_of(server.api_keys.create)
+    def limited(call: Call, principal: Principal) -> Answer:
+        owners = [loads(key.encode())["user"] for key in server.store.api_keys()]
+        if owners.count(principal.id) >= MOST_KEYS:
+            raise Refusal(409, "At most five keys a user: delete one first")
+        return create(call, principal)
 
 
 @variant("keys-follow-the-role")

@@ -74,3 +74,19 @@ def slow_log_ins(server: Server) -> None:
 def log_in_sets_a_cookie(server: Server) -> None:
     """An answer with tokens sets a cookie, as a gateway does; the cookie opens nothing."""
     set_a_cookie(server, lambda tokens: f"route={secrets.token_hex(16)}")
+
+
+@variant("users-confirm-their-email", "trouble")
+def users_confirm_their_email(server: Server) -> None:
+    """A user that was created cannot log in, not even with the right password, until a link in an
+    e-mail was followed.
+    """
+    confirmed = {account.email.lower() for account in server.accounts.values()}
+    login = server.tokens.login
+
+    @instead_of(server.tokens.login)
+    async def asked_for_a_link(body: Document) -> Answer:
+        answer = await login(body)
+        if str(body.get("email")).lower() not in confirmed:
+            raise Refusal(403, "Confirm your e-mail address first")
+        return answer
