@@ -202,13 +202,15 @@ class Exchange:
 @dataclass
 class TestEvidence:
     """The evidence of one test, whose id ``test`` is: its exchanges in order, and by name those
-    that are cited; ``subject`` is what it was about, as `about` has it.
+    that are cited; ``subject`` is what it was about, as `about` has it; ``waited`` are the seconds
+    for which it waited in vain that the target shows what was written.
     """
 
     exchanges: list[Exchange] = field(default_factory=list)
     named: dict[str, Exchange] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     subject: dict[str, str] = field(default_factory=dict)
+    waited: float = 0.0
     test: str = ""
     memory: Memory = field(default_factory=Memory)
 
@@ -376,6 +378,13 @@ def note(text: str) -> None:
     pieces = _current.get()
     if pieces is not None:
         pieces.notes.append(text)
+
+
+def waited_in_vain(seconds: float) -> None:
+    """The test now running has waited so long for what did not come."""
+    pieces = _current.get()
+    if pieces is not None:
+        pieces.waited = max(pieces.waited, seconds)
 
 
 def memory() -> Memory:

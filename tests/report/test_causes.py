@@ -213,3 +213,11 @@ def test_advice_is_apart() -> None:
 def test_short_names(test: str, name: str) -> None:
     """A test is named by its parameters, or by its words."""
     assert short_name(test) == name
+
+
+def test_a_wait_in_vain_names_the_reading() -> None:
+    """Where a test waited for what a server may remember, the reader learns for how long, and where
+    a longer time is said.
+    """
+    assert "for 3 s: where that is meant" in only(finding("a", waited=3.0)).look_at
+    assert "consistency" not in only(finding("a")).look_at

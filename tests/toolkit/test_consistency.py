@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from rolecall.errors import UsageError
+from rolecall.evidence import Evidence
 from rolecall.harness.run import Run
 from rolecall.spec.loading import load_specification
 from rolecall.toolkit.consistency import ConsistencyWait
@@ -51,6 +52,21 @@ def test_patience_ends() -> None:
     assert not asyncio.run(patience.until(after(1000), begun))
     assert time.monotonic() - begun >= 0.3
     assert patience.lag == 0
+
+
+def test_a_wait_in_vain_is_known() -> None:
+    """A test that waited all of the time knows for how long, which its finding says; one that was
+    shown what it looked for, or looked once, does not.
+    """
+
+    async def waited(look: Callable[[], Awaitable[bool]], ago: float = 0.0) -> float:
+        with Evidence.collect("test") as evidence:
+            await ConsistencyWait(0.3).until(look, time.monotonic() - ago)
+        return evidence.waited
+
+    assert asyncio.run(waited(after(1000))) == 0.3
+    assert asyncio.run(waited(after(2))) == 0
+    assert asyncio.run(waited(after(1000), ago=1.0)) == 0
 
 
 def test_what_never_works_is_not_waited_for_each_time() -> None:

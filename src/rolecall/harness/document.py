@@ -162,6 +162,7 @@ def _finding(
         "exchange": result.shown_by.number if result.shown_by else None,
         "curl": curl.command(result.shown_by, redact) if result.shown_by else None,
         "caller": result.shown_by.caller if result.shown_by else None,
+        **({"waited": round(result.evidence.waited, 1)} if result.evidence.waited else {}),
     }
 
 

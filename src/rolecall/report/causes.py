@@ -188,7 +188,7 @@ def _cause(group: _Group, shown: Finding) -> Cause:
         actual=shown["actual"],
         curl=shown["curl"],
         exchange=shown["exchange"],
-        look_at=group.earlier or _look_at(shown),
+        look_at=group.earlier or f"{_look_at(shown)}{_hint_of_waiting(shown)}",
         caller=shown.get("caller") or "",
         signature=_signature(group.first),
     )
@@ -293,6 +293,17 @@ def _look_at(finding: Finding) -> str:
     has_status = status == "2xx" or status.isdigit()
     key = expected, status == "2xx"
     return known.get(key if has_status else ("", False), "the answer in that exchange")
+
+
+def _hint_of_waiting(finding: Finding) -> str:
+    """What may be meant where a test waited in vain: a cache that keeps things for longer."""
+    seconds = finding.get("waited")
+    return (
+        f"; it was so for {seconds:g} s: where that is meant to take longer, [dialect] consistency "
+        "in the target file"
+        if seconds
+        else ""
+    )
 
 
 def _look_at_cell(finding: Finding, status: str, expected: str) -> str:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from rolecall.evidence import Exchange, note
+from rolecall.evidence import Exchange, note, waited_in_vain
 from rolecall.pausing import sleep, this_moment
 from rolecall.toolkit.things import Request
 
@@ -52,6 +52,8 @@ class ConsistencyWait:
                 return True
             left = since + self._seconds_for(kind) - this_moment()
             if left <= 0:
+                if looks > 1 and not self._is_hopeless(kind):
+                    waited_in_vain(self.seconds)
                 self._in_vain[kind] += looks > 1
                 return False
             await sleep(min(pause, left))
@@ -91,8 +93,10 @@ class ConsistencyWait:
         return answers[-1]
 
     def _seconds_for(self, kind: str) -> float:
-        is_hopeless = kind and not self.lag and self._in_vain[kind] >= _IN_VAIN
-        return min(_BRIEFLY, self.seconds) if is_hopeless else self.seconds
+        return min(_BRIEFLY, self.seconds) if self._is_hopeless(kind) else self.seconds
+
+    def _is_hopeless(self, kind: str) -> bool:
+        return bool(kind) and not self.lag and self._in_vain[kind] >= _IN_VAIN
 
     async def settle(self, since: float) -> None:
         """Wait until a write of ``since`` (monotonic s) must be shown, by a target that lags."""
