@@ -34,6 +34,7 @@ from rolecall.spec.model import (
     TOKEN,
     Cell,
 )
+from tests.support.exchanges import exchange
 
 SPEC = load_specification()
 PASSED, FAILED, INCONCLUSIVE, ERROR = (
@@ -265,6 +266,33 @@ def test_the_first_reason_for_missing_keys_is_said_beside_what_else_is_not_cover
         "not covered: ISSUE-identity: one user per role",
     ]
     assert verdict_of(all_passed(union)).reasons == ["not covered: KEY-union: no endpoint"]
+
+
+def test_callers_that_are_mixed_up() -> None:
+    """Where cells are let in that may not, and others refused that may, the reader is told to try
+    one request at a time; not where all failures are of one kind.
+    """
+
+    def failed(operation: str, status: int, *, allowed: bool) -> Tested:
+        test = result(f"PERM-{operation}", FAILED)
+        test.cell = Cell(operation, "bot", TOKEN, allowed)
+        test.shown_by = exchange(status=status)
+        return test
+
+    lists = [operation for operation in SPEC.operations if operation.startswith("list-")]
+    let_in = [failed(name, 200, allowed=False) for name in lists[:3]]
+    refused = [failed(name, 403, allowed=True) for name in lists[3:7]]
+    crashed = [failed(name, 500, allowed=True) for name in lists[3:7]]
+
+    (told,) = (
+        line
+        for line in verdict_of(all_passed(*let_in, *refused)).reasons
+        if "--concurrency" in line
+    )
+    assert told.startswith("3 cells were let in that may not, and 4 refused that may: ")
+    for others in (crashed, []):
+        reasons = verdict_of(all_passed(*let_in, *others)).reasons
+        assert not any("--concurrency" in line for line in reasons)
 
 
 def test_expiry_is_never_excused() -> None:

@@ -26,6 +26,10 @@ _WORST_FIRST = (
 )
 
 
+#: Cells that were let in, and others that were refused, from which on callers seem to be mixed up.
+_MIXED_UP = 3
+
+
 @dataclass
 class TestResult:
     """What became of one test."""
@@ -153,6 +157,7 @@ def judge(  # More than 40 lines because of what it is given.
     reasons = [
         *([aborted] if aborted else []),
         *_undecided(failed, errors, open_, waived),
+        *_mixed_up(results),
         *_not_tested(untested, selected=selected),
         *_not_covered(spec, results),
         *filter(None, (waiver.fault for waiver in waivers)),
@@ -178,6 +183,24 @@ def _undecided(
         yield f"{_count(open_, 'requirement')} could not be decided: {_some(open_)}"
     if waived:
         yield f"{_count(waived, 'requirement')} waived: {_some(waived)}"
+
+
+def _mixed_up(results: Iterable[TestResult]) -> Iterator[str]:
+    """The sentence for a target that seems to mix up callers: it let in cells that may not, and
+    refused others that may.
+    """
+    failed = [
+        (test.cell, test.shown_by)
+        for test in results
+        if test.cell and test.shown_by and test.outcome is Outcome.FAILED
+    ]
+    let_in = sum(not cell.allowed and seen.ok for cell, seen in failed)
+    refused = sum(cell.allowed and 400 <= seen.status < 500 for cell, seen in failed)
+    if min(let_in, refused) >= _MIXED_UP:
+        yield (
+            f"{let_in} cells were let in that may not, and {refused} refused that may: where "
+            "--concurrency 1 finds neither, requests at the same time get each other's rights"
+        )
 
 
 def _not_tested(untested: list[str], *, selected: bool) -> Iterator[str]:
