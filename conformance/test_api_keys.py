@@ -7,7 +7,6 @@ from itertools import combinations
 from typing import Any
 
 from rolecall.evidence import Exchange, cite
-from rolecall.http.gate import Thing
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.spec.ids import in_path
 from rolecall.spec.loading import load_specification
@@ -187,13 +186,9 @@ async def delete_key(key: Exchange, world: World) -> Exchange:
     entry = world.ledger.named(API_KEY, name)
     if entry is None or not entry.id:
         raise NotTested(f"a key that can be deleted: the target gives no id for {key}", API_KEYS)
-    path = f"{world.target.api_keys.create_path}/{in_path(entry.id)}"
-    answer = await world.send(
-        "DELETE", path, await world.user(world.highest), about=Thing(API_KEY, entry.id)
-    )
+    answer = await world.delete_key(entry)
     if not answer.ok:
         raise NotTested(f"a key that can be deleted by {world.highest}: {answer}", API_KEYS)
-    world.ledger.gone(entry)
     return answer
 
 

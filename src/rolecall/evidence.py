@@ -203,7 +203,8 @@ class Exchange:
 class TestEvidence:
     """The evidence of one test, whose id ``test`` is: its exchanges in order, and by name those
     that are cited; ``subject`` is what it was about, as `about` has it; ``waited`` are the seconds
-    for which it waited in vain that the target shows what was written.
+    for which it waited in vain that the target shows what was written; ``is_over`` once it has
+    ended.
     """
 
     exchanges: list[Exchange] = field(default_factory=list)
@@ -211,6 +212,7 @@ class TestEvidence:
     notes: list[str] = field(default_factory=list)
     subject: dict[str, str] = field(default_factory=dict)
     waited: float = 0.0
+    is_over: bool = False
     test: str = ""
     memory: Memory = field(default_factory=Memory)
 
@@ -232,8 +234,7 @@ class Evidence:
 
     def record(self, **facts: Any) -> Exchange:
         """Start the record of one exchange; its response is filled in when it has come."""
-        pieces = _current.get()
-        test = pieces.test if pieces else ""
+        test = current_test().test
         exchange = Exchange(number=len(self.exchanges) + 1, test=test, **facts)
         self.exchanges.append(exchange)
         cite(exchange)
@@ -257,12 +258,13 @@ class Evidence:
     @contextmanager
     def collect(test: str = "", memory: Memory | None = None) -> Iterator[TestEvidence]:
         """The exchanges that are sent, or cited, inside the block, for this test or the outer."""
-        outer = _current.get() or TestEvidence()
+        outer = current_test()
         pieces = TestEvidence(test=test or outer.test, memory=memory or outer.memory)
         token = _current.set(pieces)
         try:
             yield pieces
         finally:
+            pieces.is_over = True
             _current.reset(token)
 
 
@@ -341,14 +343,18 @@ def _beginning(body: bytes, kept: int, redact: Callable[[str], str]) -> str:
     return text[:kept]
 
 
+def current_test() -> TestEvidence:
+    """The evidence of the test now running; outside of tests it is lost."""
+    return _current.get() or TestEvidence()
+
+
 def cite(exchange: Exchange, piece: str = "") -> Exchange:
     """Add an exchange to the evidence of the test now running, under the name of its part."""
-    pieces = _current.get()
-    if pieces is not None:
-        if exchange not in pieces.exchanges:
-            pieces.exchanges.append(exchange)
-        if piece:
-            pieces.named[piece] = exchange
+    test = current_test()
+    if exchange not in test.exchanges:
+        test.exchanges.append(exchange)
+    if piece:
+        test.named[piece] = exchange
     return exchange
 
 
@@ -356,10 +362,9 @@ def cite_look(pages: Sequence[Exchange], piece: str) -> None:
     """Count the answers of one look as one piece, in place of an earlier look: the first under the
     name of the piece, the others with their number behind it.
     """
-    pieces = _current.get()
-    if pieces is not None and piece:
-        for name in [name for name in pieces.named if name.split(" ")[0] == piece]:
-            del pieces.named[name]
+    named = current_test().named
+    for name in [name for name in named if piece and name.split(" ")[0] == piece]:
+        del named[name]
     for number, page in enumerate(pages, 1):
         cite(page, piece and (piece if number == 1 else f"{piece} {number}"))
 
@@ -368,29 +373,23 @@ def about(**subject: str) -> None:
     """Write down what the test now running is about, so that its evidence can be judged once more:
     ``thing`` is the id of the thing, ``name`` its name, ``mark`` what a write would leave.
     """
-    pieces = _current.get()
-    if pieces is not None:
-        pieces.subject |= subject
+    current_test().subject.update(subject)
 
 
 def note(text: str) -> None:
     """Write something down beside the evidence of the test now running."""
-    pieces = _current.get()
-    if pieces is not None:
-        pieces.notes.append(text)
+    current_test().notes.append(text)
 
 
 def waited_in_vain(seconds: float) -> None:
     """The test now running has waited so long for what did not come."""
-    pieces = _current.get()
-    if pieces is not None:
-        pieces.waited = max(pieces.waited, seconds)
+    test = current_test()
+    test.waited = max(test.waited, seconds)
 
 
 def memory() -> Memory:
     """What the test now running has learnt beside its exchanges; outside of tests it is lost."""
-    pieces = _current.get()
-    return Memory() if pieces is None else pieces.memory
+    return current_test().memory
 
 
 def recalled(what: str, learn: Callable[[], Any]) -> Any:

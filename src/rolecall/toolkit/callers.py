@@ -5,23 +5,28 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from json import loads
 from typing import Any
 
 from rolecall.error_words import ABSENT
-from rolecall.evidence import Exchange, memory
+from rolecall.evidence import Exchange, current_test, memory
 from rolecall.http.client import Client
+from rolecall.http.gate import Thing
+from rolecall.ledger import LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.spec.claims import role_of_scope
-from rolecall.spec.ids import id_text, own_id
+from rolecall.spec.ids import id_text, in_path, own_id
 from rolecall.spec.model import API_KEY, API_KEYS, TOKEN, Dialect, Operation, Specification
 from rolecall.spec.templates import fill, fill_path
 from rolecall.target import Account, Target
 from rolecall.tokens import Caller, Grant, claims_of, key_in, user_of
 from rolecall.toolkit.members import Path
 from rolecall.toolkit.new_keys import NewKeys
-from rolecall.toolkit.shared import invalidate, shared_setup
+from rolecall.toolkit.shared import invalidate, is_shared, shared_setup
+from rolecall.toolkit.spare_keys import SpareKeys
 from rolecall.toolkit.token_endpoint import TokenEndpoint
 
 #: Where an answer with a key may have the user whom it acts as (AMB-15).
@@ -70,6 +75,7 @@ class Callers:
         #: By the id of another run: how many of its things were there before this one made any.
         self.others: Counter[str] = Counter()
         self._new_keys = NewKeys(self.dialect)
+        self._spare_keys = SpareKeys(self.delete_key)
         self._given: dict[str, object] = {}
         self._numbers = itertools.count(1)
 
@@ -213,8 +219,11 @@ class Callers:
         """
         if self.target.api_keys.acts_as:
             return (await self.user(self.target.api_keys.acts_as)).user
-        lowest = self.key_of(await self.ask_for_key([self.roles[0]], maker=maker), [self.roles[0]])
-        return lowest.user or await self._self_of(lowest, maker.user)
+        made = await self.ask_for_key([self.roles[0]], maker=maker)
+        lowest = self.key_of(made, [self.roles[0]])
+        user = lowest.user or await self._self_of(lowest, maker.user)
+        self._spare_keys.let_go(loads(made.request_body)["name"])
+        return user
 
     @shared_setup
     async def _whom_ready_keys_act_as(self) -> str:
@@ -255,12 +264,43 @@ class Callers:
             )
         if self.read_only:
             raise NotTested("--read-only: an API key would be created")
-        maker = maker or await self.user(self.highest)
-        body = {"name": self.new_name("key")} | ({} if scopes is ... else {"scopes": scopes})
+        if not is_shared():
+            await self._shared_keys()
+        by = maker or await self.user(self.highest)
+        ask = partial(self._ask_for_key, scopes, by, attack)
+        async with self._spare_keys.room():
+            answer = await ask()
+        if answer.ok or attack:
+            return answer
+        return await self._spare_keys.after(answer, f"{by.user} {scopes}", ask)
+
+    @shared_setup
+    async def _shared_keys(self) -> None:
+        """Make the keys that all tests share before any test makes one of its own: a target may let
+        a user have a few, and tests with one each would wait for each other.
+        """
+        for role in self.roles:
+            with suppress(Inconclusive, NotTested):
+                await self.key(role)
+
+    async def _ask_for_key(self, scopes: Any, maker: Caller, attack: str) -> Exchange:
+        name = self.new_name("key")
+        body = {"name": name} | ({} if scopes is ... else {"scopes": scopes})
         path = self.target.api_keys.create_path
-        return await self.create(
-            API_KEY, body["name"], "POST", path, maker, json=body, attack=attack
-        )
+        answer = await self.create(API_KEY, name, "POST", path, maker, json=body, attack=attack)
+        entry = self.ledger.named(API_KEY, name)
+        if answer.ok and entry and entry.id:
+            self._spare_keys.made(entry, None if is_shared() else current_test())
+        return answer
+
+    async def delete_key(self, entry: LedgerEntry) -> Exchange:
+        """Let the highest role's account delete a key of the run's own."""
+        path = f"{self.target.api_keys.create_path}/{in_path(entry.id)}"
+        about = Thing(API_KEY, entry.id)
+        answer = await self.send("DELETE", path, await self.user(self.highest), about=about)
+        if answer.ok:
+            self.ledger.gone(entry)
+        return answer
 
     async def create(
         self,

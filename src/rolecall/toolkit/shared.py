@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Hashable
+from contextvars import ContextVar
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
@@ -13,6 +14,8 @@ from rolecall.outcomes import TransientFailure
 
 #: The name of tasks that are waited for when everything else is cancelled.
 UNCANCELLED = "uncancelled"
+
+_is_shared: ContextVar[bool] = ContextVar("_is_shared", default=False)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,7 +40,7 @@ def shared_setup(
         )  # the function itself: two modules may call theirs the same
         task = tasks.get(key)
         if task is None:
-            task = tasks[key] = asyncio.ensure_future(method(self, *args, **kwargs))
+            task = tasks[key] = asyncio.ensure_future(_set_up(method(self, *args, **kwargs)))
         try:
             # Shielded: a test that is cancelled must not take the set-up of the others with it.
             return await asyncio.shield(task)
@@ -49,6 +52,16 @@ def shared_setup(
             raise _copy(error) from None
 
     return wrapper  # type: ignore[return-value]  # the same signature; `wraps` gives `self` a name of its own
+
+
+async def _set_up(work: Coroutine[Any, Any, R]) -> R:
+    _is_shared.set(True)  # for this task alone, and those that it begins
+    return await work
+
+
+def is_shared() -> bool:
+    """Whether what is made just now is for more tests than one."""
+    return _is_shared.get()
 
 
 def _copy(error: Exception) -> Exception:
