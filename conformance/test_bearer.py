@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rolecall.evidence import cite
+from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, NotTested
 from rolecall.toolkit.expectations import expect_hidden
 from rolecall.toolkit.judge import Judge
@@ -12,6 +12,8 @@ from rolecall.toolkit.spellings import USUAL_TRICKS, spelled, spelled_by_kind
 from rolecall.toolkit.things import Request
 from rolecall.toolkit.throwaway_users import changeable
 from rolecall.toolkit.world import World
+
+_NOT_MODIFIED = 304
 
 
 @requirement("AUTH-required")
@@ -23,13 +25,14 @@ async def test_a_read_needs_a_token(operation: str, world: World, judge: Judge) 
     answer = await world.perform(request, None, attack="AUTH-required")
 
     await judge.expect_denied(answer, request, None)
+    control = await judge.control(request)
     if request.operation.effect == "list" or world.intrusive:
-        await expect_hidden_otherwise(request, world)
-    await judge.control(request)
+        await expect_hidden_otherwise(request, control, world)
 
 
-async def expect_hidden_otherwise(request: Request, world: World) -> None:
-    """Without a token another spelling of the path shows nothing either, nor a list as a table.
+async def expect_hidden_otherwise(request: Request, control: Exchange, world: World) -> None:
+    """Without a token another spelling of the path shows nothing either, nor a list as a table, nor
+    whether it is as who may read it has it.
 
     Raises:
         Finding: it does.
@@ -41,11 +44,11 @@ async def expect_hidden_otherwise(request: Request, world: World) -> None:
     if answer.status < 500:  # that another spelling is too much for a server is SEC-A11's matter
         expect_hidden(answer, *hidden)
     if operation.effect == "list":
-        table = {"accept": "text/csv"}
+        table = {"accept": "text/csv", "if-none-match": control.header("etag") or "*"}
         answer = cite(
             await world.send("GET", request.path, None, headers=table, attack="AUTH-required")
         )
-        if answer.ok:
+        if answer.ok or answer.status == _NOT_MODIFIED:
             raise Finding("a refusal without a token, of a table too", f"{answer.status}", answer)
 
 

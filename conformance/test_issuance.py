@@ -169,6 +169,7 @@ NO_CREDENTIALS: dict[str, dict[str, Any]] = {
     "email-without-domain": {"email": "{local}", "password": "{password}"},
     "email-of-another-domain": {"email": "{local}@another.{domain}", "password": "{password}"},
     "email-with-a-wildcard": {"email": "{front}%", "password": "{password}"},
+    "email-with-a-pattern": {"email": "{front}.*", "password": "{password}"},
     "empty-password": {"email": "{email}", "password": ""},
     "empty-email": {"email": "", "password": "{password}"},
     "no-password": {"email": "{email}"},

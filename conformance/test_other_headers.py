@@ -165,14 +165,17 @@ async def test_which_of_two_tokens_counts(
 #: given once: with the highest role's user, name or address as value.
 IDENTITIES: dict[str, Callable[[Caller], dict[str, str]]] = {
     "X-User-Id": lambda highest: {
-        "X-User-Id": highest.user,
+        **dict.fromkeys(("X-User-Id", "X-User", "X-Account-Id"), highest.user),
         "Cookie": f"userId={highest.user}; user={highest.user}",
     },
     "X-Role": lambda highest: {
-        "X-Role": highest.role,
+        **dict.fromkeys(("X-Role", "X-User-Role", "X-Scope", "X-User-Scope"), highest.role),
+        "X-Admin": "true",
         "Cookie": f"role={highest.role}; scope={highest.role}",
     },
-    "X-Forwarded-User": lambda highest: {"X-Forwarded-User": highest.email},
+    "X-Forwarded-User": lambda highest: dict.fromkeys(
+        ("X-Forwarded-User", "X-Remote-User", "Remote-User", "X-Authenticated-User"), highest.email
+    ),
 }
 
 

@@ -280,6 +280,7 @@ NOT_THE_CLIENT = {
     "lengthened": "{email}x",
     "wildcard": "%",
     "wildcard-at-the-end": "{front}%",
+    "pattern": "{front}.*",
 }
 
 

@@ -57,6 +57,15 @@ for _name, _probe in (
         "not-modified-before-guard",
         opens("guest", "GET", "/v2/services", headers={"If-None-Match": "*"}),
     ),
+    (
+        "scripts-of-pages-unguarded",
+        opens("guest", "GET", "/v2/services", headers={"X-Requested-With": "XMLHttpRequest"}),
+    ),
+    ("get-with-body-unguarded", opens("guest", "GET", "/v2/services", json={"name": "all"})),
+    (
+        "trusts-scope-header",
+        opens("guest", "GET", "/v2/services", headers={"X-User-Scope": "admin"}),
+    ),
     ("guard-on-literal-prefix", opens("guest", "GET", "/v2/Services")),
     ("encoded-prefix-unguarded", opens("guest", "GET", "/v2/%6bbitems")),
     (
@@ -233,3 +242,16 @@ async def expired_in_other_shapes(api: Api) -> bool:
         await api.ask("GET", "/v2/services?limit=1", old),
     ]
     return any(answer.is_success for answer in answers)
+
+
+@sees("trusts-user-in-query")
+async def for_the_admin(api: Api) -> bool:
+    path = f"/v2/services?userId={api.user('admin')['id']}"
+    return (await api.ask("GET", path, "guest")).is_success
+
+
+@sees("anonymous-not-modified")
+async def not_modified(api: Api) -> bool:
+    tag = (await api.ask("GET", "/v2/services", "admin")).headers.get("etag", "")
+    answer = await api.http.get("/v2/services", headers={"If-None-Match": tag})
+    return answer.status_code == 304

@@ -61,6 +61,8 @@ for _name, _probe in (
     ("email-by-beginning", known_as("ada@example")),
     ("email-by-local-part", known_as("ada@elsewhere.example")),
     ("email-with-wildcards", known_as("ada%@example.org")),
+    ("email-is-an-expression", known_as("ada@ex.*")),
+    ("client-is-an-expression", refreshed_by("bot.*")),
     ("client-id-without-tag", refreshed_by("bot+work@example.org")),
     ("refresh-by-last-half", refreshed_as(25, "f" * 40, 40)),
     ("refresh-with-wildcards", refreshed_as(60, "%", 0)),

@@ -143,7 +143,7 @@ def test_another_role_deletes_a_thing_of_its_own() -> None:
     assert judged(story, server) in server.things["knowledge-item"]
 
 
-@pytest.mark.parametrize("status", [400, 404, 405, 409, 415, 422])
+@pytest.mark.parametrize("status", [400, 402, 404, 405, 409, 415, 422, 423])
 def test_what_nobody_can_is_perhaps_done_otherwise(status: int) -> None:
     """A request that no role gets done is inconclusive: the tables may be wrong about it."""
     with pytest.raises(Inconclusive) as open_:
@@ -157,6 +157,41 @@ def test_what_nobody_can_is_perhaps_done_otherwise(status: int) -> None:
         == "[operations.list-contacts] in the target file, if it is done elsewhere or with "
         "another body"
     )
+
+
+@pytest.mark.parametrize(
+    ("made", "maker", "refused", "is_open"),
+    [
+        (10, "bot", ("bot",), True),
+        (9, "bot", ("bot",), False),
+        (10, "admin", ("bot",), False),
+        (10, "admin", ("bot", "admin"), True),
+    ],
+)
+def test_a_limit_of_things_is_no_denial(
+    made: int, maker: str, refused: tuple[str, ...], is_open: bool
+) -> None:
+    """A create that is refused to who has made ten such things before, now or a moment ago, may be
+    one too many for the target's plan; where they may go on, it is a wrong refusal.
+    """
+    server = Server()
+
+    async def story(world: World, judge: Judge) -> None:
+        await world.shared("contact")
+        world.made_by.clear()
+        world.made_by["contact", f"{await world.user(maker)}"] = made
+        for role in refused:
+            server.instead("create-contact", (403, None), by=role)
+        await judge.expect_allowed(*await asked(world, "create-contact", "bot"))
+
+    with pytest.raises(Inconclusive if is_open else Finding) as told:
+        judged(story, server)
+
+    if is_open:
+        assert str(told.value).startswith(
+            f"missing: room for one more contact: {maker} (token) has made 10 of them in this run, "
+            "and then POST /v2/contacts as "
+        )
 
 
 def test_a_role_is_not_its_own_witness() -> None:

@@ -74,6 +74,8 @@ class Callers:
         self.listed: set[str] = set()
         #: By the id of another run: how many of its things were there before this one made any.
         self.others: Counter[str] = Counter()
+        #: How many things of a kind a caller was answered to have made.
+        self.made_by: Counter[tuple[str, str]] = Counter()
         self._new_keys = NewKeys(self.dialect)
         self._spare_keys = SpareKeys(self.delete_key)
         self._given: dict[str, object] = {}

@@ -25,6 +25,7 @@ async def sent(
         "organization": organization,
         "email": caller.email,
         "highest": world.highest,
+        "admin": (await world.user(world.highest)).user,
         "id": request.fixture and request.fixture.id,
     }
     path, options = dressed(

@@ -20,9 +20,11 @@ from rolecall.toolkit.turns import against_the_table
 from rolecall.toolkit.world import World
 
 #: Statuses that say the request itself is not understood, or not possible now: a wrong path or body
-#: in the tables, the state of the thing (409), or a condition that it lacks (412, 428), as likely
-#: as a denial.
-_NOT_UNDERSTOOD = (400, 404, 405, 409, 412, 415, 422, 428, 501)
+#: in the tables, the state of the thing (409, 423), a condition that it lacks (412, 428), or what
+#: somebody has to pay for (402), as likely as a denial.
+_NOT_UNDERSTOOD = (400, 402, 404, 405, 409, 412, 415, 422, 423, 428, 501)
+#: Things of a kind, made by a caller, after which a refusal may be that of a limit.
+_MANY = 10
 
 
 class Judge(EffectJudge):
@@ -62,7 +64,32 @@ class Judge(EffectJudge):
                 f"[operations.{operation.name}] in the target file, if it is done elsewhere or "
                 "with another body",
             )
+        if operation.effect == "create":
+            await self._expect_no_limit(exchange, operation, caller)
         raise Finding(expected, f"{exchange.status}: it was refused", exchange)
+
+    async def _expect_no_limit(
+        self, exchange: Exchange, operation: Operation, caller: Caller
+    ) -> None:
+        """A create was not refused for the number of what there is: who has made many such things
+        before is not refused as well by now. Nothing says how many there may be.
+
+        Raises:
+            Inconclusive: it was.
+        """
+        made, kind = self._world.made_by, operation.resource.name
+        for role in self._world.spec.allowed_roles(operation.name):
+            many = await self._world.user(role)
+            if made[kind, f"{many}"] < _MANY:
+                continue
+            is_same = f"{many}" == f"{caller}"
+            refused = exchange if is_same else await self._try(operation, many)
+            if not refused.ok:
+                raise Inconclusive(
+                    f"room for one more {kind}: {many} has made {made[kind, f'{many}']} of them "
+                    f"in this run, and then {refused}",
+                    "how many of them the target allows, and how many are left of earlier runs",
+                )
 
     @staticmethod
     def _cite_answer(exchange: Exchange, request: Request, caller: Caller | None) -> None:

@@ -52,7 +52,7 @@ def _narrow(name: str, query: str, **queries: str) -> Shape:
 
 
 #: {id}: the thing that is there; {self}: the caller; {organization}: the caller's; {email}: the
-#: caller's address; {highest}: the role that may most.
+#: caller's address; {highest}: the role that may most; {admin}: the user of an account with it.
 SHAPES: tuple[Shape, ...] = (
     _narrow("with an id filter", "id={id}"),
     _narrow("of the own organization", "organization={organization}"),
@@ -79,16 +79,26 @@ SHAPES: tuple[Shape, ...] = (
         {"": "user={self}&organization={organization}", "user": "organization={organization}"},
     ),
     Shape(
-        "with parameters that mean nothing, a role among them, as another media type",
+        "with parameters that mean nothing, a role and a user among them, as another media type",
         "SEC-E17",
         (*_READS, *_WRITES),
-        {"": "_=1&verbose=true&format=json&role={highest}&scope={highest}"},
         {
+            "": "_=1&verbose=true&format=json&role={highest}&scope={highest}"
+            "&userId={admin}&as={admin}"
+        },
+        {
+            "x-requested-with": "XMLHttpRequest",
             "accept": "text/csv, text/html;q=0.9, application/xml;q=0.9, */*;q=0.1",
             "content-type": "application/json; charset=utf-8",
         },
     ),
-    Shape("in part", "SEC-E08", _READS, headers={"range": "bytes=0-0", "if-none-match": "*"}),
+    Shape(
+        "in part, with a body",
+        "SEC-E08",
+        _READS,
+        headers={"range": "bytes=0-0", "if-none-match": "*"},
+        body="besides",
+    ),
     Shape("as plain text", "SEC-E17", ("create", "update"), headers={"content-type": "text/plain"}),
     Shape(
         "as a form",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from rolecall.reference.app import Server
@@ -96,6 +97,19 @@ def email_with_wildcards(server: Server) -> None:
     _account_alike(server, alike)
 
 
+@fault("email-is-an-expression", finding="ISSUE-refused")
+def email_is_an_expression(server: Server) -> None:
+    """An e-mail becomes a regular expression, so that the case of its letters does not matter."""
+    _account_alike(server, _matches)
+
+
+def _matches(given: str, known: str) -> bool:
+    try:
+        return re.fullmatch(given, known) is not None
+    except re.error:
+        return False
+
+
 # --- Clients -----------------------------------------------------------------------------------
 
 
@@ -131,6 +145,12 @@ def client_id_without_tag(server: Server) -> None:
         return f"{local.partition('+')[0]}{at}{domain}"
 
     _client_alike(server, lambda given, own: untagged(given) == untagged(own))
+
+
+@fault("client-is-an-expression", finding="REFRESH-client")
+def client_is_an_expression(server: Server) -> None:
+    """A clientId becomes a regular expression, so that the case of its letters does not matter."""
+    _client_alike(server, _matches)
 
 
 # --- Refresh tokens ----------------------------------------------------------------------------

@@ -13,8 +13,11 @@ from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
 from rolecall.reference.switches import instead_of
+from rolecall.reference.tokens import Principal
 from rolecall.reference.variants.network import hang_up, raw
 from rolecall.reference.variants.registry import variant
+
+_MOST_USERS = 25
 
 
 def _every(server: Server, nth: int, happen: Callable[[Call], Answer | None]) -> None:
@@ -172,3 +175,15 @@ def random_prefix(server: Server) -> None:
         await app({**scope, "path": inner, "root_path": prefix}, receive, send)
 
     server.app = under_prefix
+
+
+@variant("five-and-twenty-users", "trouble")
+def five_and_twenty_users(server: Server) -> None:
+    """A plan has 25 users at most; who makes another one is refused with 403, and told so."""
+    create = server.resources.create
+
+    @instead_of(server.resources.create)
+    async def limited(call: Call, principal: Principal, resource: str) -> Answer:
+        if resource == "users" and len(server.store.page("users", 100, 0)) >= _MOST_USERS:
+            raise Refusal(403, "Your plan has 25 users")
+        return await create(call, principal, resource)

@@ -1,0 +1,65 @@
+"""Faults that permit a denied request, or let a stranger in, by what its head says besides."""
+
+from __future__ import annotations
+
+import hashlib
+
+from rolecall.reference.alterations import make_exception
+from rolecall.reference.app import Server
+from rolecall.reference.call import Answer, Call
+from rolecall.reference.faults.exceptions import exempt, query_of
+from rolecall.reference.faults.registry import fault
+from rolecall.reference.switches import instead_of
+
+
+@fault("scripts-of-pages-unguarded", finding="PERM-list-organizations")
+def scripts_of_pages_unguarded(server: Server) -> None:
+    """What a script of a page asks for (X-Requested-With) was checked by the page already."""
+    exempt(
+        server,
+        lambda call, principal, operation: call.header(b"x-requested-with") == "XMLHttpRequest",
+    )
+
+
+@fault("get-with-body-unguarded", finding="PERM-list-organizations")
+def get_with_body_unguarded(server: Server) -> None:
+    """A GET that has a body is passed on as a search, which nobody guards."""
+    exempt(server, lambda call, principal, operation: call.verb == "GET" and bool(call.body))
+
+
+@fault("trusts-user-in-query", finding="PERM-list-organizations")
+def trusts_user_in_query(server: Server) -> None:
+    """A parameter of the query says for which user a request is made."""
+    make_exception(
+        server,
+        lambda call, principal, operation: (
+            query_of(call).get("userId") == server.accounts["admin"].id
+        ),
+    )
+
+
+@fault("trusts-scope-header", finding="SEC-H09")
+def trusts_scope_header(server: Server) -> None:
+    """A header that a gateway is to set says which scope the caller has."""
+    make_exception(
+        server, lambda call, principal, operation: call.header(b"x-user-scope") == "admin"
+    )
+
+
+@fault("anonymous-not-modified", finding="AUTH-required")
+def anonymous_not_modified(server: Server) -> None:
+    """Reads have an ETag, and whoever knows it is told that nothing has changed, before anybody
+    asks for a token.
+    """
+    answer, known = server.dispatcher.answer, dict[str, str]()
+
+    @instead_of(server.dispatcher.answer)
+    async def by_tag(call: Call) -> Answer:
+        wanted, is_known = call.header(b"if-none-match"), call.header(b"authorization") is not None
+        if not is_known and wanted and known.get(call.path) == wanted:
+            return Answer(304, headers={"ETag": wanted})
+        given = await answer(call)
+        if call.verb == "GET" and given.status == 200 and is_known:
+            tag = f'"{hashlib.sha256(given.body).hexdigest()[:16]}"'
+            known[call.path] = given.headers["ETag"] = tag
+        return given
