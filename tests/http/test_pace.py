@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import threading
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 
 import pytest
@@ -36,6 +37,18 @@ OK = always(json_response({"fine": True}))
 async def many(client: Client, count: int) -> None:
     """Requests that are all wanted at once."""
     await asyncio.gather(*(client.send("GET", f"/v2/users?{number}") for number in range(count)))
+
+
+def refusing(nth: int) -> Callable[[Received, Connection], None]:
+    """A target that refuses every so-many-th request with 429, and does not say how long."""
+    count, lock = itertools.count(1), threading.Lock()
+
+    def answer(request: Received, connection: Connection) -> None:
+        with lock:
+            is_refused = next(count) % nth == 0
+        connection.send(response(429) if is_refused else json_response({}))
+
+    return answer
 
 
 class TestRate:
@@ -188,14 +201,7 @@ class TestLone:
         """A target that refuses one request in thirty at any rate gets the others without a pause:
         they took half an hour where each 429 held up all of them.
         """
-        count, lock = itertools.count(1), threading.Lock()
-
-        def answer(request: Received, connection: Connection) -> None:
-            with lock:
-                refused = next(count) % 30 == 0
-            connection.send(response(429) if refused else json_response({}))
-
-        with Miniature(answer) as server:
+        with Miniature(refusing(30)) as server:
             talk(server.url, lambda it: many(it, 600), rate_limit=0.0)
             took = server.received[-1].at - server.received[0].at
 
@@ -222,14 +228,7 @@ class TestLone:
 
     def test_many_of_them_lower_the_rate(self) -> None:
         """Where every third request is refused, never two in a row, the rate goes down."""
-        count, lock = itertools.count(1), threading.Lock()
-
-        def answer(request: Received, connection: Connection) -> None:
-            with lock:
-                refused = next(count) % 3 == 0
-            connection.send(response(429) if refused else json_response({}))
-
-        with Miniature(answer) as server:
+        with Miniature(refusing(3)) as server:
             talk(server.url, lambda it: many(it, 60), rate_limit=100.0, concurrency=2)
             moments = [request.at for request in server.received]
 
