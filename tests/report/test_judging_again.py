@@ -329,7 +329,7 @@ full-organizations-stay full-conversations-stay every-15th-503 random-503 every-
 resets-now-and-then truncated-json-now-and-then cut-off-now-and-then wrong-content-type
 soft-deletes accounts-are-changed-elsewhere lost-answers failed-answers short-lifetimes
 ids-with-time trailing-slash-redirected stalls-once gzip
-names-are-tidied names-are-cut deletes-are-accepted
+names-are-tidied names-are-cut deletes-are-accepted five-and-twenty-users five-keys-a-user
 """
 MANY = [
     *(("fault", name) for name in FAULTY.split()),

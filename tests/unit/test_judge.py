@@ -179,7 +179,8 @@ def test_a_limit_of_things_is_no_denial(
     async def story(world: World, judge: Judge) -> None:
         await world.shared("contact")
         world.made_by.clear()
-        world.made_by["contact", f"{await world.user(maker)}"] = made
+        by = f"{await world.user(maker)}"
+        world.made_by["contact", by] = [exchange("POST", caller=by)] * made
         for role in refused:
             server.instead("create-contact", (403, None), by=role)
         await judge.expect_allowed(*await asked(world, "create-contact", "bot"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -74,8 +74,8 @@ class Callers:
         self.listed: set[str] = set()
         #: By the id of another run: how many of its things were there before this one made any.
         self.others: Counter[str] = Counter()
-        #: How many things of a kind a caller was answered to have made.
-        self.made_by: Counter[tuple[str, str]] = Counter()
+        #: The answers by which a caller has made things of a kind.
+        self.made_by: defaultdict[tuple[str, str], list[Exchange]] = defaultdict(list)
         self._new_keys = NewKeys(self.dialect)
         self._spare_keys = SpareKeys(self.delete_key)
         self._given: dict[str, object] = {}

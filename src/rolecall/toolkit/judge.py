@@ -77,17 +77,20 @@ class Judge(EffectJudge):
         Raises:
             Inconclusive: it was.
         """
-        made, kind = self._world.made_by, operation.resource.name
+        kind = operation.resource.name
         for role in self._world.spec.allowed_roles(operation.name):
             many = await self._world.user(role)
-            if made[kind, f"{many}"] < _MANY:
+            made = self._world.made_by[kind, f"{many}"]
+            if len(made) < _MANY:
                 continue
             is_same = f"{many}" == f"{caller}"
             refused = exchange if is_same else await self._try(operation, many)
             if not refused.ok:
+                cite(made[-1], "made before")
+                cite(refused, "answer" if is_same else "refused now")
                 raise Inconclusive(
-                    f"room for one more {kind}: {many} has made {made[kind, f'{many}']} of them "
-                    f"in this run, and then {refused}",
+                    f"room for one more {kind}: {many} has made {len(made)} of them in this run, "
+                    f"and then {refused}",
                     "how many of them the target allows, and how many are left of earlier runs",
                 )
 

@@ -103,7 +103,7 @@ class Making(Callers):
             self.ledger.gone(entry)  # it did not leave
             raise
         if exchange.ok:
-            self.made_by[resource, f"{caller}"] += 1
+            self.made_by[resource, f"{caller}"].append(exchange)
             await self._settle(entry, exchange, sent)
         elif 400 <= exchange.status < 500:
             self.ledger.refused(entry)

@@ -17,7 +17,7 @@
 "use strict";
 const RolecallJudge = (() => {
   /* Statuses that say that the request is not understood, as likely as that it is refused. */
-  const NOT_UNDERSTOOD = [400, 404, 405, 409, 415, 422, 501];
+  const NOT_UNDERSTOOD = [400, 402, 404, 405, 409, 412, 415, 422, 423, 428, 501];
   const CLOCK = 2; /* milliseconds that two times may differ by because they were rounded */
 
   class Decided extends Error {
@@ -130,6 +130,16 @@ const RolecallJudge = (() => {
       this.note("alive", true, `the same credential afterwards: ${alive.status}`);
     }
 
+    /* A create was not refused for the number of what there is: who made such things before and is refused by now
+     * shows that it may have been. */
+    expectRoom() {
+      const before = this.pieces["made before"], after = this.pieces["refused now"] ?? this.answer;
+      if (this.operation.effect !== "create" || !before || !ok(before) || ok(after)) return;
+      if (before.caller === after.caller && before.method === this.answer.method && this.isSamePath(before)
+          && before.finished <= after.started + CLOCK)
+        inconclusive(`${after.status} to ${after.caller}, who has made such things before: there may be no room for more`);
+    }
+
     /* What a later look shows: {thing} as it stands, null where it is gone, or all {items} of a list. */
     observation() {
       const pages = Object.entries(this.pieces)
@@ -195,6 +205,7 @@ const RolecallJudge = (() => {
         this.alive();
         if (NOT_UNDERSTOOD.includes(status) && !(this.pieces.control && ok(this.pieces.control)))
           inconclusive(`${status}, to others as well: the operation may be done elsewhere or otherwise`);
+        this.expectRoom();
         failed(`${status}: it was refused`);
       }
       this.note("answer", true, `${status}, as specified`);
