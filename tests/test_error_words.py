@@ -52,6 +52,8 @@ def test_what_is_no_words() -> None:
     assert words("<h1>Conflict</h1>", media_type="text/html") == ""
     assert words("", media_type="text/plain") == ""
     assert words({"message": {"message": {}}}) == ""
+    assert words_of(exchange(status=409, body=b'{"message"', cut="10 of 90 bytes are kept")) == ""
+    assert words("[" * 5_000 + "]" * 5_000) == words("[" + "{}," * 300_000 + "{}]") == ""
 
 
 def test_one_line_of_bounded_length() -> None:

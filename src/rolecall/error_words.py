@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rolecall.evidence import Exchange
+from rolecall.outcomes import Inconclusive
 
 #: What a server answers at a path, or to a method, that it does not have (RFC 9110 15.5.5, 15.5.6,
 #: 15.6.2).
@@ -19,20 +20,23 @@ _MEMBERS = (
 )
 _LONGEST = 120  # characters
 _DEEP = 4  # levels
+_LARGE = 16 * 1024  # bytes of a body; no error of a few words is
 _NUMBER = re.compile(r"\(exchange (\d{1,9})\)")
 
 
 def words_of(exchange: Exchange) -> str:
-    """The first words of an error on one line, at most 120 characters; empty where it has none, or
-    is no error.
+    """The first words of an error on one line, at most 120 characters; empty where it has none, is
+    large, or is no error.
     """
-    if exchange.status < 400:
+    if exchange.status < 400 or exchange.length > _LARGE:
         return ""
     media_type = exchange.header("content-type").partition(";")[0].strip().lower()
-    if exchange.json is None and media_type != "text/plain":
+    try:
+        document = exchange.json
+        text = exchange.text if media_type == "text/plain" else ""
+    except Inconclusive:  # it is nested too deep, or was kept in part
         return ""
-    said = exchange.text[:1000] if exchange.json is None else next(_words(exchange.json), "")
-    line = " ".join(said.split())
+    line = " ".join((text if document is None else next(_words(document), "")).split())
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
