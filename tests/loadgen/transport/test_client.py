@@ -909,6 +909,27 @@ class TestTls:
                 WireConnection(Origin.of("https://127.0.0.1"), timeout=TIMEOUT, verify=str(path))
 
 
+def test_ctrl_c_while_an_answer_is_read(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C in the hub, in the middle of an answer, ends the run, and is not printed."""
+
+    def interrupted(data: bytes) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rolecall.loadgen.transport.client.whole", interrupted)
+    with Miniature(always(response(200))) as server:
+        origin = Origin.of(server.url)
+        asked = request(origin, "GET", "/v2/users")
+        with (
+            closing(WireConnection(origin, timeout=5)) as connection,
+            pytest.raises(KeyboardInterrupt),
+        ):
+            connection.exchange(asked)
+
+    assert capfd.readouterr().err == ""
+
+
 class TestGreenlets:
     """Many connections, and greenlets that are ended from outside."""
 

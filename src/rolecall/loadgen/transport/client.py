@@ -328,6 +328,8 @@ class _Traffic:
         """The one of a hub."""
         if hub not in cls._of_hubs:
             cls._of_hubs[hub] = cls(hub.loop)
+            # Ctrl-C ends the run, wherever it comes; gevent would print it as well.
+            hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)
         return cls._of_hubs[hub]
 
     def put(self, connection: WireConnection) -> None:
