@@ -185,14 +185,26 @@ def test_a_limit_of_things_is_no_denial(
             server.instead("create-contact", (403, None), by=role)
         await judge.expect_allowed(*await asked(world, "create-contact", "bot"))
 
-    with pytest.raises(Inconclusive if is_open else Finding) as told:
+    with (
+        Evidence.collect() as evidence,
+        pytest.raises(Inconclusive if is_open else Finding) as told,
+    ):
         judged(story, server)
 
-    if is_open:
-        assert str(told.value).startswith(
-            f"missing: room for one more contact: {maker} (token) has made 10 of them in this run, "
-            "and then POST /v2/contacts as "
-        )
+    if not is_open:
+        return
+    assert isinstance(told.value, Inconclusive)
+    refused_now = evidence.named["answer" if maker == "bot" else "refused now"]
+    assert told.value.missing == (
+        f"room for one more contact: {maker} (token) has made 10 of them in this run, and then "
+        f"{refused_now}"
+    )
+    assert told.value.look_at == (
+        "how many of them the target allows, and how many are left of earlier runs"
+    )
+    assert (refused_now.caller, refused_now.status) == (f"{maker} (token)", 403)
+    assert evidence.named["made before"].caller == f"{maker} (token)"
+    assert ("refused now" in evidence.named) == (maker != "bot")
 
 
 def test_a_role_is_not_its_own_witness() -> None:
