@@ -11,6 +11,7 @@ import pytest
 
 from rolecall.evidence import Evidence, Exchange, TestEvidence
 from rolecall.ledger import LedgerEntry
+from rolecall.outcomes import TransientFailure
 from rolecall.spec.model import API_KEY
 from rolecall.toolkit import spare_keys
 from rolecall.toolkit.spare_keys import SpareKeys
@@ -65,12 +66,13 @@ class Service:
 
 def story(tell: Callable[[], Awaitable[None]]) -> None:
     """Run it as a test of a run."""
+    asyncio.run(in_a_test(tell))
 
-    async def told() -> None:
-        with Evidence.collect("test"):
-            await tell()
 
-    asyncio.run(told())
+async def in_a_test(tell: Callable[[], Awaitable[None]]) -> None:
+    """Let a test of a run do it."""
+    with Evidence.collect("test"):
+        await tell()
 
 
 def test_keys_of_tests_that_are_over_make_room() -> None:
@@ -183,6 +185,24 @@ def test_no_room_can_be_made(deletes: bool, monkeypatch: pytest.MonkeyPatch) -> 
     story(tell)
 
     assert service.living == 2
+
+
+def test_trouble_while_a_limit_is_looked_for() -> None:
+    """Where the second request meets trouble no limit is taken for known: others go on at once."""
+    service = Service(100)
+
+    async def broken() -> Exchange:
+        raise TransientFailure("an answer")
+
+    async def tell() -> None:
+        await service.make(["guest"])
+        await service.make(["guest"], TestEvidence(is_over=True))
+        with pytest.raises(TransientFailure):
+            await service.keys.after(exchange("POST", status=409), "", broken)
+        async with service.keys.room(), service.keys.room():
+            pass
+
+    asyncio.run(asyncio.wait_for(in_a_test(tell), 5))
 
 
 def test_what_the_run_needs_no_more() -> None:

@@ -87,23 +87,26 @@ class SpareKeys:
             return refusal
         answer, many = refusal, len(self._living())
         async with self._turn:
-            known = self._most
-            if known is None:
-                await self._stop_others()
-            most = max(1, many, len(self._living())) if known is None else known
-            for _ in range(_TRIES):
-                if answer.ok or not await self._make_room(most):
-                    break
-                answer = await ask()
-                if not answer.ok and not self._living():
+            known, most = self._most, 0
+            try:
+                if known is None:
+                    await self._stop_others()
+                most = known or max(1, many, len(self._living()))
+                for _ in range(_TRIES):
+                    if not await self._make_room(most):
+                        break
+                    answer = await ask()
+                    if answer.ok:
+                        break
+                    if not self._living():
+                        self._meant.add(what)
+                        break
+                    # keys that others made may count as well, and one that was under way
+                    most = min(most, len(self._living()))
+                else:
                     self._meant.add(what)
-                    break
-                # keys that others made may count as well, and one that was under way
-                most = min(most, max(1, len(self._living())))
-            else:
-                if not answer.ok:
-                    self._meant.add(what)
-            self._most = most if answer.ok else known
+            finally:  # whatever became of it: who comes now need not wait for nothing
+                self._most = most if answer.ok else known
         return answer
 
     async def _stop_others(self) -> None:
