@@ -6,7 +6,7 @@ import html
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import zip_longest
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -112,6 +112,14 @@ def failures(responses: Responses) -> list[Exchange]:
     return found
 
 
+async def failures_in_turn(responses: Responses) -> AsyncIterator[Exchange]:
+    """The same; others have their turns before a large one, which takes long to read."""
+    for exchange in failures(responses):
+        if exchange.length > KEPT:
+            await let_others_go_on()
+        yield exchange
+
+
 #: What may be the signature of a token: 32 bytes and more, in base64url.
 _SIGNATURE = re.compile(r"[\w-]{43,}", re.ASCII)
 
@@ -121,9 +129,7 @@ async def test_errors_tell_no_secrets(responses: Responses, world: World) -> Non
     """No error repeats a password, token or refresh token."""
     secrets = true_secrets(responses, world)
     signatures = {secret.rpartition(".")[2] for secret in secrets if any(jwts_in(secret))}
-    for exchange in failures(responses):
-        if exchange.length > KEPT:  # it takes long, and others have their turns
-            await let_others_go_on()
+    async for exchange in failures_in_turn(responses):
         text = readable(exchange)
         for what, secret in (*members(exchange.request_body).items(), ("token", bearer(exchange))):
             if secret in secrets and secret not in unquote(exchange.url) and tells(text, secret):
@@ -227,9 +233,7 @@ async def test_errors_do_not_show_the_inside(what: str, responses: Responses) ->
     behind it.
     """
     pattern = re.compile(INSIDE[what], re.MULTILINE)
-    for exchange in failures(responses):
-        if exchange.length > KEPT:  # it takes long, and others have their turns
-            await let_others_go_on()
+    async for exchange in failures_in_turn(responses):
         text = ends_of(exchange.text).replace("\\n", "\n").replace('\\"', '"')
         said = asked(exchange)
         for found in dict.fromkeys(match.group() for match in pattern.finditer(text)):

@@ -13,11 +13,10 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-from rolecall.http.gate import Thing
 from rolecall.ledger import LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.pausing import sleep, this_moment
-from rolecall.spec.ids import in_path, own_id
+from rolecall.spec.ids import own_id
 from rolecall.spec.model import API_KEY
 from rolecall.spec.templates import fill_path
 from rolecall.tokens import Caller
@@ -159,15 +158,12 @@ class Tidying:
         """Delete one thing of the run's own, by any caller who can; one that is gone counts as
         deleted.
         """
-        world, thing = self._world, Thing(entry.resource, entry.id)
+        world = self._world
         maker = world.makers.get(entry.number)
         try:
             for caller in filter(None, (admin, maker)):
                 if entry.resource == API_KEY:
-                    path = f"{world.target.api_keys.create_path}/{in_path(entry.id)}"
-                    exchange = await world.send(
-                        "DELETE", path, caller, about=thing, repeatable=True
-                    )
+                    exchange = await world.delete_key(entry, caller, repeatable=True)
                 else:
                     fixture = Fixture(world.spec.resources[entry.resource], entry.id, entry.name)
                     request = await world.request(

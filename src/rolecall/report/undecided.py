@@ -164,13 +164,13 @@ def _kind(group: _Group) -> str:
             f"{statuses} to everybody"
         )
     _, first = group.tests[0]
+    said = f" {first['said']!r}" if first.get("said") else ""
     if first["outcome"] == "inconclusive" and (found := EXCHANGE.search(first["reason"])):
         requests = dict.fromkeys(
             f"{seen['method']} {_shape(seen['path'])}"
             for _, test in group.tests
             if (seen := EXCHANGE.search(test["reason"]))
         )
-        said = f" {first['said']!r}" if first.get("said") else ""
         answered = f"{found['answer']}{said} to {_some(list(requests))}"
         is_flaky = first["reason"].startswith(FLAKY)
         return f"{FLAKY}{answered}, as expected at the second try" if is_flaky else answered
@@ -178,7 +178,6 @@ def _kind(group: _Group) -> str:
     ends = {reason.rpartition(": ")[2] for reason in reasons}
     text = ends.pop() if len(reasons) > 1 and len(ends) == 1 else first["reason"]
     text = text.removeprefix("missing: ").removeprefix("not applicable: ")
-    said = f" {first['said']!r}" if first.get("said") else ""
     return EXCHANGE.sub(
         lambda found: f"{found['method']} {found['path']} -> {found['answer']}{said}", text, count=1
     )

@@ -295,11 +295,13 @@ class Callers:
             self._spare_keys.made(entry, None if is_shared() else current_test())
         return answer
 
-    async def delete_key(self, entry: LedgerEntry) -> Exchange:
-        """Let the highest role's account delete a key of the run's own."""
+    async def delete_key(
+        self, entry: LedgerEntry, by: Caller | None = None, **options: Any
+    ) -> Exchange:
+        """Let the highest role's account, or ``by``, delete a key of the run's own."""
         path = f"{self.target.api_keys.create_path}/{in_path(entry.id)}"
-        about = Thing(API_KEY, entry.id)
-        answer = await self.send("DELETE", path, await self.user(self.highest), about=about)
+        caller, about = by or await self.user(self.highest), Thing(API_KEY, entry.id)
+        answer = await self.send("DELETE", path, caller, about=about, **options)
         if answer.ok:
             self.ledger.gone(entry)
         return answer

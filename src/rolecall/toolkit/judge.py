@@ -87,7 +87,8 @@ class Judge(EffectJudge):
             refused = exchange if is_same else await self._try(operation, many)
             if not refused.ok:
                 cite(made[-1], "made before")
-                cite(refused, "answer" if is_same else "refused now")
+                if not is_same:
+                    cite(refused, "refused now")
                 raise Inconclusive(
                     f"room for one more {kind}: {many} has made {len(made)} of them in this run, "
                     f"and then {refused}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import itertools
 import time
 from collections import deque
 from collections.abc import Callable
@@ -144,6 +143,18 @@ def latency_50ms(server: Server) -> None:
     _delay(server, 0.05)
 
 
+def every(server: Server, nth: int, happen: Callable[[Call], Answer | None]) -> None:
+    """Let something happen to every nth request, before anything is done about it."""
+    before = server.wire.before
+    seen = iter(range(1, 10**12))
+
+    @instead_of(server.wire.before)
+    async def troubled(call: Call) -> Answer | None:
+        if not call.path.startswith("/__") and next(seen) % nth == 0:
+            return happen(call)
+        return await before(call)
+
+
 @variant("rate-limit-20")
 def rate_limit_20(server: Server) -> None:
     """More than 20 requests in a second are answered 429, with Retry-After."""
@@ -166,14 +177,7 @@ def rate_limit_20(server: Server) -> None:
 @variant("every-50th-429")
 def every_50th_429(server: Server) -> None:
     """Every fiftieth request is answered 429, however seldom they come, without Retry-After."""
-    before = server.wire.before
-    seen = itertools.count(1)
-
-    @instead_of(server.wire.before)
-    async def unlucky(call: Call) -> Answer | None:
-        if not call.path.startswith("/__") and next(seen) % 50 == 0:
-            return server.refusal(Refusal(429, "Too many requests"))
-        return await before(call)
+    every(server, 50, lambda call: server.refusal(Refusal(429, "Too many requests")))
 
 
 @variant("clock-five-seconds-ahead")

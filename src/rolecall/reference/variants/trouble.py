@@ -14,28 +14,16 @@ from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
-from rolecall.reference.variants.network import hang_up, raw
+from rolecall.reference.variants.network import every, hang_up, raw
 from rolecall.reference.variants.registry import variant
 
 _MOST_USERS = 25
 
 
-def _every(server: Server, nth: int, happen: Callable[[Call], Answer | None]) -> None:
-    """Let something happen to every nth request, before anything is done about it."""
-    before = server.wire.before
-    seen = iter(range(1, 10**12))
-
-    @instead_of(server.wire.before)
-    async def troubled(call: Call) -> Answer | None:
-        if not call.path.startswith("/__") and next(seen) % nth == 0:
-            return happen(call)
-        return await before(call)
-
-
 @variant("every-15th-503", "trouble")
 def every_15th_503(server: Server) -> None:
     """Every fifteenth request is answered 503, and not done."""
-    _every(server, 15, lambda call: server.refusal(Refusal(503, "Service unavailable")))
+    every(server, 15, lambda call: server.refusal(Refusal(503, "Service unavailable")))
 
 
 @variant("random-503", "trouble")
@@ -54,7 +42,7 @@ def random_503(server: Server) -> None:
 @variant("every-15th-503-retry-after", "trouble")
 def every_15th_503_retry_after(server: Server) -> None:
     """Every fifteenth request is answered 503 with Retry-After, and not done."""
-    _every(
+    every(
         server,
         15,
         lambda call: server.refusal(Refusal(503, "Service unavailable", {"Retry-After": "1"})),
@@ -64,7 +52,7 @@ def every_15th_503_retry_after(server: Server) -> None:
 @variant("every-15th-502", "trouble")
 def every_15th_502(server: Server) -> None:
     """Every fifteenth request is answered 502 with a page of some proxy, and not done."""
-    _every(server, 15, lambda call: Answer(502, b"<h1>Bad gateway</h1>", media_type="text/html"))
+    every(server, 15, lambda call: Answer(502, b"<h1>Bad gateway</h1>", media_type="text/html"))
 
 
 def _broken(server: Server, nth: int, how: Callable[[Call, Answer], tuple[bytes, bool]]) -> None:
