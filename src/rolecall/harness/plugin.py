@@ -98,6 +98,7 @@ class ConformancePlugin:
         self.is_listened_to = False
         self._reported: set[str] = set()  # a plugin may run a test's report twice
         self.on_result: Callable[[TestResult], None] = lambda result: None
+        self.while_waiting: Callable[[], None] = lambda: None
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Let ``-k`` find a test by its requirement's id, too."""
@@ -185,7 +186,7 @@ class ConformancePlugin:
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
         """Instead of calling the test, wait for it and raise what it raised."""
         __tracebackhide__ = True
-        job = self.run.context.scheduler.wait(pyfuncitem.nodeid)
+        job = self.run.context.scheduler.wait(pyfuncitem.nodeid, self.while_waiting)
         if pyfuncitem.config.pluginmanager.has_plugin("allure_listener"):
             self._tell_listener(pyfuncitem, job)
         if job.error is None:

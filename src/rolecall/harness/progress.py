@@ -1,7 +1,8 @@
-"""A progress bar on a stream of its own."""
+"""How far a run is: a bar on a terminal, a line now and then anywhere else."""
 
 from __future__ import annotations
 
+import time
 from typing import TextIO
 
 import pytest
@@ -9,21 +10,28 @@ import pytest
 from rolecall.harness.results import TestResult
 from rolecall.harness.run import Run
 from rolecall.outcomes import Outcome
-from rolecall.screen import is_terminal
+from rolecall.screen import is_terminal, say, width_of
 
-_WIDTH = 30
+_WIDTH = 20  # of the bar
+#: Seconds between two lines where no terminal is watching: the log of a nightly job shows that the
+#: run is alive, and not more.
+_SELDOM = 60.0
+_LONG = 1.0  # seconds of a pause that are worth a word
 
 
 class Progress:
-    """A pytest plugin that draws a bar while a terminal is watching, and remembers the run."""
+    """A pytest plugin that tells how far the run is, and remembers the run."""
 
-    def __init__(self, stream: TextIO, *, silent: bool) -> None:
+    def __init__(self, stream: TextIO | None, *, silent: bool) -> None:
         self.run: Run | None = None
         self._stream = stream
-        self._silent = silent or not is_terminal(stream)
+        self._silent = silent or stream is None
+        self._is_watched = is_terminal(stream)
         self._width = 0  # of the line that stands there
         self._done = self._total = 0
         self._bad = {Outcome.FAILED: 0, Outcome.INCONCLUSIVE: 0}
+        self._begun = time.monotonic()
+        self._next = self._begun + _SELDOM
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -31,7 +39,7 @@ class Progress:
         suite = config.pluginmanager.get_plugin("rolecall-suite")
         if suite is not None:
             self.run = suite.run
-            suite.on_result = self.advance
+            suite.on_result, suite.while_waiting = self.advance, self.look
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Learn how many tests there will be."""
@@ -42,23 +50,43 @@ class Progress:
         self._done += 1
         if result.outcome in self._bad:
             self._bad[result.outcome] += 1
+        self.look()
+
+    def look(self) -> None:
+        """Show how far the run is, where that is due."""
         if self._silent:
             return
-        filled = _WIDTH * self._done // max(self._total, 1)
-        line = (
-            f"[{'#' * filled}{'.' * (_WIDTH - filled)}] {self._done}/{self._total}"
-            f"  {self._bad[Outcome.FAILED]} failed, {self._bad[Outcome.INCONCLUSIVE]} inconclusive "
-        )
-        self._width = max(self._width, len(line))
-        self._write(f"\r{line}")
+        now = time.monotonic()
+        if self._is_watched:
+            filled = _WIDTH * self._done // max(self._total, 1)
+            bar = f"[{'#' * filled}{'.' * (_WIDTH - filled)}]"
+            line = f"{bar} {self._done}/{self._total}  {self._state()} "
+            line = line[: (width_of(self._stream) or len(line) + 1) - 1]
+            self._width = max(self._width, len(line))
+            self._write(f"\r{line.ljust(self._width)}")
+        elif now >= self._next:
+            self._next += _SELDOM
+            done = f"{self._done} of {self._total} tests after {now - self._begun:.0f} s"
+            say(f"rolecall: {done}: {self._state()}", stream=self._stream)
 
     def clear(self) -> None:
         """Take the bar away."""
-        if not self._silent:
+        if self._is_watched and not self._silent:
             self._write(f"\r{' ' * self._width}\r")
+
+    def _state(self) -> str:
+        failed, inconclusive = self._bad.values()
+        state = f"{failed} failed, {inconclusive} inconclusive"
+        pause = (
+            self.run.context.world.client.layers.pause_left
+            if self.run and self.run.is_open
+            else 0.0
+        )
+        return f"{state}, told to wait {pause:.0f} s" if pause >= _LONG else state
 
     def _write(self, text: str) -> None:
         """Write on the terminal, unless it hung up."""
+        assert self._stream is not None
         try:
             self._stream.write(text)
             self._stream.flush()

@@ -95,10 +95,11 @@ class Scheduler:
         await let_others_go_on()
         self._running = asyncio.create_task(self._run())
 
-    def wait(self, name: str) -> ScheduledTest:
+    def wait(self, name: str, meanwhile: Callable[[], None] = lambda: None) -> ScheduledTest:
         """Wait for a test; its ``error`` is set if it failed.
 
-        Waits in small steps, so that Ctrl-C is noticed on every platform.
+        Waits in small steps, so that Ctrl-C is noticed on every platform, and calls ``meanwhile``
+        between two of them.
 
         Raises:
             KeyboardInterrupt: there was one.
@@ -107,6 +108,7 @@ class Scheduler:
         while not self._interrupted:
             if job.done.wait(timeout=0.2):
                 return job
+            meanwhile()
         raise KeyboardInterrupt
 
     @contextmanager

@@ -58,8 +58,8 @@ class Client:
     ) -> None:
         self.base_url = target.base_url
         self.dead: Unreachable | None = None
-        self._layers: Way = layers or Layers(target, gate.ledger)
-        self._recording = self._layers.outermost
+        self.layers: Way = layers or Layers(target, gate.ledger)
+        self._recording = self.layers.outermost
         self._evidence = evidence
         self._answered: Exchange | None = None  # the last plain read that was answered
         self._doubting = asyncio.Lock()
@@ -275,7 +275,7 @@ class Client:
         ):  # one question for all whose requests have failed at the same time
             if self.dead:
                 raise replace(self.dead)
-            if recalled("answered since", lambda: self._layers.last_answer > exchange.started):
+            if recalled("answered since", lambda: self.layers.last_answer > exchange.started):
                 return
             if not await self._is_there():
                 unreached = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
@@ -311,7 +311,7 @@ class Client:
         async with self._doubting:
             if self.dead:
                 raise replace(self.dead)
-            if recalled("throttled throughout", lambda: self._layers.last_let_through < asked):
+            if recalled("throttled throughout", lambda: self.layers.last_let_through < asked):
                 status = 429
                 with contextlib.suppress(httpx.TransportError):
                     status = await self._probe()
@@ -351,7 +351,7 @@ class Client:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._layers.aclose()
+        await self.layers.aclose()
 
 
 def _usual_fields(token: str, attack: str, *, has_content: bool) -> dict[str, str]:

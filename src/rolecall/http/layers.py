@@ -31,6 +31,11 @@ class Way(Protocol):
         """The same of the last request that was not throttled."""
         raise NotImplementedError
 
+    @property
+    def pause_left(self) -> float:
+        """Seconds for which the target holds every request back; 0 where it does not."""
+        return 0.0
+
     async def aclose(self) -> None:
         """Close all connections."""
 
@@ -60,6 +65,11 @@ class Layers(Way):
     def last_let_through(self) -> float:
         """The same of the last request that was not throttled."""
         return self._pace.last_answer
+
+    @property
+    def pause_left(self) -> float:
+        """As its pace has it."""
+        return self._pace.pause_left
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -41,7 +41,7 @@ class Pace:
         self._kept = max(1.0, 1 / self._limit) + _MARGIN  # seconds after the answer
         self._turns = asyncio.Lock()
         self._rate = self._limit
-        self._next = 0.0
+        self._next = self._until = 0.0  # when the next request may leave; and the latest pause ends
         self._begun = 0.0
         self._slowed = 0.0
         self._raised = 0.0
@@ -110,7 +110,13 @@ class Pace:
 
     def pause(self, seconds: float) -> None:
         """Hold every request back for some seconds."""
-        self._next = max(self._next, time.monotonic() + seconds)
+        self._until = max(self._until, time.monotonic() + seconds)
+        self._next = max(self._next, self._until)
+
+    @property
+    def pause_left(self) -> float:
+        """Seconds for which every request is held back; 0 where none is."""
+        return max(0.0, self._until - time.monotonic())
 
     def throttled_alone(self) -> bool:
         """Note a 429 that does not say how long to wait, and tell whether it came alone: the answer
