@@ -54,6 +54,8 @@ async def test_a_role_may_do_what_the_one_below_may(
             seen.answers[broken[0], higher],
         )
     if broken:
+        for role in (lower, higher):
+            judge.cite(seen.answers[broken[0], role])
         raise Inconclusive(
             f"the cascade at {broken[0]}, where a cell contradicts the table",
             world.spec.operations[broken[0]].requirement,

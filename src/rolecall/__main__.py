@@ -17,7 +17,7 @@ from typing import NoReturn
 from rolecall import __version__
 from rolecall.commands.help_texts import epilog
 from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError, place_of
-from rolecall.screen import harmless, say
+from rolecall.screen import FULL, harmless, output_lost, say
 
 LONGEST_MESSAGE = 4_000  # characters of an error: it may repeat a value of a file
 _HELP = 78  # columns, as argparse's own texts on a small terminal
@@ -45,7 +45,16 @@ COMMANDS = (
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one subcommand and return its exit code."""
+    """Run one subcommand and return its exit code: not 0 where what it printed is not whole."""
+    code = _run(argv)
+    if why := output_lost():
+        text = f"rolecall: standard output could not be written: {why}. What it shows is not whole."
+        say(text, stream=sys.stderr)
+    return code or (ExitCode.HARNESS_ERROR if why else code)
+
+
+def _run(argv: list[str] | None) -> int:
+    """Run one subcommand; its errors become messages."""
     words = sys.argv[1:] if argv is None else argv
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
@@ -69,6 +78,9 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001  # Python's own exit code, 1, would blame the target
+        if isinstance(error, OSError) and error.errno in FULL:
+            say(f"rolecall: {error.strerror}, in {place_of(error)}", stream=sys.stderr)
+            return int(ExitCode.HARNESS_ERROR)
         # Not the exception's own words: they may hold a secret.
         broke = (
             f"rolecall: the harness broke: {type(error).__name__} in {place_of(error)}: a "
@@ -89,6 +101,7 @@ def _parser(words: list[str] | None = None) -> argparse.ArgumentParser:
         "page.",
     )
     parser.add_argument("--version", action="version", version=f"rolecall {__version__}")
+    wanted = next((word for word in words or () if not word.startswith("-")), "")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     for name in COMMANDS:
         command = import_module(f"rolecall.commands.{name}")
@@ -102,7 +115,7 @@ def _parser(words: list[str] | None = None) -> argparse.ArgumentParser:
         if words is None:
             with contextlib.suppress(UsageError):  # load without Locust has no options
                 command.add_arguments(subparser)
-        elif name in words:  # only the command at hand pays for what its options need to import
+        elif name == wanted:  # only the command at hand pays for what its options need to import
             command.add_arguments(subparser)
         subparser.set_defaults(run=command.run, every_command=_parser)
     return parser

@@ -86,7 +86,7 @@ def read_document(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        hint = "A run that was broken off, or made with --no-reports, has none."
+        hint = "A run that was broken off has none."
         raise UsageError(str(path), "there is no such file", hint) from None
     except OSError as error:
         raise UsageError(str(path), f"it cannot be read: {error.strerror}") from None

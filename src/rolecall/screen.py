@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 import shutil
@@ -17,6 +19,13 @@ _ACTING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 #: What our own texts may hold: ends of lines, and colours where there are to be some.
 _LINES = re.compile(r"(\n)")
 _LINES_AND_COLOURS = re.compile("(\n|\x1b\\[[0-9;]*m)")
+
+#: Errors of a stream whose reader has left: a closed pipe, a terminal that hung up.
+_NOBODY_READS = frozenset({errno.EPIPE, errno.EIO, errno.ENXIO, errno.ECONNRESET})
+#: Errors of a file system that has no room left, for this user or at all.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+#: What the system said when something could not be written on standard output.
+_lost: list[str] = []
 
 
 def harmless(text: str) -> str:
@@ -50,7 +59,7 @@ def say(
     text: str, *, stream: TextIO | None = None, colour: bool = False, wraps: bool = False
 ) -> None:
     """Print a text at once, on standard output unless a ``stream`` is given. When the reader is
-    gone, the work goes on.
+    gone, or the disk is full, the work goes on; `output_lost` knows of the latter.
 
     The caller has made other people's words in the text harmless, line by line; this is a last
     check. ``colour``: the text holds colours of ours. ``wraps``: its lines are names and values,
@@ -65,8 +74,30 @@ def say(
     pieces[::2] = map(harmless, pieces[::2])
     try:
         print("".join(pieces), file=stream, flush=True)
-    except OSError:  # a closed pipe, or a terminal that hung up
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except OSError as error:
+        _give_up(stream, error)
+
+
+def _give_up(stream: TextIO, error: OSError) -> None:
+    """Write the rest of a stream nowhere; what is lost for a reader who is there is noted."""
+    if stream is sys.stdout and error.errno not in _NOBODY_READS:
+        _lost.append(error.strerror or type(error).__name__)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    with contextlib.suppress(OSError):
+        stream.flush()  # what it still holds
+
+
+def output_lost() -> str:
+    """Why standard output is not whole, as the system says it; empty where it is. Asked once, at
+    the end of a command.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _give_up(sys.stdout, error)
+    why = "; ".join(dict.fromkeys(_lost))
+    _lost.clear()
+    return why
 
 
 def is_terminal(stream: TextIO | None) -> bool:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 #: The environment variable that holds a private key's PEM, where there is no file of it.
 KEY_VARIABLE = "ROLECALL_CERTIFICATE_KEY"
 _MAKE_ONE = "Make a pair with: rolecall keygen"
+_ASK = "Ask whoever signs for the public key: FILE.pub of rolecall keygen."
 _LARGEST = 65_536  # bytes of a PEM file; a key has about 120
 
 
@@ -89,7 +90,7 @@ def signing_key(
         UsageError: it cannot be read, or is not an Ed25519 private key as PEM.
     """
     if file:
-        return private_key(_read(file, "--sign"), f"--sign {file}")
+        return private_key(_read(file, "--sign", _MAKE_ONE), f"--sign {file}")
     if text := environ.get(KEY_VARIABLE):
         return private_key(text.encode(errors="replace"), KEY_VARIABLE)
     return None
@@ -123,7 +124,7 @@ def public_key(file: Path) -> CertificatePublicKey:
         UsageError: it cannot be read, or is not an Ed25519 public key as PEM.
     """
     where = f"--key {file}"
-    pem = _read(file, "--key")
+    pem = _read(file, "--key", _ASK)
     serialization, ed25519 = _cryptography(where)
     if b"PRIVATE KEY" in pem:
         raise UsageError(where, "this is a private key", "Give the public one, FILE.pub.")
@@ -133,18 +134,16 @@ def public_key(file: Path) -> CertificatePublicKey:
     except Exception:  # noqa: BLE001  # whatever a library says of a file that is no key
         key = None
     if not isinstance(key, ed25519.Ed25519PublicKey):
-        raise UsageError(where, "this is not an Ed25519 public key (PEM)", _MAKE_ONE)
+        raise UsageError(where, "this is not an Ed25519 public key (PEM)", _ASK)
     return CertificatePublicKey(_id(key, serialization), key)
 
 
-def _read(file: Path, option: str) -> bytes:
+def _read(file: Path, option: str, hint: str) -> bytes:
     try:
         with file.open("rb") as stream:
             return stream.read(_LARGEST)
     except OSError as error:
-        raise UsageError(
-            f"{option} {file}", f"it cannot be read: {error.strerror}", _MAKE_ONE
-        ) from None
+        raise UsageError(f"{option} {file}", f"it cannot be read: {error.strerror}", hint) from None
 
 
 def _id(key: Ed25519PublicKey, serialization: Any) -> str:

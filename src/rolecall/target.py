@@ -163,6 +163,9 @@ def parse_target(
         raise UsageError(source, f"this is not TOML: {error}") from None
     except RecursionError:
         raise UsageError(source, "this is not read: it is nested too deep") from None
+    if len(unset := sorted(_unset(document, environ))) > 1:  # else the setting is named, too
+        what = f"these environment variables are not set: {', '.join(unset)}"
+        raise UsageError(source, what, "Export them before the run.")
     top = TomlTable(document, source, "", environ)
     about = top.table("target", required=True)
     base_url = about.given("base_url").rstrip("/")
@@ -291,6 +294,15 @@ def _client_certificate(table: TomlTable, folder: Path) -> dict[str, str]:
             table.at("client_cert"), f"the client certificate cannot be used: {reason}"
         ) from None
     return paths
+
+
+def _unset(values: Mapping[str, Any], environ: Mapping[str, str]) -> set[str]:
+    """The environment variables that a target file names and that are not there."""
+    inner = (_unset(value, environ) for value in values.values() if isinstance(value, dict))
+    named = {
+        value for key, value in values.items() if key.endswith("_env") and isinstance(value, str)
+    }
+    return {name for name in named if not environ.get(name)}.union(*inner)
 
 
 def _proxy(table: TomlTable) -> Proxy | None:

@@ -68,13 +68,6 @@ class Waivers:
     today: date = date.min
     text: str = field(default="", repr=False)
 
-    def live(self, requirement: str, cell: str) -> bool:
-        """Whether a failure is covered today."""
-        return any(
-            waiver.covers(requirement, cell) and not self.has_expired(waiver)
-            for waiver in self.entries
-        )
-
     def has_expired(self, waiver: Waiver) -> bool:
         """Whether its last day is over."""
         return waiver.until < self.today

@@ -78,6 +78,15 @@ class TestUsage:
                 ["certify", "--json", "--quiet"], "not allowed with", id="two ways to print"
             ),
             pytest.param(["certify", "--select"], "--select", id="select without expression"),
+            pytest.param(["certify", "--select="], "selects nothing", id="empty expression"),
+            pytest.param(["serve", "--port", "65536"], "is no port", id="port above all"),
+            pytest.param(["serve", "--port=-1"], "is no port", id="port below all"),
+            pytest.param(["capacity", "--most-rate=-1"], "--most-rate", id="most below nothing"),
+            pytest.param(
+                ["load", "issuance", "--users", "1", "--baseline", "nowhere"],
+                "nowhere: cannot be read: No such file or directory\n",
+                id="baseline that is not there",
+            ),
         ],
     )
     def test_mistakes(self, words: list[str], says: str, tmp_path: Path) -> None:

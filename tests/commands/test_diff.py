@@ -64,6 +64,12 @@ def test_history_is_every_targets_trend(out: Path, capsys: pytest.CaptureFixture
     assert found["runs"] == [GOOD["run"], BAD["run"]]
 
 
+def test_a_history_of_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder that is not there is no empty history."""
+    assert main(["diff", "--history", "--out", str(tmp_path / "nowhere")]) == 2
+    assert "there is no such folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [[], ["one"], ["one", "two", "three"], ["--history", "one"]])
 def test_the_number_of_runs_is_checked(
     words: list[str], capsys: pytest.CaptureFixture[str]

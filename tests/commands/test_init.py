@@ -107,6 +107,7 @@ def test_a_file_that_is_there_stays(tmp_path: Path, capsys: pytest.CaptureFixtur
         ["--email", "guest=same@example.org", "--email", "bot=same@example.org"],
         ["--ca-file", "not-there.pem"],
         ["--api-keys", "no-slash"],
+        ["--env-prefix", "not one name"],
     ],
     ids=lambda words: words[-1].replace("/", "_"),
 )
@@ -173,3 +174,10 @@ def test_it_asks_on_a_terminal(tmp_path: Path) -> None:
     )
     assert {"create_path": "/v2/apikeys"} == document["api_keys"]
     assert "ROLECALL_ADMIN_EMAIL" in stdout
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A path in no folder is a mistake of the user's, and no folder is made."""
+    assert 2 == main(["init", str(tmp_path / "nowhere" / "target.toml"), "--no-input"])
+    assert "there is no folder" in capsys.readouterr().err
+    assert [] == list(tmp_path.iterdir())

@@ -201,12 +201,15 @@ def test_what_the_system_refuses_is_said(
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "x"])
-def test_keep_nothing_is_no_option(number: str, tmp_path: Path) -> None:
-    """The last run is never removed."""
+def test_keep_nothing_is_no_option(
+    number: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last run is never removed, and the message says what number may be given."""
     with pytest.raises(SystemExit) as end:
         prune(tmp_path, f"--keep={number}")
 
     assert 2 == end.value.code
+    assert "is not a number of runs, which is 1 or more" in capsys.readouterr().err
 
 
 def test_no_folder_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,6 +64,17 @@ def test_an_archive_of_others_is_said(
     assert "it is not as rolecall writes it" in capsys.readouterr().err
 
 
+def test_a_run_by_its_id(
+    certified: Watched, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run under reports/runs may be named by its id, as it is printed."""
+    folder = certified.finished.folder
+    monkeypatch.setattr("rolecall.harness.options.DEFAULT_OUT", folder.parent)
+
+    assert main(["show", folder.name, "1"]) == 0
+    assert capsys.readouterr().out.startswith("exchange 1, as admin")
+
+
 def test_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder that is not there is a usage error."""
     assert main(["show", str(tmp_path / "nowhere"), "1"]) == ExitCode.USAGE

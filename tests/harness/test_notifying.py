@@ -151,7 +151,8 @@ def test_a_broken_note_is_as_none(text: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "receiver", ["", "  ", "unclosed 'quote", "http://", "https://a@b/" + SECRET]
+    "receiver",
+    ["", "  ", "unclosed 'quote", "http://", "https://a@b/" + SECRET, "./not-there.sh " + SECRET],
 )
 def test_what_is_no_receiver_is_refused(receiver: str) -> None:
     """Before the run, in a sentence that does not repeat what may be a secret."""

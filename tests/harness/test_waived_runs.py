@@ -67,6 +67,26 @@ def test_a_waived_failure_is_waived_in_every_file(target: Path, tmp_path: Path) 
     assert line["requirements"] == {"waived": [SELECTED]}
 
 
+@pytest.mark.long
+def test_a_waived_cell_ends_well(tmp_path: Path) -> None:
+    """A server that is wrong in one cell alone, which is waived, is good with all that belongs to
+    the row and all ways around it.
+    """
+    with serving("--clock", "--fault", "flip-list-contacts-guest") as server:
+        file = waivers(tmp_path, cell="list-contacts-guest-*")
+        text = file.read_text(encoding="utf-8").replace("fetch-contact", "list-contacts")
+        file.write_text(text, encoding="utf-8")
+        target = server.target_file(tmp_path)
+        finished = certify(
+            target, "list-contacts or SEC-A10 or SEC-A11", more=["--waivers", str(file)]
+        )
+
+    assert finished.code == 0, finished.said
+    outcomes = {entry["id"]: entry["outcome"] for entry in finished.results["requirements"]}
+    waived = {id for id, outcome in outcomes.items() if outcome == "waived"}
+    assert waived == {"PERM-list-contacts", "SEC-A10", "SEC-A11"}
+
+
 def test_a_new_failure_has_its_entry(target: Path, tmp_path: Path) -> None:
     """What no waiver covers fails as ever, and an entry for it is printed."""
     finished = run(target, "--waivers", waivers(tmp_path, cell="fetch-contact-guest-token"))

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rolecall.errors import Unreachable
+from rolecall.errors import Unreachable, UsageError
 from rolecall.loadgen import provisioning
 from rolecall.loadgen.provisioning import NoUsers, make_users, sessions_coexist
 from rolecall.reference.server import Running, running
@@ -103,7 +103,7 @@ def test_a_target_that_makes_no_users(server: Running) -> None:
     with pytest.raises(NoUsers, match="POST /v2/nowhere was answered 404"):
         make_users(target_of(server, '\n[operations.create-user]\npath = "/v2/nowhere"\n'), 1)
     server.server.store.set_password(server.accounts["admin"].id, "2$00$00")
-    with pytest.raises(NoUsers, match="answered 401") as raised:
+    with pytest.raises(UsageError, match=r"\[accounts\.admin\].* is refused \(401\)") as raised:
         make_users(target, 1)
     assert target.accounts["admin"].password not in str(raised.value)
 
@@ -209,7 +209,7 @@ class TestWhatSaysNothing:
             received.append(request.body)
             connection.send(response(401))
 
-        with pytest.raises(NoUsers, match="was answered 401"):
+        with pytest.raises(UsageError, match=r"is refused \(401\)"):
             asked(GRANTED, refuse)
         assert len(received) == 1
 

@@ -151,7 +151,7 @@ def test_throttled_requests_are_no_measurement() -> None:
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("fast", "'fast' is not an objective", 'write it as "p99<250ms"; known: p50'),
+        ("fast", "'fast' is not an objective", 'Write it as "p99<250ms"; known: p50'),
         ("P99 < 250", "'P99 < 250': a time needs a unit, one of us, ms, s, m", "p99<250ms?"),
         ("max<=1.5%", "'max<=1.5%': a time needs a unit, one of us, ms, s, m", "max<=1.5ms?"),
         ("rate>5%", "'rate>5%': unknown unit '%'", "known: p50"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -10,11 +11,18 @@ import pytest
 from rolecall.errors import ExitCode, UsageError
 from rolecall.harness.results import TestResult as Tested
 from rolecall.harness.results import Verdict, findings, is_good_part, judge
-from rolecall.harness.waiving import WaiverState, used_waivers, waive, waivers_of_run
+from rolecall.harness.waiving import (
+    WaiverState,
+    used_waivers,
+    waive,
+    waive_what_follows,
+    waivers_of_run,
+)
 from rolecall.outcomes import Outcome
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Cell
 from rolecall.waivers import Waiver, Waivers
+from tests.support.exchanges import exchange
 
 SPEC = load_specification()
 ID, OTHER, ADVICE = "PERM-list-users", "EXPIRY-403", "SEC-I20"
@@ -52,6 +60,7 @@ def run_of(
     results = [*tests, *others]
     for test in results:
         waive(test, file)
+    waive_what_follows(results, file)
     suite: dict[str, list[tuple[str, str]]] = {}
     for test in (*results, *collected):
         cell = str(test.cell) if test.cell else ""
@@ -88,8 +97,59 @@ def test_a_pattern_covers_no_other_cell(pattern: str) -> None:
 
 
 def test_a_pattern_of_cells_covers_no_test_without_one() -> None:
-    """A test that is about no cell is covered by its requirement alone."""
+    """A test that is about no cell, and found nobody's answer wrong, is covered by its requirement
+    alone.
+    """
     assert run_of(result(cell=None), waivers=(waiver("*"),))[0].status == "not-conformant"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "status"),
+    [("list-users-guest-*", "conformant"), ("list-users-agent-*", "not-conformant")],
+)
+def test_a_finding_about_a_row_is_of_its_callers_cell(pattern: str, status: str) -> None:
+    """A test of a whole row is covered where the wrong answer was given to the cell's caller."""
+    test = result(cell=None)
+    test.shown_by = exchange()
+    assert run_of(test, waivers=(waiver(pattern),))[0].status == status
+
+
+def in_the_way(status: int, row: str = ID) -> Tested:
+    """A test that came to nothing by an answer to a guest."""
+    test = Tested("test[HEAD]", "SEC-A10", Outcome.INCONCLUSIVE, look_at=row)
+    test.evidence.exchanges.append(exchange(status=status))
+    return test
+
+
+@pytest.mark.parametrize("pattern", ["", "list-users-guest-*"])
+def test_what_follows_from_a_waived_failure_is_waived(pattern: str) -> None:
+    """A way around a denial proves nothing where the usual way is open, and that is waived."""
+    verdict, states, results = run_of(result(), in_the_way(200), waivers=(waiver(pattern),))
+    assert verdict.status == "conformant"
+    assert verdict.reasons == [f"2 requirements waived: {ID}, SEC-A10"]
+    assert states == [WaiverState.LIVE]
+    assert [test.outcome for test in results[:2]] == [Outcome.WAIVED] * 2
+
+
+@pytest.mark.parametrize(
+    ("tests", "pattern"),
+    [
+        pytest.param([result(Outcome.PASSED), in_the_way(200)], "", id="nothing failed"),
+        pytest.param([result(), in_the_way(503)], "", id="trouble"),
+        pytest.param([result(), in_the_way(0)], "", id="no answer"),
+        pytest.param([result(), in_the_way(200, OTHER)], "", id="no row"),
+        pytest.param([result(), in_the_way(200, "PERM-list-forms")], "", id="another row"),
+        pytest.param([result(cell=AGENT), in_the_way(200)], "*-agent-*", id="another cell"),
+    ],
+)
+def test_what_does_not_follow_from_a_waived_failure_is_open(
+    tests: list[Tested], pattern: str
+) -> None:
+    """Missing evidence stays inconclusive where no waived failure explains it."""
+    copies = [replace(test) for test in tests]
+    verdict, _, results = run_of(*copies, waivers=(waiver(pattern),))
+    assert results[1].outcome is Outcome.INCONCLUSIVE
+    assert verdict.status == "inconclusive"
 
 
 def test_a_new_failure_beside_a_waived_one_decides() -> None:

@@ -26,10 +26,33 @@ def add_select(parser: argparse.ArgumentParser) -> None:
     """The part of the suite that is wanted."""
     parser.add_argument(
         "--select",
+        type=_expression,
         metavar="EXPR",
-        default="",
         help="only these requirements, operations or roles (as pytest's -k)",
     )
+
+
+def _expression(text: str) -> str:
+    if not text.strip():  # as of a variable that is not set: all would be selected
+        raise argparse.ArgumentTypeError("it is empty, and selects nothing")
+    return text
+
+
+def add_run(parser: argparse.ArgumentParser, dest: str) -> None:
+    """The finished run that the command is about."""
+    parser.add_argument(
+        dest,
+        type=_run_folder,
+        metavar="RUN",
+        help="the folder of a finished run, or its id under reports/runs",
+    )
+
+
+def _run_folder(text: str) -> Path:
+    from rolecall.finished_run import find_run
+    from rolecall.harness.options import DEFAULT_OUT
+
+    return find_run(text, DEFAULT_OUT)
 
 
 def say_result(

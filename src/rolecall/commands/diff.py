@@ -42,7 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what changed.
 
     Raises:
-        UsageError: there are not two runs, or one of them is no finished run.
+        UsageError: there are not two runs, or one of them is no finished run; with ``--history``,
+            there is no folder of runs.
     """
     if len(arguments.runs) != (0 if arguments.history else 2):
         wanted = "no run with --history" if arguments.history else "two runs, the earlier one first"
@@ -51,10 +52,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _history(arguments: argparse.Namespace) -> int:
-    """Print the trend of every target, and what is flaky or broken."""
+    """Print the trend of every target, and what is flaky or broken.
+
+    Raises:
+        UsageError: there is no folder of runs.
+    """
     from rolecall import history
     from rolecall.report import trend
 
+    if not arguments.out.is_dir():
+        raise UsageError(
+            f"--out {arguments.out}", "there is no such folder", "Runs are kept there by certify."
+        )
     lines, torn = history.read(arguments.out)
     trends = trend.trends(lines)
     if arguments.json:

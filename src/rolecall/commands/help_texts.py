@@ -19,6 +19,7 @@ _MEANING = {
     130: "interrupted",
 }
 _DONE = {0: "done", 2: _MEANING[2]}
+_NOT_WRITTEN = {6: "a file could not be written"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ _LOAD = {0: "every objective held", 1: "one did not, or an answer was wrong", 3:
 TEXTS: Mapping[str, HelpText] = {
     "init": HelpText(
         ("init staging.toml", "init staging.toml --base-url https://staging.example.org"),
-        _DONE,
+        _DONE | _NOT_WRITTEN,
         "docs/target-file.md",
     ),
     "check": HelpText(
@@ -92,7 +93,7 @@ TEXTS: Mapping[str, HelpText] = {
             "report reports/runs/20261126-030000-128147 --format html",
             "report reports/runs/20261126-030000-128147 --format markdown --out -",
         ),
-        _DONE | {6: "a file could not be written"},
+        _DONE | _NOT_WRITTEN,
         "docs/formats.md",
     ),
     "show": HelpText(
@@ -121,9 +122,9 @@ TEXTS: Mapping[str, HelpText] = {
         ("verify reports/runs/20261126-030000-128147 --key rolecall.key.pub",),
         {
             0: "all is as certified",
-            1: "something is not",
+            1: "something is not, or there is no certificate",
             2: _MEANING[2],
-            3: "it cannot be known: there is no certificate, or its signer is not known",
+            3: "nothing is wrong, but its tables are those of another version of Rolecall",
         },
         "docs/certificate.md",
     ),

@@ -7,6 +7,7 @@ from environment variables when a run begins, so that one file serves every envi
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ HELP = "write a commented target file, by asking or by options"
 _DEFAULT = Path("target.toml")
 _ROLES = ("guest", "agent", "bot", "admin")  # those of the permission table, lowest first
 _PAGE = "docs/target-file.md"
+_VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")  # POSIX.1-2024 8.1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the file, whole or not at all, once it has been read as a run would read it.
 
     Raises:
-        UsageError: the file is there, or would not be a target file.
+        UsageError: the file is there, its folder is not, an option is wrong, or it would not be a
+            target file.
         NotWrittenWhole: the file system refused.
     """
     from rolecall.whole_files import write_file
@@ -63,6 +66,11 @@ def run(arguments: argparse.Namespace) -> int:
     path: Path = arguments.file
     if not arguments.force and (path.exists() or path.is_symlink()):
         raise UsageError(str(path), "it is there already", "Name another, or give --force.")
+    if not _VARIABLE.fullmatch(arguments.env_prefix):
+        what = "this is not how the name of an environment variable begins"
+        raise UsageError(f"--env-prefix {harmless(arguments.env_prefix)}", what, "Such as STAGING.")
+    if not path.parent.is_dir():
+        raise UsageError(str(path), f"there is no folder {path.parent}", "Make it first.")
     emails = _emails(arguments.email or ())
     if is_terminal(sys.stdin) and not arguments.no_input:
         _ask(arguments, emails, _answer)

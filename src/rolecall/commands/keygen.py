@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write both files; neither may be there already.
+    """Write both files, or neither; neither may be there already.
 
     Raises:
         UsageError: a file is there, or cannot be written.
@@ -41,7 +41,11 @@ def run(arguments: argparse.Namespace) -> int:
             )
     private, public = new_pair()
     _write(private_file, private, 0o600)
-    _write(public_file, public, 0o644)
+    try:
+        _write(public_file, public, 0o644)
+    except UsageError:
+        private_file.unlink()
+        raise
     say(f"private key   {harmless(str(private_file))}: keep it; rolecall certify --sign reads it")
     say(f"public key    {harmless(str(public_file))}: give it to whoever checks certificates")
     say(f"key id        {private_key(private, str(private_file)).id}")
@@ -49,16 +53,22 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _write(file: Path, data: bytes, mode: int) -> None:
-    """Write a new file that has its mode from its first byte on.
+    """Write a new file that has its mode from its first byte on, whole or not at all.
 
     Raises:
         UsageError: it cannot be made, or came to be there in the meantime.
     """
+    is_ours = False
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        is_ours = True
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
+            stream.flush()
+            os.fsync(descriptor)  # a full disk may say so only now
     except OSError as error:
+        if is_ours:
+            file.unlink()
         raise UsageError(
             f"--out {file}", f"it cannot be written: {error.strerror}", "Name another."
         ) from None

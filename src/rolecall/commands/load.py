@@ -88,7 +88,7 @@ def add_common_arguments(
         type=int,
         default=0,
         metavar="N",
-        help="processes that send (default: one, that does all)",
+        help="processes that send (default: 0, one that does all)",
     )
     options.add_some(parser, "accounts", "slo", "arrivals", "seed", "in-flight")
     options.add_some(parser, "racers", "weights", "guarding", "deny-within")

@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rolecall.harness.progress import Progress
 
     progress = Progress(sys.stderr, silent=arguments.json)
-    document = plan(Options.of(arguments), arguments.select, progress)
+    document = plan(Options.of(arguments), arguments.select or "", progress)
     if arguments.json:
         say_document(document)
     else:

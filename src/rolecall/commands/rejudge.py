@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rolecall.commands import say_document
+from rolecall.commands import add_run, say_document
 from rolecall.screen import say
 
 HELP = "judge a finished run again from its evidence, and print what differs"
@@ -15,7 +15,7 @@ HELP = "judge a finished run again from its evidence, and print what differs"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The run's folder, and how to print."""
-    parser.add_argument("folder", type=Path, metavar="RUN", help="the folder of a finished run")
+    add_run(parser, "folder")
     parser.add_argument(
         "--json", action="store_true", help="print the comparison as JSON and nothing else"
     )

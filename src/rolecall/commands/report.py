@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rolecall.commands import add_run
 from rolecall.errors import UsageError
 from rolecall.screen import say
 
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from rolecall.report.artefacts import FORMATS
 
     formats = [*FORMATS, ALLURE, ALLURE_HTML]
-    parser.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of a run")
+    add_run(parser, "run_folder")
     parser.add_argument(
         "--format",
         required=True,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
+
+from rolecall.commands import add_run
 
 HELP = "show an exchange of a run, or a cell with its evidence"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which run, and what of it."""
-    parser.add_argument("folder", type=Path, metavar="RUN", help="the run's folder")
+    add_run(parser, "folder")
     parser.add_argument(
         "what",
         metavar="WHAT",

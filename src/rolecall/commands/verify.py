@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rolecall.commands import say_document
+from rolecall.commands import add_run, say_document
 from rolecall.errors import ExitCode, UsageError
 from rolecall.screen import harmless, harmless_document, say
 
@@ -20,7 +20,7 @@ _MOST = 20  # faults that are printed
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The run, and whose signature it must have."""
-    parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
+    add_run(parser, "run_folder")
     parser.add_argument(
         "--key",
         type=Path,

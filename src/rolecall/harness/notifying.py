@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import urllib.error
@@ -74,6 +75,10 @@ def check_receiver(receiver: str) -> None:
         words = []
     if not words:
         raise UsageError("--notify", "this is neither a URL nor a command")
+    if shutil.which(words[0]) is None:
+        raise UsageError(
+            "--notify", "there is no such program, or it may not be run", "Give its path, or a URL."
+        )
 
 
 def notify(

@@ -18,7 +18,7 @@ from rolecall.toolkit.clock import TOO_FAR_APART
 from rolecall.toolkit.world import World
 
 #: Statuses that say that there is no token endpoint at this place, or none to which one may POST.
-_NOT_THERE = (404, 405, 410)
+_NOT_THERE = (404, 405, 410, 501)
 #: Statuses that say that e-mail or password are wrong.
 _REFUSED = (400, 401, 403)
 

@@ -25,7 +25,13 @@ from rolecall.harness.preflight import Preflight
 from rolecall.harness.results import TestResult, Verdict, judge
 from rolecall.harness.run_files import take_back, write_run
 from rolecall.harness.sealing import sealed
-from rolecall.harness.waiving import Collected, UsedWaiver, used_waivers, waivers_of_run
+from rolecall.harness.waiving import (
+    Collected,
+    UsedWaiver,
+    used_waivers,
+    waive_what_follows,
+    waivers_of_run,
+)
 from rolecall.outcomes import Inconclusive, NotTested
 from rolecall.replay.document import replay_document
 from rolecall.report import allure, artefacts, certificate, har, leaks
@@ -163,6 +169,7 @@ class Run:
         why = self.context.world.client.dead or self.context.world.ledger.full
         if why and not self.exit_code:
             self.abort(why)
+        waive_what_follows(self.results, self.waivers)
         self.used_waivers = used_waivers(self.waivers, self.results, self.collected)
         verdict = judge(
             self.context.spec,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from rolecall.waivers import Waiver, Waivers, described, load_waivers
 if TYPE_CHECKING:
     from rolecall.harness.results import TestResult
 
+#: What the requirements of the permission table begin with, each of a row.
+_ROW = "PERM-"
+#: What evidence calls a caller whose cell an answer is: the role, and the kind of credential.
+_CALLER = re.compile(r"(\w+) \((token|api-key)\)")
 #: By requirement: the tests of the whole suite, each with the name of its cell, or an empty string.
 Collected = Mapping[str, Sequence[tuple[str, str]]]
 
@@ -85,8 +90,19 @@ def waivers_of_run(path: Path | None) -> Waivers:
 
 def waive(result: TestResult, waivers: Waivers) -> None:
     """Let a failure that a live waiver covers be waived; an error of the harness never is."""
-    if result.outcome is Outcome.FAILED and waivers.live(result.requirement, _cell(result)):
+    if result.outcome is Outcome.FAILED and _is_live(result, waivers):
         result.outcome = Outcome.WAIVED
+
+
+def waive_what_follows(results: Sequence[TestResult], waivers: Waivers) -> None:
+    """Let be waived what could not be decided because of a waived failure: where a denied read is
+    let in, a way around the denial shows nothing.
+    """
+    waived = {result.requirement for result in results if result.outcome is Outcome.WAIVED}
+    for result in results:
+        follows = result.outcome is Outcome.INCONCLUSIVE and _row_in_the_way(result) in waived
+        if follows and _is_live(result, waivers):
+            result.outcome = Outcome.WAIVED
 
 
 def used_waivers(
@@ -97,7 +113,7 @@ def used_waivers(
         _used(
             waiver,
             waivers,
-            [result for result in results if waiver.covers(result.requirement, _cell(result))],
+            [result for result in results if _is_about(waiver, result)],
             collected,
         )
         for waiver in waivers.entries
@@ -142,13 +158,50 @@ def only_expired(results: Iterable[TestResult], used: Iterable[UsedWaiver]) -> b
     expired = [entry.waiver for entry in used if entry.state is WaiverState.EXPIRED]
     failed = [result for result in results if result.outcome is Outcome.FAILED]
     return bool(failed) and all(
-        any(waiver.covers(result.requirement, _cell(result)) for waiver in expired)
-        for result in failed
+        any(_is_about(waiver, result) for waiver in expired) for result in failed
     )
 
 
-def _cell(result: TestResult) -> str:
-    return str(result.cell) if result.cell else ""
+def _is_live(result: TestResult, waivers: Waivers) -> bool:
+    return any(
+        _is_about(waiver, result) and not waivers.has_expired(waiver) for waiver in waivers.entries
+    )
+
+
+def _is_about(waiver: Waiver, result: TestResult) -> bool:
+    """Whether a test, or the failure that kept it from being decided, is one that a waiver covers.
+
+    Where a test is about a whole row of the table, its cell is that of the caller whose answer was
+    wrong.
+    """
+    if row := _row_in_the_way(result):
+        callers = {exchange.caller for exchange in result.evidence.exchanges}
+        return any(waiver.covers(row, cell) for cell in ("", *_cells(row, callers)))
+    if result.cell:
+        return waiver.covers(result.requirement, str(result.cell))
+    callers = {result.shown_by.caller} if result.shown_by else set()
+    return any(
+        waiver.covers(result.requirement, cell)
+        for cell in ("", *_cells(result.requirement, callers))
+    )
+
+
+def _row_in_the_way(result: TestResult) -> str:
+    """The row of the table whose wrong answer kept a test from being decided; empty if none did. An
+    answer that says nothing of rights is missing evidence, and no failure.
+    """
+    is_row = result.look_at.startswith(_ROW) and result.look_at != result.requirement
+    is_trouble = any(
+        not exchange.status or exchange.status == 429 or exchange.status >= 500
+        for exchange in result.evidence.exchanges
+    )
+    return result.look_at if is_row and not is_trouble else ""
+
+
+def _cells(row: str, callers: Iterable[str]) -> list[str]:
+    """The names of the cells of a row that these callers have."""
+    found = filter(None, map(_CALLER.fullmatch, callers))
+    return [f"{row.removeprefix(_ROW)}-{caller[1]}-{caller[2]}" for caller in found]
 
 
 def _tests(names: Sequence[str]) -> str:

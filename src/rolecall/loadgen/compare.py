@@ -79,12 +79,13 @@ def read(path: Path) -> dict[str, Any]:
     try:
         document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not JSON"
         raise UsageError(
-            str(file), f"cannot be read: {error}", "give the folder of a finished load run"
+            str(file), f"cannot be read: {why}", "Give the folder of a finished load run."
         ) from None
     if wrong := validation_errors("load", document):
         raise UsageError(
-            str(file), f"is not a load.json: {wrong[0]}", "give the folder of a finished load run"
+            str(file), f"is not a load.json: {wrong[0]}", "Give the folder of a finished load run."
         )
     return document
 

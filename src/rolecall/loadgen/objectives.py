@@ -66,7 +66,7 @@ class Objective:
         match = _FORM.fullmatch(plain)
         if match is None:
             raise UsageError(
-                where, f"{text!r} is not an objective", f'write it as "p99<250ms"; {_KNOWN}'
+                where, f"{text!r} is not an objective", f'Write it as "p99<250ms"; {_KNOWN}'
             )
         measure, comparison, number, unit = match.groups()
         shown = f"{request}:{plain}" if request else plain

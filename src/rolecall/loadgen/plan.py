@@ -132,6 +132,8 @@ def check(options: argparse.Namespace) -> None:
     for name, least in (("in_flight", 1), ("racers", 2), ("first_rate", 0.1), ("search_time", 10)):
         if not least <= getattr(options, name) < math.inf:
             raise UsageError(f"--{name.replace('_', '-')}", f"must be at least {least}")
+    if not 0 <= options.most_rate < math.inf:
+        raise UsageError("--most-rate", "must be 0 (no limit) or more")
     if not 0 < options.precision <= 100:
         raise UsageError("--precision", "must be more than 0 and at most 100 (per cent)")
     for where, port in (("--prometheus-port", options.prometheus_port), ("--live", options.live)):

@@ -11,7 +11,7 @@ from typing import Any
 
 import gevent
 
-from rolecall.errors import ExitCode, RolecallError, Unreachable
+from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks.token_answer import read_json
 from rolecall.loadgen.transport.client import WireConnection
@@ -29,6 +29,8 @@ from rolecall.tokens import TOKEN_PATH
 _TRIES, _PAUSE, _LONGEST_PAUSE = 3, 1.0, 10.0
 #: Statuses of a server that is not up to it just now, beside 5xx: no verdict about the request.
 _PASSING = frozenset({408, 425, 429})
+#: Statuses of a log-in whose e-mail or password is not that of a user.
+_WRONG = frozenset({400, 401, 403, 422})
 _UNREACHABLE = frozenset({"refused", "dns", "tls", "timeout"})
 
 
@@ -102,11 +104,13 @@ class ProvisionedServer:
             NoUsers: it is answered with anything else, or not to the end.
             Unreachable: there is no server, or none that answers.
         """
-        response = self.ask(method, path, body)
+        return self._object_in(self.ask(method, path, body), f"{method} {path}")
+
+    def _object_in(self, response: Response, request: str) -> dict[str, Any]:
         document = read_json(response.body) if 200 <= response.status < 300 else None
         if not isinstance(document, dict):
             kind = _NotNow if _is_passing(response.status) else NoUsers
-            raise kind(f"{self.target.base_url}: {method} {path} was answered {response.status}")
+            raise kind(f"{self.target.base_url}: {request} was answered {response.status}")
         return document
 
     def issue(self, email: str, password: str) -> Response:
@@ -121,12 +125,19 @@ class ProvisionedServer:
         """The answer with tokens to an account's log-in.
 
         Raises:
-            NoUsers: it is not.
+            UsageError: e-mail or password are refused.
+            NoUsers: it is not such an answer.
+            Unreachable: there is no server, or none that answers.
         """
         account = self.target.accounts[name]
-        answer = self.document(
-            "POST", TOKEN_PATH, {"email": account.email, "password": account.password}
-        )
+        response = self.issue(account.email, account.password)
+        if response.status in _WRONG:
+            raise UsageError(
+                f"{self.target.source}, [accounts.{name}]",
+                f"the log-in of {account.email} is refused ({response.status})",
+                "Check the password, and whether the account is locked. Nothing more was tried.",
+            )
+        answer = self._object_in(response, f"POST {TOKEN_PATH} for {account.email}")
         if not isinstance(answer.get("token"), str) or not isinstance(
             answer.get("refreshToken"), str
         ):

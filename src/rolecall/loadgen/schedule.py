@@ -31,7 +31,7 @@ def duration(text: str, where: str = "duration") -> float:
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if not parts or "".join(map("".join, parts)) != text or not seconds:
         raise UsageError(
-            where, f"{text!r} is not a duration", "write it as 30s, 1m30s, 500ms or 2h"
+            where, f"{text!r} is not a duration", "Write it as 30s, 1m30s, 500ms or 2h."
         )
     return seconds
 
@@ -116,7 +116,7 @@ class Schedule:
             raise UsageError(
                 where,
                 f"{text!r} leaves no time for the parts without a length",
-                "make --duration longer",
+                "Make --duration longer.",
             )
         phases = [
             Phase(low, high, rest / open_ended if length is None else length)
@@ -129,7 +129,7 @@ class Schedule:
             raise UsageError(
                 where,
                 f"{text!r} for {made.duration:g} s: no request would be due",
-                "raise the rate",
+                "Raise the rate.",
             )
         return made
 
@@ -212,6 +212,6 @@ def _part(text: str, where: str) -> tuple[float, float, float | None]:
         raise UsageError(
             where,
             f"{text!r} is not a rate",
-            "write it as 100, 10..100, 10,50,100 or 0..100:30s,100:5m",
+            "Write it as 100, 10..100, 10,50,100 or 0..100:30s,100:5m.",
         )
     return first, last, duration(length, where) if colon else None

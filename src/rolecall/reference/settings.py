@@ -42,6 +42,8 @@ class Settings:
             raise SettingsError(f"the signing key has to have at least {SHORTEST_KEY} bytes")
         if self.scrypt_n < 2 or self.scrypt_n & (self.scrypt_n - 1):
             raise SettingsError("the cost of scrypt has to be a power of two above 1")
+        if not 0 <= self.port < 2**16:
+            raise SettingsError(f"{self.port} is no port: they go from 0 (a free one) to 65535")
 
 
 def password_variable(account: str) -> str:

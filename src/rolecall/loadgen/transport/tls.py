@@ -49,7 +49,7 @@ class Tls:
                 "tls", f"its certificate is not accepted: {error.verify_message}"
             ) from None
         except ssl.SSLError as error:
-            raise Failure("tls", reason(error)) from None
+            raise Failure("tls", f"it does not speak TLS as we do ({error.reason})") from None
         except OSError as error:
             raise Failure("reset", reason(error)) from None
 
