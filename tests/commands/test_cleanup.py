@@ -85,15 +85,28 @@ def test_a_ledger_that_names_no_target_needs_one(
     assert "its ledger does not say which target file it had" in text
 
 
-def test_another_target_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The ids of one server are not those of another."""
-    folder = run_folder(tmp_path, target="t.toml", base_url="http://staging.example")
-    file = target_file(tmp_path, target_text("http://live.example"))
+@pytest.mark.parametrize(
+    ("ours", "other"),
+    [
+        ("http://staging.example", "http://live.example"),
+        ("http://127.0.0.1:8001", "http://127.0.0.1:8002"),
+    ],
+)
+def test_another_target_is_refused(
+    ours: str, other: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The ids of one server are not those of another, on this machine neither: there they would be
+    found gone, and forgotten.
+    """
+    folder = run_folder(tmp_path, target="t.toml", name="miniature", base_url=ours)
+    file = target_file(tmp_path, target_text(other))
+    before = (folder / LEDGER).read_bytes()
 
     code, text = said(capsys, folder, "--target", file)
 
     assert code == 2
-    assert "it is the file of http://live.example, and the run was against http://staging" in text
+    assert f"it is the file of {other}, and the run was against {ours}" in text
+    assert (folder / LEDGER).read_bytes() == before
 
 
 def test_a_run_that_is_at_work_is_left_alone(

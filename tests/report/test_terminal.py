@@ -333,6 +333,7 @@ class TestVerdict:
         assert "reading       expired = [401] (not the default)" in lines
         assert "note          76 requirements not proven" in lines
         assert "left behind   user 599e1f (rolecall-1)" in lines
+        assert "next          rolecall cleanup reports/runs/1" in lines
         assert "files         reports/runs/1" in lines
         assert (
             lines[-1]

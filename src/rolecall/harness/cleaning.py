@@ -25,7 +25,6 @@ from rolecall.http.client import Client
 from rolecall.http.gate import Gate
 from rolecall.ledger import CHANGE, CLOCK, LEDGER, Ledger, LedgerEntry, is_at_work
 from rolecall.outcomes import Inconclusive, NotTested
-from rolecall.report.comparison import same_target
 from rolecall.run_folder import begin_of_run
 from rolecall.spec.ids import own_id
 from rolecall.spec.loading import load_specification
@@ -60,7 +59,6 @@ class KilledRun:
     ledger: Ledger
     id: str
     source: str
-    name: str
     base_url: str
 
     @classmethod
@@ -78,7 +76,7 @@ class KilledRun:
             ledger.close()
             hint = "End it, or wait for its end: it deletes what it made by itself."
             raise UsageError(str(folder), "this run is still at work, or being cleaned up", hint)
-        known = [str(ledger.about.get(name, "")) for name in ("run", "target", "name", "base_url")]
+        known = [str(ledger.about.get(name, "")) for name in ("run", "target", "base_url")]
         id = known[0] or folder.resolve().name
         if begin_of_run(id) is None:
             ledger.close()
@@ -91,19 +89,17 @@ class KilledRun:
         return bool(self.base_url) and not self.source
 
     def check(self, target: Target) -> None:
-        """Refuse a target that is not the run's.
+        """Refuse a target that is not the run's: on another server all things of the run would be
+        found gone, and be crossed off the ledger.
 
         Raises:
-            UsageError: it is another one.
+            UsageError: it has another URL.
         """
-        ours = {"name": self.name, "base_url": self.base_url}
-        if self.base_url and not same_target(
-            ours, {"name": target.name, "base_url": target.base_url}
-        ):
+        if self.base_url and self.base_url.rstrip("/") != target.base_url:
             raise UsageError(
                 target.source,
                 f"it is the file of {target.base_url}, and the run was against {self.base_url}",
-                "Give that target's file with --target.",
+                "Give that target's file with --target. A tunnel needs the port that it had.",
             )
 
 

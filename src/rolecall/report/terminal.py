@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
@@ -151,6 +152,8 @@ def verdict(
     lines += [f"left behind   {thing}" for thing in left[:_MOST_LEFT]]
     if len(left) > _MOST_LEFT:
         lines.append(f"left behind   {len(left) - _MOST_LEFT} more things in results.json")
+    if left:
+        lines.append(f"next          rolecall cleanup {shlex.quote(harmless(folder))}")
     word = results["verdict"].upper().replace("-", " ")
     last = (
         f"verdict       {word}: {results['target']['name']} at {results['target']['base_url']} "
