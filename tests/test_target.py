@@ -409,6 +409,18 @@ MISTAKES = {
         "a whole number, not a number",
         "",
     ),
+    "a domain of two words": (
+        with_target('email_domain = "example org"'),
+        "[target] email_domain",
+        "not a domain",
+        "example.org",
+    ),
+    "variables that are not set": (
+        GOOD.replace('password = "', 'password_env = "NOT_SET_'),
+        "staging.toml",
+        "these environment variables are not set: NOT_SET_",
+        "Export",
+    ),
     "no request": (with_target("concurrency = 0"), "[target] concurrency", "at least 1", ""),
     "rate below nothing": (with_target("rate_limit = -1"), "[target] rate_limit", "at least 0", ""),
     "rate without end": (with_target("rate_limit = inf"), "[target] rate_limit", "at least 0", ""),

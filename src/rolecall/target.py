@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,8 @@ from rolecall.urls import check_url, is_loopback
 DEFAULT_RATE = 20.0
 EMBEDDED_CONCURRENCY = 16
 SHORTEST_KEY = 16  # characters of a bank's key: who finds the bank can try many of them
+#: A domain of addresses, as it is written in them (RFC 5321 4.1.2).
+_DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?")
 #: Signatures that a server may check (RFC 7518 3.1); `none` is not one.
 ALGORITHMS = (
     *(f"{kind}{size}" for kind in ("HS", "RS", "ES", "PS") for size in (256, 384, 512)),
@@ -188,7 +191,7 @@ def parse_target(
         verify_tls=_verify_tls(about, folder),
         **_client_certificate(about, folder),
         proxy=_proxy(about),
-        email_domain=about.text("email_domain") or "example.org",
+        email_domain=_email_domain(about),
         load_allowed=about.value("load_allowed", (bool,), default=False),
         attempt_denied_writes=about.value("attempt_denied_writes", (bool,), default=False),
         api_keys=_api_keys(keys, accounts, tuple(roles)),
@@ -303,6 +306,15 @@ def _unset(values: Mapping[str, Any], environ: Mapping[str, str]) -> set[str]:
         value for key, value in values.items() if key.endswith("_env") and isinstance(value, str)
     }
     return {name for name in named if not environ.get(name)}.union(*inner)
+
+
+def _email_domain(table: TomlTable) -> str:
+    domain = table.text("email_domain") or "example.org"
+    if not _DOMAIN.fullmatch(domain):
+        raise UsageError(
+            table.at("email_domain"), f"{domain!r} is not a domain", "Such as example.org."
+        )
+    return domain
 
 
 def _proxy(table: TomlTable) -> Proxy | None:

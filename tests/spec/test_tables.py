@@ -297,3 +297,11 @@ def test_each_derived_requirement_says_how_it_follows() -> None:
         for id, entry in SPEC.requirements.items()
         if (entry.level == "derived") != bool(entry.step)
     ] == []
+
+
+def test_every_gap_that_the_code_names_is_in_the_table() -> None:
+    """Whoever meets the number of a gap in the code finds it among the readings."""
+    files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "conformance").rglob("*.py")]
+    named = {gap for file in files for gap in re.findall(r"AMB-\d\d", file.read_text("utf-8"))}
+    assert named
+    assert named <= {reading.ambiguity for reading in SPEC.readings.values()}

@@ -65,16 +65,19 @@ def readings(entries: Mapping[str, Any]) -> str:
             "default is printed with the verdict and stands in `results.json`. A list is a set of "
             "acceptable HTTP statuses."
         ),
+        "The code and the changelog call a gap by the number that stands with it here.",
         "",
-        "| reading | default | meaning |",
-        "|---|---|---|",
+        "| reading | default | meaning | gap |",
+        "|---|---|---|---|",
     ]
     chosen = [entry for entry in entries.values() if entry.default is not None]
     lines += [
-        f"| `{entry.name}` | `{_toml(entry.default)}` | {entry.statement} |" for entry in chosen
+        f"| `{entry.name}` | `{_toml(entry.default)}` | {entry.statement} | {entry.ambiguity} |"
+        for entry in chosen
     ]
     lines += ["", "The rest cannot be chosen, for every server is taken as it is:", ""]
-    lines += [f"- {entry.statement}" for entry in entries.values() if entry not in chosen]
+    rest = [entry for entry in entries.values() if entry not in chosen]
+    lines += [f"- {entry.ambiguity}: {entry.statement}" for entry in rest]
     return "\n".join(lines) + "\n"
 
 
