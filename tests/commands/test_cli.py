@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -419,3 +420,17 @@ def test_sigterm_ends_a_run_tidily(tmp_path: Path) -> None:
     assert finished.stderr == "rolecall: interrupted\n"
     assert finished.results["reasons"][0] == "interrupted"
     assert finished.results["left_behind"] == left == []
+
+
+@pytest.mark.parametrize("command", ["plan", "rejudge"])
+def test_ctrl_c_is_no_outcome(command: str, certified: Watched, tmp_path: Path) -> None:
+    """A rehearsal or a replay that is broken off says nothing of the target: exit code 130."""
+    folder = [certified.finished.folder] if command == "rejudge" else []
+    process = start(command, *folder, cwd=tmp_path, env={"TMPDIR": str(tmp_path)})
+    wait_for(lambda: any(tmp_path.iterdir()))  # the folder of the run that is nobody's
+    process.send_signal(signal.SIGINT)
+    finished = finish(process, tmp_path, time.monotonic())
+
+    assert finished.code == ExitCode.INTERRUPTED, finished.said
+    assert finished.stdout == ""
+    assert finished.stderr == "rolecall: interrupted\n"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rolecall.errors import RolecallError, UsageError
+from rolecall.errors import ExitCode, RolecallError, UsageError
 
 if TYPE_CHECKING:
     from rolecall.harness.progress import Progress
@@ -31,6 +31,7 @@ def run_suite(options: Sequence[str], progress: Progress, plugins: Sequence[obje
     Raises:
         UsageError: an option or the target file is wrong, or nothing is selected.
         RolecallError: the run could not be brought to its end.
+        KeyboardInterrupt: there was one before the run began.
     """
     said = io.StringIO()
     with as_file(files("rolecall.conformance")) as folder:
@@ -51,9 +52,26 @@ def run_suite(options: Sequence[str], progress: Progress, plugins: Sequence[obje
             raise UsageError(
                 "--select", "this selects no test", "Try a requirement, an operation or a role."
             )
+        if code == pytest.ExitCode.INTERRUPTED:
+            raise KeyboardInterrupt
         if code == pytest.ExitCode.USAGE_ERROR:
             raise _complaint(said.getvalue())
         raise RolecallError(f"the suite could not be run:\n{said.getvalue().strip()}")
+    return run
+
+
+def run_without_target(
+    options: Sequence[str], progress: Progress, plugins: Sequence[object] = ()
+) -> Run:
+    """The same for a rehearsal or a replay, which sends nothing: half of it is worth nothing.
+
+    Raises:
+        UsageError, RolecallError: as for `run_suite`.
+        KeyboardInterrupt: there was one.
+    """
+    run = run_suite(options, progress, plugins)
+    if run.exit_code is ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
     return run
 
 

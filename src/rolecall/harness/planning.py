@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from rolecall.errors import RolecallError
 from rolecall.evidence import Exchange
-from rolecall.harness.entry import run_suite
+from rolecall.harness.entry import run_without_target
 from rolecall.harness.options import Options
 from rolecall.harness.progress import Progress
 from rolecall.harness.rehearsal import assumptions
@@ -37,13 +37,14 @@ def plan(options: Options, select: str, progress: Progress) -> dict[str, Any]:
     Raises:
         UsageError: an option or the target file is wrong, or nothing is selected.
         RolecallError: the rehearsal could not be brought to its end.
+        KeyboardInterrupt: there was one.
     """
     roles = load_specification().roles
     target = load_target(options.target, roles) if options.target else None
     with tempfile.TemporaryDirectory(prefix="rolecall-plan-") as folder:
         rehearsed = replace(options, out=Path(folder), rate=None, rehearse=True, no_reports=True)
         words = rehearsed.words() + (["-k", select] if select else [])
-        run = run_suite(words, progress)
+        run = run_without_target(words, progress)
     if run.aborted:
         raise RolecallError(f"the rehearsal was broken off: {run.aborted}")
     served = run.context.target

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 import pytest
 
-from rolecall.harness.entry import run_suite
+from rolecall.harness.entry import run_without_target
 from rolecall.harness.progress import Progress
 from rolecall.replay.layers import NOT_RECORDED
 from rolecall.replay.recording import RecordedRun
@@ -33,10 +33,11 @@ def rejudge(folder: Path, out: Path, stream: TextIO, *, silent: bool) -> dict[st
     Raises:
         UsageError: the folder holds nothing that can be judged again.
         RolecallError: the suite could not be run.
+        KeyboardInterrupt: there was one.
     """
     then = RecordedRun.read(folder)
     words = ["--replay", str(folder), "--out", str(out), "--no-reports"]
-    run = run_suite(words, Progress(stream, silent=silent), [_OnlyThose(then.tests)])
+    run = run_without_target(words, Progress(stream, silent=silent), [_OnlyThose(then.tests)])
     recording = run.context.recording
     assert recording
     missing = {
