@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from time import perf_counter
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 import gevent
 import pytest
 
+from rolecall.loadgen import open_loop
 from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.open_loop import OpenLoop
@@ -142,9 +144,27 @@ class Holder(Client):
         super().step(due)
 
 
-def test_sessions_take_turns_and_connections_do_not() -> None:
+@pytest.mark.parametrize(("warm", "used"), [(1.0, 16), (0.0, 1)])
+def test_some_connections_take_turns(
+    warm: float, used: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a rate that one connection carries, 16 of 40 send in turn, so that each process of a
+    server is reached; where they would idle, one alone does.
+    """
+    monkeypatch.setattr(open_loop, "_WARM", warm)
+    Holder.turns = []
+    run = Run(200, 0.32, step=0.0, kind=Holder)
+    run.open_loop.provide(40)
+
+    run()
+
+    over = Counter(connection for _, connection in Holder.turns)
+    assert (len(over), set(over.values())) == (used, {64 // used})
+
+
+def test_sessions_take_turns() -> None:
     """At a rate that one connection carries, each of 12 sessions takes every twelfth step: the
-    figures are not those of one account, and no connection idles until the server ends it.
+    figures are not those of one account.
     """
     Holder.turns = []
     run = Run(100, 0.36, step=0.0, kind=Holder)

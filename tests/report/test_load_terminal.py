@@ -81,3 +81,16 @@ def test_a_line_over_the_one_before_stays_on_its_row() -> None:
     rows = over(f"  20.0/s for 3 s: generator ({WHY})", 80, passing=False).splitlines()
     assert max(map(len, rows)) <= 80
     assert " ".join(" ".join(rows).split()) == f"20.0/s for 3 s: generator ({WHY})"
+
+
+def test_what_was_not_sampled_is_said() -> None:
+    """A denied cell that was let in before the load is named, a few of them at most, and what a
+    server has to do with their names acts on no terminal.
+    """
+    document = long_document()
+    document["sampled"] = {"others": [f"delete-user as bot: {n}, not denied\x1b" for n in range(9)]}
+    text = load_terminal.summary(document, "folder")
+
+    assert "not sampled   delete-user as bot: 0, not denied\\x1b" in text
+    assert "not sampled   4 more in load.json" in text
+    assert text.count("not sampled") == 6

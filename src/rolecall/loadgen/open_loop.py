@@ -4,8 +4,9 @@ A timer in the hub looks twice in a millisecond who is due and switches to a sen
 sender is a greenlet that waits in the hub between two steps. Where all senders are busy, who is due
 waits for one, and the waiting counts as response time.
 
-A sender has connections, a client has an account and tokens. Senders are taken last in, first out,
-so that connections stay warm and none is used just when the server ends it for being idle; clients
+A sender has connections, a client has an account and tokens. The senders that were used last take
+turns, so that connections stay warm and none is used just when the server ends it for being idle,
+and yet the load reaches each process of a server that shares out connections. Clients are taken
 first in, first out, so that the load is spread over all of their accounts, and over the scenarios
 of a mix by their weights.
 """
@@ -32,6 +33,8 @@ from rolecall.loadgen.thinking import ThinkingClients
 _TICK = 0.0005  # seconds
 #: Seconds after which an arrival that is sent counts as late.
 LATE = 0.010
+#: Senders that take turns, as long as each of them has sent within so many seconds.
+_IN_TURN, _WARM = 16, 1.0
 _AT_ONCE = 16  # clients that log in at the same time, beforehand
 #: Seconds after which no more sessions are begun beforehand than there are senders.
 _LONG_ENOUGH = 30.0
@@ -66,7 +69,7 @@ class OpenLoop:
         )
         self._made: list[Scenario] = []
         self._senders: list[list[LoadConnection]] = []
-        self._idle: list[greenlet] = []
+        self._idle: list[tuple[greenlet, float]] = []  # each since when
         self._waiting: deque[float] = deque()
         self._recorder = Recorder(0.0)
         self._times: Iterator[float] = iter(())
@@ -220,10 +223,10 @@ class OpenLoop:
             recorder.scheduled += 1
             recorder.lag.note(now - due)
             if self._idle:
-                self._send(self._idle.pop(), due, now)
+                self._send(self._next_sender(now), due, now)
             elif len(self._senders) < self._most:
                 self._employ([]).switch()
-                self._send(self._idle.pop(), due, now)
+                self._send(self._next_sender(now), due, now)
             else:
                 self._waiting.append(due)
             now = perf_counter()
@@ -233,6 +236,12 @@ class OpenLoop:
         recorder.tick(now)
         if self._broken or (self._due == math.inf and not recorder.under_way and not self._waiting):
             self._over.set()
+
+    def _next_sender(self, now: float) -> greenlet:
+        """One that is idle: the first of those that were used last, else the very last."""
+        first = max(len(self._idle) - _IN_TURN, 0)
+        is_warm = now - self._idle[first][1] < _WARM
+        return self._idle.pop(first if is_warm else -1)[0]
 
     def _send(self, sender: greenlet, due: float, now: float) -> None:
         self._count(due, now)
@@ -253,7 +262,7 @@ class OpenLoop:
         me, clients = getcurrent(), self._clients
         try:
             while True:
-                self._idle.append(me)
+                self._idle.append((me, perf_counter()))
                 due = self._hub.switch()
                 while True:
                     recorder = (

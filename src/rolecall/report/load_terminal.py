@@ -214,8 +214,14 @@ def _wrong(document: Mapping[str, Any]) -> Iterator[str]:
             f"objective     {judged['objective']}: {'held' if judged['held'] else 'NOT held'} "
             f"({observed(judged, 'nothing measured')})"
         )
-    for what in (document.get("sampled") or {}).get("not_tested", ()):
+    sampled = document.get("sampled") or {}
+    for what in sampled.get("not_tested", ()):
         yield f"not tested    under load: {what}"
+    others = sampled.get("others", ())
+    for what in others[:_MOST_OTHERS]:
+        yield f"not sampled   {harmless(what)}"
+    if len(others) > _MOST_OTHERS:
+        yield f"not sampled   {len(others) - _MOST_OTHERS} more in load.json"
     yield from load_denials.lines(document.get("denials"))
     for reason in document["reasons"]:
         yield f"because       {reason}"
@@ -246,4 +252,5 @@ def _compared(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"gate          {gate['sentence']}"
 
 
+_MOST_OTHERS = 5  # cells that are not sampled, with the reason
 _LINES = 12  # of an exchange; all of it is in load.json and load.html

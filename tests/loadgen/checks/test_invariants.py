@@ -666,6 +666,15 @@ def test_overload_is_no_refusal(status: int) -> None:
     assert found(invariants) == {}
 
 
+def test_another_login_under_way_is_no_refusal() -> None:
+    """A server may take one log-in of a user at a time, and answer 409 to the others."""
+    invariants = looking()
+    granted(invariants)
+
+    assert asked(invariants, answer({}, 409)) is None
+    assert found(invariants) == {}
+
+
 def test_a_login_that_never_worked_says_nothing_about_the_server() -> None:
     """A log-in may be refused only if it was never let in before."""
     invariants = looking()

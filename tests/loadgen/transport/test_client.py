@@ -319,6 +319,20 @@ class TestIdle:
 
         assert 3 == server.connections == len(server.received)
 
+    @pytest.mark.parametrize(
+        ("announced", "connections"),
+        [("timeout=1, max=100", 2), ("timeout=30", 1), ("max=100", 1), ("timeout=x", 1)],
+    )
+    def test_what_the_server_announced_is_heeded(self, announced: str, connections: int) -> None:
+        """A connection that the server is about to end for being idle is not used any more."""
+        answer = response(200, b"fine", **{"keep-alive": announced})
+        with Miniature(always(answer)) as server, connection(server.url) as it:
+            for pause in (0.6, 0.0, 0.0):
+                assert b"fine" == it.exchange(get(server.url)).body
+                gevent.sleep(pause)
+
+        assert (connections, 3) == (server.connections, len(server.received))
+
     @pytest.mark.parametrize("delay", [0.0, 0.05])
     def test_surplus(self, delay: float) -> None:
         """Unrequested bytes are never an answer, whether they come at once or later."""

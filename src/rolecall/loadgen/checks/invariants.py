@@ -32,7 +32,8 @@ argument:
 
 * a log-in (`login-refused`): "To obtain an access token, make a POST request ... Response: 200 OK".
   Wrong credentials would explain it, so the account has to have been let in before. Limits on
-  guessing and on load would, too: 429, 423, 5xx, 408 and 425 are no refusals.
+  guessing and on load would, too: 429, 423, 5xx, 408 and 425 are no refusals, nor is 409, of
+  another log-in of the user that is under way (RFC 9110 15.5.10).
 * a refresh (`chain-broken`): "we can create new access tokens by using the refresh token". Another
   refresh of the session explains it, or another log-in of the account, a second use of a refresh
   token, the end of the refresh token's life; by GET, of the access token's.
@@ -96,6 +97,7 @@ _TELLING = 16
 #: Seconds by which a token is older than those of the second in which it was asked for: one for
 #: `iat`, which is whole, and one for us.
 _ONE_SECOND = 2.0
+_CONFLICT = 409
 _FEW = 20  # one in so many
 _MOST_REMEMBERED, _LONGEST_REMEMBERED = (
     256,
@@ -263,7 +265,7 @@ class Invariants:
                 "status", f"a token was given with status {response.status}", request, response
             )
             return True
-        if outcome != "refused":
+        if outcome != "refused" or response.status == _CONFLICT:
             session.unanswered(left=outcome == "unknown")
             return False
         holder.logins.end()

@@ -8,6 +8,7 @@ the target file's, and a request is never sent twice.
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from time import perf_counter
@@ -31,6 +32,10 @@ from rolecall.transit import Transit, of_verify
 _SWEEP = 0.025  # seconds between two looks at the deadlines; what a timeout may be late
 _READ, _WRITE = 1, 2
 _TOGETHER = 64  # requests at most that wait for each other: about a millisecond
+#: Seconds by which a connection is given up before the server ends it (as RFC 2068 19.7.1.1 has
+#: it: ``Keep-Alive: timeout=5``); shorter times idle are not looked at.
+_SHORT = 0.5
+_KEPT = re.compile(rb"\btimeout=(\d{1,6})\b", re.IGNORECASE)
 _H = b"HEAD"[0]  # the only method with this letter
 #: A greenlet's own: gevent's asks first whether the one that leaves wants to know of it, and ours
 #: do not.
@@ -70,6 +75,7 @@ class WireConnection:
         self._writer: Any = None
         self._unsent = b""
         self._is_fresh = True
+        self._latest: Response | None = None  # on this connection
         self._head_only = False
         self._parser: Parser | None = None
         self._waiting: greenlet | None = None
@@ -86,6 +92,8 @@ class WireConnection:
         assert self._waiting is None, "one exchange at a time"
         self.sent = now = perf_counter()
         self.deadline = now + self._timeout
+        if self._latest and now - self.received > _SHORT and self._is_stale(now):
+            self.close()
         try:
             answer = None
             while answer is None:  # the connection ended before the request was sent
@@ -108,10 +116,17 @@ class WireConnection:
                 raise Failure("memory", "this machine has no memory left") from None
             raise
         if answer.keep_alive and not self._unsent and (self._tls is None or not self._tls.is_over):
-            self._is_fresh = False
+            self._is_fresh, self._latest = False, answer
         else:
             self.close()
         return answer
+
+    def _is_stale(self, now: float) -> bool:
+        """Whether the server may be ending this connection just now, for being idle as long as it
+        announced: a request that crosses that is lost, and nobody's fault.
+        """
+        announced = _KEPT.search((self._latest and self._latest.header(b"keep-alive")) or b"")
+        return announced is not None and now - self.received > int(announced[1]) - _SHORT
 
     def close(self) -> None:
         """Close the connection; an exchange under way elsewhere fails, the next connects anew."""
@@ -121,7 +136,7 @@ class WireConnection:
             )
         else:
             self._waiting = None
-        self._parser = self._tls = None
+        self._parser = self._tls = self._latest = None
         self._request = self._unsent = b""
         for watcher in (self._reader, self._writer):
             if watcher is not None:
