@@ -415,6 +415,12 @@ MISTAKES = {
         "not a domain",
         "example.org",
     ),
+    "marks for a stranger": (
+        with_target("mark_attacks = true"),
+        "[target] mark_attacks",
+        "only a server of this machine",
+        "refuse",
+    ),
     "variables that are not set": (
         GOOD.replace('password = "', 'password_env = "NOT_SET_'),
         "staging.toml",

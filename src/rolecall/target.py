@@ -93,6 +93,7 @@ class Target:
     proxy: Proxy | None = None
     email_domain: str = "example.org"
     load_allowed: bool = False
+    mark_attacks: bool = False
     attempt_denied_writes: bool = False
     api_keys: ApiKeyOptions = ApiKeyOptions()
     expiry: ExpiryOptions = ExpiryOptions()
@@ -192,6 +193,7 @@ def parse_target(
         **_client_certificate(about, folder),
         proxy=_proxy(about),
         email_domain=_email_domain(about),
+        mark_attacks=_mark_attacks(about, base_url),
         load_allowed=about.value("load_allowed", (bool,), default=False),
         attempt_denied_writes=about.value("attempt_denied_writes", (bool,), default=False),
         api_keys=_api_keys(keys, accounts, tuple(roles)),
@@ -306,6 +308,17 @@ def _unset(values: Mapping[str, Any], environ: Mapping[str, str]) -> set[str]:
         value for key, value in values.items() if key.endswith("_env") and isinstance(value, str)
     }
     return {name for name in named if not environ.get(name)}.union(*inner)
+
+
+def _mark_attacks(table: TomlTable, base_url: str) -> bool:
+    marks: bool = table.value("mark_attacks", (bool,), default=False)
+    if marks and not is_loopback(base_url):
+        raise UsageError(
+            table.at("mark_attacks"),
+            "only a server of this machine is told which requests are attacks",
+            "Another one might refuse these alone.",
+        )
+    return marks
 
 
 def _email_domain(table: TomlTable) -> str:

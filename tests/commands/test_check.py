@@ -142,6 +142,18 @@ def test_a_server_that_is_not_there_is_4(reference: Reference, check: Check) -> 
     assert "Traceback" not in closed.said + elsewhere.said
 
 
+@pytest.mark.parametrize("status", [200, 202, 302, 418, 500, 501])
+def test_a_server_that_gives_nobody_a_token_is_4(
+    status: int, reference: Reference, check: Check
+) -> None:
+    """Where no account gets a token, no run can begin, whatever the log-ins were answered."""
+    with Miniature(always(response(status))) as other:
+        done = check(reference.text.replace(reference.url, other.url))
+
+    assert 4 == done.code, done.said
+    assert done.stdout == ""
+
+
 @pytest.mark.parametrize("text", ["", "[target]", "no toml at all [", '[target]\nbase_url = "x"'])
 def test_a_broken_file_is_one_message(text: str, check: Check) -> None:
     """Exit code 2, no traceback."""

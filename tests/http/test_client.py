@@ -75,7 +75,6 @@ class TestWhatIsSent:
         assert (received.method, received.path) == ("POST", "/v2/users?limit=1")
         assert b'{"n\\u00e4me":"\\u00fc"}' == received.body
         assert received.headers["authorization"] == "Bearer abcdef"
-        assert received.headers["x-rolecall-attack"] == "SOME-id"
         assert {
             "accept",
             "user-agent",
@@ -83,7 +82,6 @@ class TestWhatIsSent:
             "content-type",
             "content-length",
             "host",
-            "x-rolecall-attack",
         } == set(received.headers)
         assert (exchange.status, exchange.json, exchange.header("X-Trace")) == (
             201,

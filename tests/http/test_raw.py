@@ -78,7 +78,25 @@ def test_bytes_arrive_as_they_are() -> None:
         exchange.request_headers["Authorization"],
         exchange.request_headers["authorization"],
     )
-    assert "SEC-H08" == server.received[0].headers["x-rolecall-attack"]
+    assert "x-rolecall-attack" not in server.received[0].headers
+
+
+def test_attacks_are_marked_for_who_asks() -> None:
+    """A server of this machine is told which requests are attacks if its target file says so; no
+    other request bears a mark, and without the setting none does.
+    """
+
+    async def asks(client: Client) -> None:
+        await client.send("GET", "/v2/users", caller="guest", attack="SEC-H08")
+        await client.send("GET", "/v2/users", caller="guest")
+        await raw(client, b"Bearer one")
+
+    marks = []
+    for given in (True, False):
+        with Miniature(always(response(200))) as server:
+            talk(server, asks, mark_attacks=given)
+        marks.append([one.headers.get("x-rolecall-attack") for one in server.received])
+    assert marks == [["SEC-H08", None, "SEC-H08"], [None, None, None]]
 
 
 def test_nobody_else_uses_the_connection() -> None:

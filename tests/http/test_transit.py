@@ -20,7 +20,7 @@ from rolecall.transit import NoTunnel, Proxy, Transit
 from tests.support.certificates import Certificates
 from tests.support.clients import get
 from tests.support.command import rolecall
-from tests.support.miniatures import Miniature, always, json_response
+from tests.support.miniatures import Miniature, always, json_response, nobody
 from tests.support.proxies import tunnelling
 from tests.support.servers import certify, serving, target
 
@@ -61,6 +61,18 @@ Ask = Callable[[str, Transit], int]
 
 
 # --- A proxy -----------------------------------------------------------------------------------
+
+
+@CLIENTS
+def test_a_proxy_that_is_not_there_is_named(ask: Ask) -> None:
+    """That nobody answers is the proxy's fault, and not the target's."""
+    with Miniature(OK) as server, nobody() as url:
+        way = Proxy.of(url, "")
+        with pytest.raises((Unreachable, Failure)) as caught:
+            ask(server.url, Transit(proxy=way))
+
+    assert f"the proxy {url.partition('://')[2]}" in str(caught.value)
+    assert server.connections == 0
 
 
 @CLIENTS

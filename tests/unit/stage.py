@@ -84,7 +84,7 @@ def play(
             "memory",
             URL,
             server.accounts,
-            **{"api_keys": ApiKeyOptions(KEYS), "source": "a test", **facts},
+            **{"api_keys": ApiKeyOptions(KEYS), "source": "a test", "mark_attacks": True, **facts},
         )
         ledger = Ledger(Path(os.devnull))
         client = Client(

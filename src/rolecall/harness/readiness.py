@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rolecall.error_words import ABSENT
-from rolecall.errors import RolecallError
+from rolecall.errors import RolecallError, Unreachable
 from rolecall.evidence import Exchange
 from rolecall.harness.context import RunContext
 from rolecall.harness.options import Options
@@ -20,7 +20,7 @@ from rolecall.spec.claims import LIFETIME_TOLERANCE, role_of_scope
 from rolecall.spec.model import Operation
 from rolecall.spec.templates import fill_path
 from rolecall.token_bank import BankedToken, SpoiledBank, TokenBank
-from rolecall.tokens import Caller, Grant, claims_of
+from rolecall.tokens import TOKEN_PATH, Caller, Grant, claims_of
 from rolecall.toolkit.attacker import skew, unissued
 from rolecall.toolkit.clock import time_of_target
 from rolecall.toolkit.expiry_ways import MARGIN
@@ -76,6 +76,9 @@ class Readiness:
         """All of it; the raises are those of `Preflight.run`."""
         await self._preflight.run()
         grants = self._preflight.grants
+        if not grants:
+            where = f"{self._world.target.base_url}{TOKEN_PATH}"
+            raise Unreachable(where, f"gave no account a token ({self._world.client.last_status})")
         self._remarks += self._preflight.remarks()
         for name in self._world.target.accounts.keys() - grants.keys():
             self._remarks.append(f"[accounts.{name}] got no token: the run will say why")

@@ -60,6 +60,7 @@ class Client:
         self.dead: Unreachable | None = None
         self.layers: Way = layers or Layers(target, gate.ledger)
         self._recording = self.layers.outermost
+        self._marks = target.mark_attacks
         self._evidence = evidence
         self._answered: Exchange | None = None  # the last plain read that was answered
         self._doubting = asyncio.Lock()
@@ -107,7 +108,7 @@ class Client:
         if json is not None:
             content = jsonlib.dumps(json, separators=(",", ":")).encode()
         url = path if path.startswith(_SCHEMES) else self.base_url + sendable(path)
-        usual = _usual_fields(token, attack, has_content=content is not None)
+        usual = _usual_fields(token, attack if self._marks else "", has_content=content is not None)
         sent = {
             name: value for name, value in {**usual, **(headers or {})}.items() if value is not None
         }
@@ -161,7 +162,7 @@ class Client:
         usual = {
             "host": url.netloc,
             "user-agent": "rolecall",
-            "x-rolecall-attack": attack,
+            **({"x-rolecall-attack": attack} if self._marks else {}),
             "connection": "close",
         }
         lines = [*((name, value.encode()) for name, value in usual.items()), *fields]

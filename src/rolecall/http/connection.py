@@ -152,13 +152,17 @@ async def _through(proxy: Proxy, host: str, port: int, tls: ssl.SSLContext | Non
         OSError: there is none.
     """
     loop = asyncio.get_running_loop()
-    transport, tunnel = await loop.create_connection(
-        lambda: _Tunnel(proxy),
-        proxy.host,
-        proxy.port,
-        happy_eyeballs_delay=_NEXT_ADDRESS,
-        interleave=1,
-    )
+    try:
+        transport, tunnel = await loop.create_connection(
+            lambda: _Tunnel(proxy),
+            proxy.host,
+            proxy.port,
+            happy_eyeballs_delay=_NEXT_ADDRESS,
+            interleave=1,
+        )
+    except OSError as error:
+        why = error.strerror or "no connection"
+        raise NoTunnel(f"{proxy} cannot be reached: {why}") from None
     wire, secured = _Wire(), None
     try:
         transport.write(proxy.connect(host, port))

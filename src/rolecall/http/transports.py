@@ -20,6 +20,7 @@ from rolecall.http.coding import Undecodable, decoded
 from rolecall.http.connection import VERBATIM, Connection, TornAnswer, Unreadable
 from rolecall.ledger import Ledger, LedgerEntry
 from rolecall.target import Target
+from rolecall.transit import NoTunnel
 
 _ERRNO = re.compile(r"\[Errno (\d+)\]")  # one for each address, where a name has several
 
@@ -215,8 +216,26 @@ def _tls(target: Target) -> ssl.SSLContext | None:
 
 def _sentence(error: Exception) -> str:
     """What a transport error means, without the library's words where they say nothing."""
+    if said := _of_its_cause(error):
+        return said
+    meanings: dict[type[Exception], str] = {
+        httpx.ConnectError: "the connection is not accepted",
+        httpx.RemoteProtocolError: "the answer was cut off or is not HTTP",
+        httpx.LocalProtocolError: "the request cannot be sent as HTTP",
+        httpx.ReadError: "the connection broke while the answer was read",
+    }
+    if isinstance(error, httpx.TimeoutException | Unreadable):
+        return str(error)  # ours
+    meaning = meanings.get(type(error), type(error).__name__)
+    return f"{meaning} ({error})" if str(error) else meaning
+
+
+def _of_its_cause(error: Exception) -> str:
+    """The same by what it was caused by; empty where that says nothing."""
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, NoTunnel):
+            return str(cause)
         if isinstance(cause, socket.gaierror):
             return f"its name cannot be resolved ({cause.strerror})"
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -228,13 +247,4 @@ def _sentence(error: Exception) -> str:
         }:
             return "no server listens there"
         cause = cause.__cause__ or cause.__context__
-    meanings: dict[type[Exception], str] = {
-        httpx.ConnectError: "the connection is not accepted",
-        httpx.RemoteProtocolError: "the answer was cut off or is not HTTP",
-        httpx.LocalProtocolError: "the request cannot be sent as HTTP",
-        httpx.ReadError: "the connection broke while the answer was read",
-    }
-    if isinstance(error, httpx.TimeoutException | Unreadable):
-        return str(error)  # ours
-    meaning = meanings.get(type(error), type(error).__name__)
-    return f"{meaning} ({error})" if str(error) else meaning
+    return ""

@@ -160,7 +160,12 @@ class WireConnection:
         """
         left = max(self.deadline - perf_counter(), _SWEEP)
         with gevent.Timeout(left, Failure("timeout", f"no connection within {self._timeout:g} s")):
-            stream = reach(self._addresses or resolve(self._proxy or self._origin))
+            try:
+                stream = reach(self._addresses or resolve(self._proxy or self._origin))
+            except Failure as failure:
+                if self._proxy is None:
+                    raise
+                raise Failure(failure.kind, f"{self._proxy}: {failure}") from None
             try:
                 if self._proxy is not None:
                     open_tunnel(stream, self._proxy, self._origin)
