@@ -11,7 +11,7 @@ from rolecall.evidence import Exchange, cite
 from rolecall.http.link import resolved
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.spec.templates import with_query
-from rolecall.toolkit.attacker import Attacker
+from rolecall.toolkit.attacker import TOO_LONG, Attacker
 from rolecall.toolkit.expectations import any_of
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import SUMMARY, each, requirement
@@ -206,7 +206,7 @@ async def test_a_token_of_any_length_is_refused_at_once(
     """A token of 0 to a million characters is rejected within five seconds."""
     answer = await with_bytes(b"Bearer " + b"a" * LENGTHS[length], world, attacker, "SEC-H07")
 
-    statuses = (*attacker.unreadable, *_TOO_LONG)
+    statuses = (*attacker.unreadable, *TOO_LONG)
     if answer.status and answer.status not in statuses:
         raise Finding(f"one of {', '.join(map(str, statuses))}", f"{answer.status}", answer)
     if answer.finished - answer.started > _AT_ONCE:
@@ -240,7 +240,7 @@ async def test_strange_characters_break_nothing(
 
     answer = await with_bytes(value, world, attacker, "SEC-H08")
 
-    statuses = (*attacker.unreadable, *_TOO_LONG)
+    statuses = (*attacker.unreadable, *TOO_LONG)
     if answer.status and answer.status not in statuses:
         let_in = ": let in" if answer.ok else ""
         raise Finding(

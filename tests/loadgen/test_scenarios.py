@@ -185,6 +185,26 @@ def test_a_refresh_that_is_refused(trouble: list[Answer], found: dict[str, int])
     }
 
 
+@pytest.mark.parametrize("body", [b"<h1>Under maintenance</h1>", b"", b'"soon"', b"[1,"])
+def test_a_list_that_is_none_is_a_violation(body: bytes) -> None:
+    """Under load, too, 200 with something else than JSON is no list."""
+
+    def answer(request: Received, connection: Connection) -> None:
+        if request.path.startswith("/v2/auth/token") or USER in request.path:
+            tokens_and_reads(request, connection)
+        else:
+            connection.send(response(200, body))
+
+    with context_of(answer) as (context, _):
+        client = SessionScenario(context)
+        client.prepare()
+        for _ in range(8):
+            client.step(perf_counter())
+        client.close()
+
+    assert set(context.violations.counts) == {"body"}
+
+
 def test_trouble_is_counted_by_kind() -> None:
     """A missing answer and an unreadable one are two kinds of error."""
     with context_of(in_turn(granted, cut, always(b"garbage\r\n\r\n"), always(response(500)))) as (

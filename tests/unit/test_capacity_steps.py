@@ -736,6 +736,27 @@ class TestTogether:
         void = StepJudgement(Step(100, 1, [Slice(100, 100)], p50=0.001), StepVerdict.GENERATOR)
         silent = StepJudgement(Step(100, 1, [Slice(100, 100)]), StepVerdict.HELD)
 
-        assert knee([void, good, silent]) is good.step
+        slow = StepJudgement(Step(60, 1, [Slice(60, 60)], p50=0.1), StepVerdict.HELD)
+
+        assert knee([void, good, silent, slow]) is good.step
         assert knee([void, silent]) is None
         assert knee([]) is None
+
+    def test_a_step_that_failed_is_no_knee(self) -> None:
+        """A server that turns away at once what it cannot carry has no more power for that."""
+        good, slow = (
+            StepJudgement(Step(rate, 1, [Slice(rate, rate)], p50=p50), StepVerdict.HELD)
+            for rate, p50 in ((50, 0.01), (60, 0.1))
+        )
+        shed = StepJudgement(Step(200, 1, [Slice(200, 150)], p50=0.001), StepVerdict.FAILED)
+
+        assert knee([good, slow, shed]) is good.step
+
+    def test_there_is_no_knee_where_nothing_beyond_it_was_seen(self) -> None:
+        """The last of steps that are all as fast is where the search ended, not where it bends."""
+        steps = [
+            StepJudgement(Step(rate, 1, [Slice(rate, rate)], p50=0.01), StepVerdict.HELD)
+            for rate in (10, 20)
+        ]
+
+        assert knee(steps) is None

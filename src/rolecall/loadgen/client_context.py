@@ -19,6 +19,7 @@ from rolecall.loadgen.checks.invariants import Invariants
 from rolecall.loadgen.checks.races import Races
 from rolecall.loadgen.checks.sampling import Sampling
 from rolecall.loadgen.checks.sessions import SessionGrant
+from rolecall.loadgen.checks.token_answer import read_json
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.measure.recorder import Entry, Recorder
 from rolecall.loadgen.roster import Roster
@@ -275,7 +276,8 @@ class ClientContext:
     def allowed(
         self, operation: str, grant: SessionGrant, response: Response, request: bytes
     ) -> None:
-        """Check the answer to an allowed request: what was allowed once is not denied later.
+        """Check the answer to an allowed read: it is JSON, and what was allowed once is not denied
+        later.
 
         The end of the token, which is answered 403 as well, would explain it.
         """
@@ -283,6 +285,11 @@ class ClientContext:
         if response.status in self.spec.operations[operation].success:
             grant.session.let_in(refreshed=False, read=True)
             self._done.add(cell)
+            if not isinstance(read_json(response.body), list | dict):
+                message = (
+                    f"{operation} is answered {response.status} without a JSON array or object"
+                )
+                self.violations.report("body", message, request, response)
         elif (
             response.status in self.dialect.denied
             and cell in self._done

@@ -41,6 +41,10 @@ def no_key(reason: str) -> NotTested:
     return NotTested(reason, SIGNING_KEY)
 
 
+#: The statuses of a server to which a header, or a request, is too long.
+TOO_LONG = (413, 431)
+
+
 class Attacker:
     """Sends forged tokens in requests that an issued token was seen to open."""
 
@@ -231,6 +235,13 @@ class Attacker:
         """The statuses with which a token that is not a JWT may be refused."""
         statuses: tuple[int, ...] = self._world.dialect.malformed
         return statuses
+
+    @property
+    def not_valid_or_long(self) -> tuple[int, ...]:
+        """The statuses with which a JWT may be refused that is not valid, and longer than those of
+        the target (RFC 6585 5).
+        """
+        return (*self._world.dialect.anonymous, *TOO_LONG)
 
     # --- Tokens and keys ------------------------------------------------------------------------
 

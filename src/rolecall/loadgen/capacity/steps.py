@@ -388,9 +388,14 @@ def keep_together(looks: Sequence[StepJudgement]) -> bool:
 
 
 def knee(steps: Sequence[StepJudgement]) -> Step | None:
-    """The step with the most power, throughput by response time (Kleinrock 1979)."""
-    usable = [judged.step for judged in steps if judged.usable and judged.step.p50]
-    return max(usable, key=lambda step: step.throughput / (step.p50 or math.inf), default=None)
+    """The step with the most power, throughput by response time (Kleinrock 1979), of those that did
+    not fail; None where none was slower: what is beyond it was not seen.
+    """
+    usable = [judged for judged in steps if judged.usable and judged.step.p50]
+    good = [judged.step for judged in usable if judged.verdict is not StepVerdict.FAILED]
+    best = max(good, key=lambda step: step.throughput / (step.p50 or math.inf), default=None)
+    times = [judged.step.p50 or 0.0 for judged in usable]
+    return best if best and best.p50 and max(times) > best.p50 else None
 
 
 def significant(value: float | None) -> float | None:
