@@ -11,7 +11,7 @@ from rolecall.reference.settings import SIGNING_KEY_VARIABLE, password_variable
 def target_file(server: Server, base_url: str) -> str:
     """TOML, ready to be kept in a file."""
     lines = ["[target]", 'name = "reference"', f"base_url = {quoted(base_url)}"]
-    if "client-lint" in server.settings.variants:
+    if "lint" in server.settings.variants:
         lines.append("mark_attacks = true")
     for name, account in server.accounts.items():
         lines += ["", f"[accounts.{name}]", f"email = {quoted(account.email)}"]
