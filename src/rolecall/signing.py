@@ -166,6 +166,6 @@ def _cryptography(where: str) -> tuple[Any, Any]:
         raise UsageError(
             where,
             "signatures need the package cryptography, which is not installed",
-            "Install it with: pip install 'rolecall[sign]'",
+            "Install it with: pip install cryptography",
         ) from None
     return serialization, ed25519

@@ -264,7 +264,7 @@ def need_locust() -> None:
 
     if names := missing():
         raise UsageError(
-            "rolecall load",
-            f"{' and '.join(names)} is not installed",
-            "pip install 'rolecall[load]'",
+            "the extra load",
+            f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} not installed",
+            "In a checkout: pip install --editable '.[load]'; else pip install 'WHEEL[load]'.",
         )

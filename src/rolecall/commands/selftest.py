@@ -118,8 +118,8 @@ def run(arguments: argparse.Namespace) -> int:
             say(line, wraps=True)
         if unloaded:
             say(
-                f"not run, since {' and '.join(absent)} is not installed (pip install "
-                f"'rolecall[load]'): {', '.join(unloaded)}"
+                f"not run, since {' and '.join(absent)} is not installed (the extra load): "
+                f"{', '.join(unloaded)}"
             )
     table = kill_table.write(documents, counts)
     _keep(arguments, table, updated_page.updated_kill_table, [case.name for case in everything])
