@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotTested
 from rolecall.spec.templates import with_query
+from rolecall.tokens import Grant
 from rolecall.toolkit.marks import SUMMARY, requirement
 from rolecall.toolkit.passwords import hashes_in, is_of_users, passwords_sent, spellings
 from rolecall.toolkit.responses import Responses
@@ -28,9 +31,25 @@ async def look_inside(world: World) -> None:
         )
 
 
+#: What may be a refresh token: as long as none is by chance, and of the letters that one has in a
+#: URL (RFC 3986 2.3) or in base64.
+_WORD = re.compile(r"[\w.~+/=-]{20,}", re.ASCII)
+
+
+def with_refresh_tokens(answers: Iterable[Exchange]) -> Iterator[Exchange]:
+    """The answers that grant nothing, and hold a refresh token that another one granted."""
+    grants = {exchange: Grant.of(exchange) for exchange in answers}
+    granted = {grant.refresh_token for grant in grants.values() if grant.refresh_token}
+    for exchange, grant in grants.items():
+        if not grant.token and not granted.isdisjoint(_WORD.findall(exchange.text)):
+            yield exchange
+
+
 @requirement("SEC-I20", phase=SUMMARY)
 async def test_no_answer_holds_a_password(responses: Responses, world: World) -> None:
-    """No answer of the run holds a password that was sent, or a hash of one."""
+    """No answer of the run holds a password that was sent, a hash of one, or the refresh token of
+    another answer.
+    """
     await look_inside(world)
     answers: dict[bytes, Exchange] = {}
     everything = responses.all()
@@ -51,6 +70,12 @@ async def test_no_answer_holds_a_password(responses: Responses, world: World) ->
                     f"{found.status} with a password that was sent",
                     found,
                 )
+    for exchange in with_refresh_tokens(answers.values()):
+        raise Finding(
+            "answers without refresh tokens, but for those that grant one",
+            f"{exchange.status} with a refresh token that another answer granted",
+            exchange,
+        )
     for exchange in answers.values():
         if name := next(hashes_in(exchange.json, of_user=is_of_users(exchange)), ""):
             raise Finding(

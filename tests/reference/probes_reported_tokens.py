@@ -283,3 +283,9 @@ async def created(api: Api) -> bool:
 @sees("users-of-lists-show-the-hash")
 async def in_lists(api: Api) -> bool:
     return "passwordHash" in (await api.ask("GET", "/v2/users", "admin")).text
+
+
+@sees("users-of-lists-show-their-refresh-token")
+async def tokens_in_lists(api: Api) -> bool:
+    await api.login("bot")
+    return "refreshToken" in (await api.ask("GET", "/v2/users", "admin")).text

@@ -32,7 +32,7 @@ class Failure(Exception):
 
     def __init__(self, kind: Kind, what: str) -> None:
         super().__init__(what)
-        self.kind = kind
+        self.kind: Kind = kind
 
 
 def reason(error: OSError) -> str:

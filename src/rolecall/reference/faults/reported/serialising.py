@@ -61,3 +61,23 @@ def users_of_lists_show_the_hash(server: Server) -> None:
             if resource == "users"
             else texts
         )
+
+
+@fault("users-of-lists-show-their-refresh-token", finding="SEC-I20")
+def users_of_lists_show_their_refresh_token(server: Server) -> None:
+    """The newest refresh token of each user is a column of the table, and so of the list."""
+    newest: dict[str, str] = {}
+    grant, page = server.tokens.next_refresh_token, server.store.page
+
+    @instead_of(server.tokens.next_refresh_token)
+    def kept(user: Document, old: str | None) -> str:
+        newest[user["id"]] = token = grant(user, old)
+        return token
+
+    @instead_of(server.store.page)
+    def all_columns(resource: str, limit: int, offset: int) -> list[str]:
+        rows = [loads(text.encode()) for text in page(resource, limit, offset)]
+        return [
+            dumps({**row, "refreshToken": newest[row["id"]]} if row.get("id") in newest else row)
+            for row in rows
+        ]
