@@ -422,6 +422,7 @@ def test_sigterm_ends_a_run_tidily(tmp_path: Path) -> None:
     assert finished.results["left_behind"] == left == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["plan", "rejudge"])
 def test_ctrl_c_is_no_outcome(command: str, certified: Watched, tmp_path: Path) -> None:
     """A rehearsal or a replay that is broken off says nothing of the target: exit code 130."""

@@ -29,11 +29,21 @@ def said_to_a_full_disk(*words: str | Path) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
+    "words", [["serve", "--list-faults"], ["completion", "bash"]], ids=" ".join
+)
+def test_output_without_room(words: list[str]) -> None:
+    """A command that would succeed ends with exit code 6 and one line, without a traceback."""
+    code, said = said_to_a_full_disk(*words)
+
+    assert code == 6, said
+    assert "No space left on device" in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
     "words",
     [
-        ["plan"],
-        ["serve", "--list-faults"],
-        ["completion", "bash"],
         ["verify", "RUN", "--json"],
         ["show", "RUN", "1"],
         ["report", "RUN", "--format", "csv", "--out", "-"],
@@ -41,14 +51,10 @@ def said_to_a_full_disk(*words: str | Path) -> tuple[int, str]:
     ],
     ids=" ".join,
 )
-def test_output_without_room(words: list[str], certified: Watched) -> None:
-    """A command that would succeed ends with exit code 6 and one line, without a traceback."""
+def test_what_is_said_of_a_run_without_room(words: list[str], certified: Watched) -> None:
+    """The same of what is printed of a run."""
     folder = str(certified.finished.folder)
-    code, said = said_to_a_full_disk(*(folder if word == "RUN" else word for word in words))
-
-    assert code == 6, said
-    assert "No space left on device" in said
-    assert len(said.splitlines()) == 1
+    test_output_without_room([folder if word == "RUN" else word for word in words])
 
 
 def test_a_failure_without_room(tmp_path: Path) -> None:

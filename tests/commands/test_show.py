@@ -64,6 +64,7 @@ def test_an_archive_of_others_is_said(
     assert "it is not as rolecall writes it" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_run_by_its_id(
     certified: Watched, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

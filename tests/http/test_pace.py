@@ -226,6 +226,7 @@ class TestLone:
         assert last.at - first.at >= 0.95
         assert server.received[10].at - first.at < 0.9
 
+    @pytest.mark.long
     def test_many_of_them_lower_the_rate(self) -> None:
         """Where every third request is refused, never two in a row, the rate goes down."""
         with Miniature(refusing(3)) as server:
