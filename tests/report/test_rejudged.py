@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from rolecall.report import rejudged
 
 
@@ -52,6 +54,19 @@ def test_what_differs_is_named_with_both_reasons() -> None:
     assert "now: failed, why" in said
     assert said.endswith("1 of 2 requirements have another outcome than then.")
     assert json.loads(json.dumps(comparison)) == comparison
+
+
+@pytest.mark.parametrize(
+    ("now", "code"), [("failed", 0), ("inconclusive", 0), ("passed", 1), ("not-tested", 1)]
+)
+def test_what_was_waived_is_what_it_was_without_the_waiver(now: str, code: int) -> None:
+    """A run is judged again without its waivers: a failure that was waived does not differ."""
+    comparison = rejudged.comparison(
+        results("conformant", ONE="waived", TWO="passed"),
+        results("not-conformant", ONE=now, TWO="passed"),
+        {},
+    )
+    assert rejudged.exit_code(comparison) == code
 
 
 def test_what_cannot_be_judged_again_is_named_and_no_difference() -> None:

@@ -36,9 +36,10 @@ def comparison(
         changed = {
             name: _change(tests.get(name), tests_now.get(name))
             for name in dict.fromkeys((*tests, *tests_now))
-            if name not in lacking and _outcome(tests.get(name)) != _outcome(tests_now.get(name))
+            if name not in lacking
+            and not _is_same(_outcome(tests.get(name)), _outcome(tests_now.get(name)))
         }
-        if changed or (outcome != again and not lacking):
+        if changed or (not _is_same(outcome, again) and not lacking):
             differences.append({"requirement": id, "then": outcome, "now": again, "tests": changed})
     return {
         "run": then["run"],
@@ -60,6 +61,13 @@ def _outcomes(results: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Mapp
 
 def _outcome(test: Mapping[str, Any] | None) -> str:
     return test["outcome"] if test else "not-tested"
+
+
+def _is_same(then: str, now: str) -> bool:
+    """Whether two outcomes are one. A waiver is no part of the evidence: what was waived then is
+    now the failure, or the missing evidence, that it was.
+    """
+    return then == now or (then == "waived" and now in ("failed", "inconclusive"))
 
 
 def _change(then: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> dict[str, str]:
