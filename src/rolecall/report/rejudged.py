@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 _SAME, _DIFFERS, _IN_PART = 0, 1, 3
@@ -33,12 +33,7 @@ def comparison(
         lacking = {name: missing[name] for name in tests if name in missing}
         if lacking:
             not_judged.append({"requirement": id, "then": outcome, "tests": lacking})
-        changed = {
-            name: _change(tests.get(name), tests_now.get(name))
-            for name in dict.fromkeys((*tests, *tests_now))
-            if name not in lacking
-            and not _is_same(_outcome(tests.get(name)), _outcome(tests_now.get(name)))
-        }
+        changed = _changes(tests, tests_now, lacking)
         if changed or (not _is_same(outcome, again) and not lacking):
             differences.append({"requirement": id, "then": outcome, "now": again, "tests": changed})
     return {
@@ -68,6 +63,19 @@ def _is_same(then: str, now: str) -> bool:
     now the failure, or the missing evidence, that it was.
     """
     return then == now or (then == "waived" and now in ("failed", "inconclusive"))
+
+
+def _changes(
+    then: Mapping[str, Mapping[str, Any]],
+    now: Mapping[str, Mapping[str, Any]],
+    lacking: Collection[str],
+) -> dict[str, dict[str, str]]:
+    """By test: what it came to then, and now, where that differs and nothing is lacking."""
+    return {
+        name: _change(then.get(name), now.get(name))
+        for name in dict.fromkeys((*then, *now))
+        if name not in lacking and not _is_same(_outcome(then.get(name)), _outcome(now.get(name)))
+    }
 
 
 def _change(then: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> dict[str, str]:
