@@ -170,7 +170,6 @@ LENGTHS = {
     "64-thousand": 64 * 1024,
     "million": 1024 * 1024,
 }
-_TOO_LONG = (413, 431)
 _AT_ONCE = 5.0  # seconds
 
 

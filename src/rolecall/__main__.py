@@ -75,7 +75,6 @@ def _run(argv: list[str] | None) -> int:
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has left. Verdicts are printed by `say`, which never gets here.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001  # Python's own exit code, 1, would blame the target
         if isinstance(error, OSError) and error.errno in FULL:

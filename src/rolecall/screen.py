@@ -24,6 +24,8 @@ _LINES_AND_COLOURS = re.compile("(\n|\x1b\\[[0-9;]*m)")
 _NOBODY_READS = frozenset({errno.EPIPE, errno.EIO, errno.ENXIO, errno.ECONNRESET})
 #: Errors of a file system that has no room left, for this user or at all.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+#: Columns of a terminal that does not say how wide it is.
+_WIDTH = 80
 #: What the system said when something could not be written on standard output.
 _lost: list[str] = []
 
@@ -120,6 +122,17 @@ def width_of(stream: TextIO | None) -> int | None:
 def wrapped(lines: Iterable[str], width: int | None) -> list[str]:
     """Lines of a table of names and values (the first 14 columns), each within the width."""
     return [piece for line in lines for piece in wrapped_line(line, width, "", " " * 14)]
+
+
+def over(line: str, width: int | None, *, passing: bool) -> str:
+    """A line that is written over the one before it: a passing one is cut to the terminal's width,
+    and stays on its row; any other is wrapped between words, and ends.
+    """
+    room = (width or _WIDTH) - 1  # a row that is full would begin the next one
+    if not passing:
+        pieces = wrapped([line], room)
+        return "".join(f"\r{piece:<{room}}\n" for piece in pieces)
+    return f"\r{line[:room]:<{room}}"
 
 
 def wrapped_line(text: str, width: int | None, first: str, rest: str) -> list[str]:

@@ -21,6 +21,8 @@ from rolecall.urls import check_url, is_loopback
 DEFAULT_RATE = 20.0
 EMBEDDED_CONCURRENCY = 16
 SHORTEST_KEY = 16  # characters of a bank's key: who finds the bank can try many of them
+#: What to check where a log-in is refused.
+_USUAL = "the password, and whether the account is locked"
 #: A domain of addresses, as it is written in them (RFC 5321 4.1.2).
 _DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?")
 #: Signatures that a server may check (RFC 7518 3.1); `none` is not one.
@@ -110,6 +112,14 @@ class Target:
     def may_make(self, resource: str) -> bool:
         """Whether a run may make things of this kind."""
         return resource not in self.fixtures or self.fixtures[resource].create
+
+    def wrong(self, name: str, status: int, remedy: str = _USUAL) -> UsageError:
+        """What is to be raised where the log-in of an account is refused with this status."""
+        return UsageError(
+            f"{self.source}, [accounts.{name}]",
+            f"the log-in of {self.accounts[name].email} is refused ({status})",
+            f"Check {remedy}. Nothing more was tried.",
+        )
 
     @property
     def secrets(self) -> Iterable[tuple[str, str]]:
@@ -324,9 +334,8 @@ def _mark_attacks(table: TomlTable, base_url: str) -> bool:
 def _email_domain(table: TomlTable) -> str:
     domain = table.text("email_domain") or "example.org"
     if not _DOMAIN.fullmatch(domain):
-        raise UsageError(
-            table.at("email_domain"), f"{domain!r} is not a domain", "Such as example.org."
-        )
+        what = f"{domain!r} is not a domain"
+        raise UsageError(table.at("email_domain"), what, "Such as example.org.")
     return domain
 
 

@@ -81,6 +81,15 @@ def cut(request: Received, connection: Connection) -> None:
     connection.cut()
 
 
+def in_session(context: ClientContext, steps: int) -> None:
+    """A client's session of so many steps."""
+    client = SessionScenario(context)
+    client.prepare()
+    for _ in range(steps):
+        client.step(perf_counter())
+    client.close()
+
+
 def errors(context: ClientContext) -> dict[str, int]:
     """The errors by kind."""
     totals = Totals()
@@ -127,11 +136,7 @@ def test_a_session_reads_and_refreshes() -> None:
     always.
     """
     with context_of(tokens_and_reads) as (context, server):
-        client = SessionScenario(context)
-        client.prepare()
-        for _ in range(40):
-            client.step(perf_counter())
-        client.close()
+        in_session(context, 40)
 
     paths = Counter(
         received.path.partition("?")[0] for received in server.received if received.method == "GET"
@@ -196,11 +201,7 @@ def test_a_list_that_is_none_is_a_violation(body: bytes) -> None:
             connection.send(response(200, body))
 
     with context_of(answer) as (context, _):
-        client = SessionScenario(context)
-        client.prepare()
-        for _ in range(8):
-            client.step(perf_counter())
-        client.close()
+        in_session(context, 8)
 
     assert set(context.violations.counts) == {"body"}
 

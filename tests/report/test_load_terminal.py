@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from rolecall.loadgen.run import over
 from rolecall.report import load_terminal
+from rolecall.screen import over
 from tests.report.test_load_page import run, search, step
 
 _CODES = re.compile("\x1b\\[[0-9;]*m")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from rolecall.errors import Unreachable, UsageError
+from rolecall.error_words import ABSENT
+from rolecall.errors import Unreachable
 from rolecall.evidence import Exchange
 from rolecall.http.repeating import AWAY
 from rolecall.outcomes import Inconclusive, NotTested
@@ -18,7 +19,7 @@ from rolecall.toolkit.clock import TOO_FAR_APART
 from rolecall.toolkit.world import World
 
 #: Statuses that say that there is no token endpoint at this place, or none to which one may POST.
-_NOT_THERE = (404, 405, 410, 501)
+_NOT_THERE = (*ABSENT, 410)
 #: Statuses that say that e-mail or password are wrong.
 _REFUSED = (400, 401, 403)
 
@@ -62,7 +63,6 @@ class Preflight:
 
     def _tell(self, name: str, answer: Exchange) -> None:
         """Say what is wrong with the target file, where a log-in without a token shows that."""
-        account = self._world.account(name)
         if answer.status in _NOT_THERE and not self._grants:
             what = (
                 f"is answered {answer.status}: there is no token endpoint. Check base_url in the "
@@ -70,18 +70,11 @@ class Preflight:
             )
             raise Unreachable(f"{self._world.target.base_url}{TOKEN_PATH}", what)
         if answer.status in _REFUSED and not Grant.of(answer).token:
-            raise UsageError(
-                f"{self._world.target.source}, [accounts.{name}]",
-                f"the log-in of {account.email} is refused ({answer.status})",
-                f"Check {self._why_refused()}. Nothing more was tried.",
-            )
-
-    def _why_refused(self) -> str:
-        """What may be wrong where a log-in is refused."""
-        version = TOKEN_PATH.split("/")[1]
-        if self._world.target.base_url.rstrip("/").endswith(f"/{version}"):
-            return f"base_url: the paths that are added to it begin with /{version} themselves"
-        return "the password, and whether the account is locked"
+            target, version = self._world.target, TOKEN_PATH.split("/")[1]
+            if target.base_url.rstrip("/").endswith(f"/{version}"):
+                what = f"base_url: the paths that are added to it begin with /{version} themselves"
+                raise target.wrong(name, answer.status, what)
+            raise target.wrong(name, answer.status)
 
     def remarks(self) -> Iterator[str]:
         """What a reader should know first of what the log-ins showed, though the tests judge it."""

@@ -10,7 +10,7 @@ import pytest
 from rolecall.harness.results import TestResult
 from rolecall.harness.run import Run
 from rolecall.outcomes import Outcome
-from rolecall.screen import is_terminal, say, width_of
+from rolecall.screen import is_terminal, over, say, width_of
 
 _WIDTH = 20  # of the bar
 #: Seconds between two lines where no terminal is watching: the log of a nightly job shows that the
@@ -27,7 +27,6 @@ class Progress:
         self._stream = stream
         self._silent = silent or stream is None
         self._is_watched = is_terminal(stream)
-        self._width = 0  # of the line that stands there
         self._done = self._total = 0
         self._bad = {Outcome.FAILED: 0, Outcome.INCONCLUSIVE: 0}
         self._begun = time.monotonic()
@@ -60,10 +59,7 @@ class Progress:
         if self._is_watched:
             filled = _WIDTH * self._done // max(self._total, 1)
             bar = f"[{'#' * filled}{'.' * (_WIDTH - filled)}]"
-            line = f"{bar} {self._done}/{self._total}  {self._state()} "
-            line = line[: (width_of(self._stream) or len(line) + 1) - 1]
-            self._width = max(self._width, len(line))
-            self._write(f"\r{line.ljust(self._width)}")
+            self._write(f"{bar} {self._done}/{self._total}  {self._state()}")
         elif now >= self._next:
             self._next += _SELDOM
             done = f"{self._done} of {self._total} tests after {now - self._begun:.0f} s"
@@ -72,7 +68,7 @@ class Progress:
     def clear(self) -> None:
         """Take the bar away."""
         if self._is_watched and not self._silent:
-            self._write(f"\r{' ' * self._width}\r")
+            self._write("", "\r")
 
     def _state(self) -> str:
         failed, inconclusive = self._bad.values()
@@ -84,11 +80,11 @@ class Progress:
         )
         return f"{state}, told to wait {pause:.0f} s" if pause >= _LONG else state
 
-    def _write(self, text: str) -> None:
-        """Write on the terminal, unless it hung up."""
+    def _write(self, line: str, end: str = "") -> None:
+        """Write over the line before on the terminal, unless it hung up."""
         assert self._stream is not None
         try:
-            self._stream.write(text)
+            self._stream.write(over(line, width_of(self._stream), passing=True) + end)
             self._stream.flush()
         except OSError:
             self._silent = True

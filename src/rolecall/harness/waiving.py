@@ -169,39 +169,39 @@ def _is_live(result: TestResult, waivers: Waivers) -> bool:
 
 
 def _is_about(waiver: Waiver, result: TestResult) -> bool:
-    """Whether a test, or the failure that kept it from being decided, is one that a waiver covers.
+    """Whether a waiver covers a test, or the failure that kept it from being decided."""
+    requirement, cells = _subject(result)
+    return any(waiver.covers(requirement, cell) for cell in cells)
+
+
+def _subject(result: TestResult) -> tuple[str, list[str]]:
+    """The requirement that a failure in a result is one of, and the names of its cells, of which
+    the empty one stands for none.
 
     Where a test is about a whole row of the table, its cell is that of the caller whose answer was
     wrong.
     """
-    if row := _row_in_the_way(result):
-        callers = {exchange.caller for exchange in result.evidence.exchanges}
-        return any(waiver.covers(row, cell) for cell in ("", *_cells(row, callers)))
-    if result.cell:
-        return waiver.covers(result.requirement, str(result.cell))
-    callers = {result.shown_by.caller} if result.shown_by else set()
-    return any(
-        waiver.covers(result.requirement, cell)
-        for cell in ("", *_cells(result.requirement, callers))
-    )
+    row = _row_in_the_way(result)
+    if result.cell and not row:
+        return result.requirement, [str(result.cell)]
+    seen = result.evidence.exchanges if row else filter(None, [result.shown_by])
+    callers = filter(None, (_CALLER.fullmatch(exchange.caller) for exchange in seen))
+    requirement = row or result.requirement
+    operation = requirement.removeprefix(_ROW)
+    return requirement, ["", *(f"{operation}-{caller[1]}-{caller[2]}" for caller in callers)]
 
 
 def _row_in_the_way(result: TestResult) -> str:
     """The row of the table whose wrong answer kept a test from being decided; empty if none did. An
     answer that says nothing of rights is missing evidence, and no failure.
     """
-    is_row = result.look_at.startswith(_ROW) and result.look_at != result.requirement
+    if not result.look_at.startswith(_ROW) or result.look_at == result.requirement:
+        return ""
     is_trouble = any(
         not exchange.status or exchange.status == 429 or exchange.status >= 500
         for exchange in result.evidence.exchanges
     )
-    return result.look_at if is_row and not is_trouble else ""
-
-
-def _cells(row: str, callers: Iterable[str]) -> list[str]:
-    """The names of the cells of a row that these callers have."""
-    found = filter(None, map(_CALLER.fullmatch, callers))
-    return [f"{row.removeprefix(_ROW)}-{caller[1]}-{caller[2]}" for caller in found]
+    return "" if is_trouble else result.look_at
 
 
 def _tests(names: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import gevent
 
-from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError
+from rolecall.errors import ExitCode, RolecallError, Unreachable
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks.token_answer import read_json
 from rolecall.loadgen.transport.client import WireConnection
@@ -132,11 +132,7 @@ class ProvisionedServer:
         account = self.target.accounts[name]
         response = self.issue(account.email, account.password)
         if response.status in _WRONG:
-            raise UsageError(
-                f"{self.target.source}, [accounts.{name}]",
-                f"the log-in of {account.email} is refused ({response.status})",
-                "Check the password, and whether the account is locked. Nothing more was tried.",
-            )
+            raise self.target.wrong(name, response.status)
         answer = self._object_in(response, f"POST {TOKEN_PATH} for {account.email}")
         if not isinstance(answer.get("token"), str) or not isinstance(
             answer.get("refreshToken"), str

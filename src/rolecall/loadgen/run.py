@@ -31,7 +31,7 @@ from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.objectives import Objective
 from rolecall.loadgen.schedule import Schedule, duration
 from rolecall.loadgen.unexpected import described
-from rolecall.screen import harmless, is_terminal, width_of, wrapped
+from rolecall.screen import harmless, is_terminal, over, width_of
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -373,18 +373,3 @@ class LoadRun:
 
 #: Seconds between two passing lines where there is no terminal.
 _SAY_EVERY = 10.0
-
-
-def over(line: str, width: int | None, *, passing: bool) -> str:
-    """A line that is written over the one before it: a passing one is cut to the terminal's width,
-    and stays on its row; any other is wrapped between words, and ends.
-    """
-    room = (width or _WIDTH) - 1  # a row that is full would begin the next one
-    if not passing:
-        pieces = wrapped([line], room)
-        return "".join(f"\r{piece:<{room}}\n" for piece in pieces)
-    return f"\r{line[:room]:<{room}}"
-
-
-#: Columns of a terminal that does not say how wide it is.
-_WIDTH = 80

@@ -391,11 +391,10 @@ def knee(steps: Sequence[StepJudgement]) -> Step | None:
     """The step with the most power, throughput by response time (Kleinrock 1979), of those that did
     not fail; None where none was slower: what is beyond it was not seen.
     """
-    usable = [judged for judged in steps if judged.usable and judged.step.p50]
-    good = [judged.step for judged in usable if judged.verdict is not StepVerdict.FAILED]
-    best = max(good, key=lambda step: step.throughput / (step.p50 or math.inf), default=None)
-    times = [judged.step.p50 or 0.0 for judged in usable]
-    return best if best and best.p50 and max(times) > best.p50 else None
+    usable = [(judged, judged.step.p50) for judged in steps if judged.usable and judged.step.p50]
+    good = [(it.step, p50) for it, p50 in usable if it.verdict is not StepVerdict.FAILED]
+    best, time = max(good, key=lambda found: found[0].throughput / found[1], default=(None, 0.0))
+    return best if any(p50 > time for _, p50 in usable) else None
 
 
 def significant(value: float | None) -> float | None:

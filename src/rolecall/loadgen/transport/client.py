@@ -92,7 +92,8 @@ class WireConnection:
         assert self._waiting is None, "one exchange at a time"
         self.sent = now = perf_counter()
         self.deadline = now + self._timeout
-        if self._latest and now - self.received > _SHORT and self._is_stale(now):
+        idle = now - self.received
+        if self._latest and idle > _SHORT and _is_stale(self._latest, idle):
             self.close()
         try:
             answer = None
@@ -120,13 +121,6 @@ class WireConnection:
         else:
             self.close()
         return answer
-
-    def _is_stale(self, now: float) -> bool:
-        """Whether the server may be ending this connection just now, for being idle as long as it
-        announced: a request that crosses that is lost, and nobody's fault.
-        """
-        announced = _KEPT.search((self._latest and self._latest.header(b"keep-alive")) or b"")
-        return announced is not None and now - self.received > int(announced[1]) - _SHORT
 
     def close(self) -> None:
         """Close the connection; an exchange under way elsewhere fails, the next connects anew."""
@@ -321,6 +315,14 @@ class WireConnection:
             self.close()
         else:
             waiting.switch(failure)
+
+
+def _is_stale(latest: Response, idle: float) -> bool:
+    """Whether the server may be ending a connection just now, for being idle as long as it
+    announced: a request that crosses that is lost, and nobody's fault.
+    """
+    announced = _KEPT.search(latest.header(b"keep-alive") or b"")
+    return announced is not None and idle > int(announced[1]) - _SHORT
 
 
 class _Traffic:
