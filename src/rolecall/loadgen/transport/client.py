@@ -35,7 +35,7 @@ _TOGETHER = 64  # requests at most that wait for each other: about a millisecond
 #: Seconds by which a connection is given up before the server ends it (as RFC 2068 19.7.1.1 has
 #: it: ``Keep-Alive: timeout=5``); shorter times idle are not looked at.
 _SHORT = 0.5
-_KEPT = re.compile(rb"\btimeout=(\d{1,6})\b", re.IGNORECASE)
+_KEPT = re.compile(rb"\r\nkeep-alive:[^\r]*\btimeout=(\d{1,6})\b", re.IGNORECASE)
 _H = b"HEAD"[0]  # the only method with this letter
 #: A greenlet's own: gevent's asks first whether the one that leaves wants to know of it, and ours
 #: do not.
@@ -75,7 +75,7 @@ class WireConnection:
         self._writer: Any = None
         self._unsent = b""
         self._is_fresh = True
-        self._latest: Response | None = None  # on this connection
+        self._head = b""  # of the latest answer on this connection
         self._head_only = False
         self._parser: Parser | None = None
         self._waiting: greenlet | None = None
@@ -93,7 +93,7 @@ class WireConnection:
         self.sent = now = perf_counter()
         self.deadline = now + self._timeout
         idle = now - self.received
-        if self._latest and idle > _SHORT and _is_stale(self._latest, idle):
+        if idle > _SHORT and _is_stale(self._head, idle):
             self.close()
         try:
             answer = None
@@ -117,7 +117,7 @@ class WireConnection:
                 raise Failure("memory", "this machine has no memory left") from None
             raise
         if answer.keep_alive and not self._unsent and (self._tls is None or not self._tls.is_over):
-            self._is_fresh, self._latest = False, answer
+            self._is_fresh, self._head = False, answer.head
         else:
             self.close()
         return answer
@@ -130,8 +130,8 @@ class WireConnection:
             )
         else:
             self._waiting = None
-        self._parser = self._tls = self._latest = None
-        self._request = self._unsent = b""
+        self._parser = self._tls = None
+        self._request = self._unsent = self._head = b""
         for watcher in (self._reader, self._writer):
             if watcher is not None:
                 watcher.close()
@@ -317,11 +317,11 @@ class WireConnection:
             waiting.switch(failure)
 
 
-def _is_stale(latest: Response, idle: float) -> bool:
+def _is_stale(head: bytes, idle: float) -> bool:
     """Whether the server may be ending a connection just now, for being idle as long as it
     announced: a request that crosses that is lost, and nobody's fault.
     """
-    announced = _KEPT.search(latest.header(b"keep-alive") or b"")
+    announced = _KEPT.search(head)
     return announced is not None and idle > int(announced[1]) - _SHORT
 
 
