@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     code = _run(argv)
     if why := output_lost():
         text = f"rolecall: standard output could not be written: {why}. What it shows is not whole."
-        say(text, stream=sys.stderr)
+        say(text, stream=sys.stderr, wraps=True)
     return code or (ExitCode.HARNESS_ERROR if why else code)
 
 
@@ -68,7 +68,7 @@ def _run(argv: list[str] | None) -> int:
             harmless(str(error)) if isinstance(error, Unreachable) else str(error)
         )  # some of it may be a target's
         more = f" ... ({len(text):,} characters)" if len(text) > LONGEST_MESSAGE else ""
-        say(f"rolecall: {text[:LONGEST_MESSAGE]}{more}", stream=sys.stderr)
+        say(f"rolecall: {text[:LONGEST_MESSAGE]}{more}", stream=sys.stderr, wraps=True)
         return int(error.exit_code)
     except KeyboardInterrupt:
         say("rolecall: interrupted", stream=sys.stderr)
@@ -78,7 +78,8 @@ def _run(argv: list[str] | None) -> int:
         return 0
     except Exception as error:  # noqa: BLE001  # Python's own exit code, 1, would blame the target
         if isinstance(error, OSError) and error.errno in FULL:
-            say(f"rolecall: {error.strerror}, in {place_of(error)}", stream=sys.stderr)
+            text = f"rolecall: {error.strerror}, in {place_of(error)}"
+            say(text, stream=sys.stderr, wraps=True)
             return int(ExitCode.HARNESS_ERROR)
         # Not the exception's own words: they may hold a secret.
         broke = (

@@ -7,6 +7,7 @@ import re
 import struct
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,11 @@ termios = pytest.importorskip("termios")
 ESCAPE = "\x1b["
 
 
-def on_a_terminal(folder: Path, **variables: str) -> str:
-    """What a run writes to a terminal of 80 columns and 24 lines."""
+PART = ("certify", "--select", "ISSUE-status", "--out", "runs")
+
+
+def on_a_terminal(folder: Path, words: Sequence[str] = PART, **variables: str) -> str:
+    """What a command writes to a terminal of 80 columns and 24 lines."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     env = environment(**variables)
@@ -29,9 +33,13 @@ def on_a_terminal(folder: Path, **variables: str) -> str:
         del env["NO_COLOR"]
     for name in ("COLUMNS", "LINES"):
         env.pop(name, None)
-    words = ["-m", "rolecall", "certify", "--select", "ISSUE-status", "--out", "runs"]
     process = subprocess.Popen(
-        [sys.executable, *words], cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env=env
+        [sys.executable, "-m", "rolecall", *words],
+        cwd=folder,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=env,
     )
     os.close(theirs)
     pieces = []
@@ -46,6 +54,12 @@ def on_a_terminal(folder: Path, **variables: str) -> str:
     os.close(ours)
     process.wait(60)
     return b"".join(pieces).decode("utf-8")
+
+
+def rows(said: str) -> list[str]:
+    """The rows that stay, without their colours."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", said)
+    return [line.rpartition("\r")[2] for line in plain.replace("\r\n", "\n").split("\n")]
 
 
 @pytest.mark.long
@@ -67,9 +81,31 @@ def test_escapes_are_for_terminals_that_know_them(
     said = on_a_terminal(tmp_path, **variables)
 
     assert (ESCAPE in said) is colours
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", said)
-    lines = [line.rpartition("\r")[2] for line in plain.replace("\r\n", "\n").split("\n")]
+    lines = rows(said)
     assert any(line.startswith("verdict       PART PASSED") for line in lines)
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_message_is_wrapped_between_words(tmp_path: Path) -> None:
+    """A message of a wrong command line is within the terminal's width, and has no cut words."""
+    words = ["load", "issuance", "--users", "1"]
+    words += ["--accounts", "no/such/folder/of/a/team/accounts.csv"]
+
+    lines = rows(on_a_terminal(tmp_path, words, TERM="xterm"))
+
+    assert lines[0].startswith("rolecall: no/such/folder/of/a/team/accounts.csv")
+    assert max(map(len, lines)) <= 80
+    assert "No such file or directory" in " ".join(" ".join(lines).split())
+
+
+@pytest.mark.long
+def test_the_certificate_is_told_of_between_words(tmp_path: Path) -> None:
+    """The line that names the certificate is wrapped, too: its path alone takes most of a row."""
+    words = ["certify", "--out", "reports/runs"]
+
+    lines = rows(on_a_terminal(tmp_path, words, TERM="xterm"))
+
+    assert any(line.startswith("certificate   reports/runs/") for line in lines)
     assert max(map(len, lines)) <= 80
 
 
@@ -78,9 +114,12 @@ def test_a_pipe_gets_none(tmp_path: Path) -> None:
     """A pipe gets no escapes whatever TERM says, and lines that are not wrapped."""
     env = environment(TERM="xterm", COLUMNS="40")
     del env["NO_COLOR"]
-    words = ["-m", "rolecall", "certify", "--select", "ISSUE-status", "--out", "runs"]
     done = subprocess.run(
-        [sys.executable, *words], cwd=tmp_path, env=env, capture_output=True, check=True
+        [sys.executable, "-m", "rolecall", *PART],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        check=True,
     )
 
     assert b"\x1b" not in done.stdout + done.stderr

@@ -93,9 +93,10 @@ def _print(arguments: argparse.Namespace, finished: Run) -> int:
         say(
             f"rolecall: {harmless(finished.context.secrets.redact(finished.aborted))}",
             stream=sys.stderr,
+            wraps=True,
         )
     if finished.unnoted:
-        say(f"rolecall: {finished.unnoted}", stream=sys.stderr)
+        say(f"rolecall: {finished.unnoted}", stream=sys.stderr, wraps=True)
     return code
 
 
@@ -108,6 +109,8 @@ def _say_certificate(arguments: argparse.Namespace, finished: Run) -> None:
     if file.exists():
         signed = f"signed by key {key.id}" if key else "sealed by digests, not signed (see --sign)"
         if is_loud:
-            say(f"certificate   {harmless(str(file))}: {signed}", stream=sys.stderr)
+            line = f"certificate   {harmless(str(file))}: {signed}"
+            say(line, stream=sys.stderr, wraps=True)
     elif key:
-        say(f"rolecall: no certificate: {why_not(finished.document)}", stream=sys.stderr)
+        text = f"rolecall: no certificate: {why_not(finished.document)}"
+        say(text, stream=sys.stderr, wraps=True)

@@ -106,7 +106,7 @@ TEXTS: Mapping[str, HelpText] = {
     ),
     "diff": HelpText(
         (
-            "diff reports/runs/20261125-030000-5d882f reports/runs/20261126-030000-128147",
+            "diff 20261125-030000-5d882f 20261126-030000-128147",
             "diff --history",
         ),
         {

@@ -58,4 +58,4 @@ def _told(arguments: argparse.Namespace) -> Told:
 
 def _say(failure: str) -> None:
     if failure:
-        say(f"rolecall: {harmless(failure)}", stream=sys.stderr)
+        say(f"rolecall: {harmless(failure)}", stream=sys.stderr, wraps=True)
