@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
+from rolecall.errors import UsageError
 from rolecall.spec.model import (
     Operation,
     Reading,
@@ -18,31 +20,39 @@ from rolecall.spec.model import (
     Specification,
 )
 from rolecall.spec.permissions import PermissionTable
+from rolecall.spec.requirement_rows import check_dependencies, requirement
+
+_REQUIREMENTS = "requirements.toml"
 
 
 @cache
 def load_specification(name: str = "web1on1_v2") -> Specification:
-    """Read the folder of tables of this name."""
+    """Read the folder of tables of this name.
+
+    Raises:
+        UsageError: a table is not TOML, or a requirement is not as `requirement` wants it.
+    """
     folder = files("rolecall.conformance").joinpath(name)
     permissions = PermissionTable.parse(_text(folder, "permissions.md"))
-    catalogue = tomllib.loads(_text(folder, "operations.toml"))
+    catalogue = _toml(folder, "operations.toml")
     resources = {key: Resource(name=key, **entry) for key, entry in catalogue["resources"].items()}
     operations = {
         key: _operation(key, entry, resources) for key, entry in catalogue["operations"].items()
     }
     readings = {
         key: Reading(name=key, **{**entry, "choices": tuple(entry.get("choices", ()))})
-        for key, entry in tomllib.loads(_text(folder, "readings.toml")).items()
+        for key, entry in _toml(folder, "readings.toml").items()
     }
     requirements = dict(
-        _requirements(tomllib.loads(_text(folder, "requirements.toml")), operations, permissions)
+        _requirements(_toml(folder, _REQUIREMENTS), operations, permissions, _REQUIREMENTS)
     )
+    check_dependencies(requirements, _REQUIREMENTS)
     digests = {
         table: "sha256:" + hashlib.sha256(_text(folder, file).encode()).hexdigest()
         for table, file in (
             ("permissions", "permissions.md"),
             ("operations", "operations.toml"),
-            ("requirements", "requirements.toml"),
+            ("requirements", _REQUIREMENTS),
             ("readings", "readings.toml"),
         )
     }
@@ -51,6 +61,13 @@ def load_specification(name: str = "web1on1_v2") -> Specification:
 
 def _text(folder: Traversable, name: str) -> str:
     return folder.joinpath(name).read_text(encoding="utf-8")
+
+
+def _toml(folder: Traversable, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(_text(folder, name))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(name, f"this is not TOML: {error}") from None
 
 
 def _operation(name: str, entry: dict[str, Any], resources: Mapping[str, Resource]) -> Operation:
@@ -70,19 +87,21 @@ def _requirements(
     table: Mapping[str, dict[str, Any]],
     operations: Mapping[str, Operation],
     permissions: PermissionTable,
+    file: str,
 ) -> Iterator[tuple[str, Requirement]]:
     for key, row in table.items():
-        entry: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+        entry = requirement(key, row, file)
         if "{operation}" not in key:
-            yield key, Requirement(id=key, **entry)
+            yield key, entry
             continue
         for operation in operations.values():
-            filled = entry | {
-                "statement": entry["statement"].format(
-                    row=operation.row, roles=_allowed(permissions, operation.row)
-                )
-            }
-            yield operation.requirement, Requirement(id=operation.requirement, **filled)
+            statement = entry.statement.format(
+                row=operation.row, roles=_allowed(permissions, operation.row)
+            )
+            yield (
+                operation.requirement,
+                replace(entry, id=operation.requirement, statement=statement),
+            )
 
 
 def _allowed(permissions: PermissionTable, row: str) -> str:
