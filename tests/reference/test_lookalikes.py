@@ -288,3 +288,19 @@ def test_more_is_shown() -> None:
 
     shown = with_api(Settings(scrypt_n=QUICK, variants=switches), story)
     assert (shown["messageCount"], shown["own"], shown["seen"]) == (2, True, True)
+
+
+def test_references_say_a_little() -> None:
+    """Contacts mention their organization and conversations their participants, in excerpts."""
+
+    async def story(api: Api) -> tuple[Any, Any]:
+        api.put("contacts")
+        (contact,) = read(await api.ask("GET", "/v2/contacts", "agent"))
+        body = {"participants": [{"user": api.user("admin")["id"]}]}
+        made = read(await api.ask("POST", "/v2/conversations", "agent", json=body))
+        return contact["organization"], made["participants"][0]["user"]
+
+    settings = Settings(scrypt_n=QUICK, variants=("things-are-mentioned-by-name",))
+    organization, user = with_api(settings, story)
+    assert sorted(organization) == ["id", "name", "status"]
+    assert sorted(user) == ["email", "id", "name", "role"]

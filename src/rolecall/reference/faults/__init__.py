@@ -3,6 +3,7 @@
 from rolecall.reference.faults import (
     api_keys,
     bypasses,
+    carried,
     claims,
     conditions,
     credentials,
@@ -65,6 +66,7 @@ THEMES = (
     exceptions_in_writing,
     exceptions_of_time,
     refusals,
+    carried,
     effects,
     profile,
     keys,
