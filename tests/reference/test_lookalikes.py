@@ -304,3 +304,28 @@ def test_references_say_a_little() -> None:
     organization, user = with_api(settings, story)
     assert sorted(organization) == ["id", "name", "status"]
     assert sorted(user) == ["email", "id", "name", "role"]
+
+
+@pytest.mark.parametrize(
+    ("variant", "raised", "lowered"),
+    [
+        ("roles-are-for-good", (200, "guest"), (200, "guest")),
+        ("roles-are-not-lowered", (200, "admin"), (409, "admin")),
+    ],
+)
+def test_roles_are_not_changed_at_will(
+    variant: str, raised: tuple[int, str], lowered: tuple[int, str]
+) -> None:
+    """A role is kept, as the answer says, or only raised, and the rest is refused."""
+
+    async def story(api: Api) -> list[tuple[int, str]]:
+        user, seen = await api.new_user("guest"), []
+        for role in ("admin", "guest"):
+            path, body = f"/v2/users/{user['id']}", {"role": role}
+            answer = await api.ask("PATCH", path, "admin", json=body)
+            stored = api.server.resources.stored("users", user["id"])["role"]
+            assert answer.json().get("role", stored) == stored
+            seen.append((answer.status_code, stored))
+        return seen
+
+    assert with_api(Settings(scrypt_n=QUICK, variants=(variant,)), story) == [raised, lowered]
