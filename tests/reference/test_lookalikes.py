@@ -329,3 +329,16 @@ def test_roles_are_not_changed_at_will(
         return seen
 
     assert with_api(Settings(scrypt_n=QUICK, variants=(variant,)), story) == [raised, lowered]
+
+
+def test_headers_lead_to_what_is_refused() -> None:
+    """A refusal has the address of the thing, and its tag, in headers."""
+
+    async def story(api: Api) -> tuple[int, str]:
+        id = api.put("forms")
+        refusal = await api.ask("GET", f"/v2/forms/{id}", "guest")
+        assert refusal.headers["ETag"].startswith('W/"')
+        return refusal.status_code, refusal.headers["Content-Location"].replace(id, "ID")
+
+    settings = Settings(scrypt_n=QUICK, variants=("headers-say-where-things-are",))
+    assert with_api(settings, story) == (403, "/v2/forms/ID/Survey")
