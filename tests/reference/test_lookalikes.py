@@ -342,3 +342,27 @@ def test_headers_lead_to_what_is_refused() -> None:
 
     settings = Settings(scrypt_n=QUICK, variants=("headers-say-where-things-are",))
     assert with_api(settings, story) == (403, "/v2/forms/ID/Survey")
+
+
+@pytest.mark.parametrize(
+    ("variant", "in_capitals"), [("users-change-their-email", 409), ("emails-to-the-letter", 200)]
+)
+def test_users_change_their_email(variant: str, in_capitals: int) -> None:
+    """The own e-mail is changed, and not to that of another user; in capitals it may be one's
+    own.
+    """
+
+    async def story(api: Api) -> list[int]:
+        one, other = await api.new_user("guest"), await api.new_user("guest")
+        token = read(await api.login("guest", email=one["email"], password="Sesame-1"))["token"]
+        path = f"/v2/users/{one['id']}"
+        seen = [
+            (await api.ask("PATCH", path, token, json={"email": email})).status_code
+            for email in (other["email"], other["email"].upper(), "moved@example.org")
+        ]
+        login = await api.login("guest", email=other["email"], password="Sesame-1")
+        assert read(login)["user"] == other["id"]
+        return seen
+
+    settings = Settings(scrypt_n=QUICK, variants=(variant,))
+    assert with_api(settings, story) == [409, in_capitals, 200]

@@ -154,6 +154,16 @@ def embed(
         return await after(call, answer)
 
 
+def let_users_change_their_email(server: Server) -> None:
+    """Let everybody change the e-mail of the own user."""
+    profile_members = server.resources.profile_members
+
+    @instead_of(server.resources.profile_members)
+    def with_email(members: Document, principal: Principal) -> Document:
+        kept = {"email": members["email"]} if "email" in members else {}
+        return {**profile_members(members, principal), **kept}
+
+
 def set_a_cookie(server: Server, written: Callable[[Document], str]) -> None:
     """Let an answer with tokens set a cookie, as ``written`` makes it of them."""
     tokens = server.tokens.tokens
