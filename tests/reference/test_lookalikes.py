@@ -56,6 +56,22 @@ GUARDED = [
         204,
         "bot",
     ),
+    ("rare-forms-guarded", "QUERY", "/v2/forms/{}", "forms", {}, "admin", 200, "bot"),
+    ("rare-forms-guarded", "GET", "/v2/user/{}", "users", {}, "bot", 200, "agent"),
+    ("rare-forms-guarded", "GET", "/v2/organizationGroups", "orggroups", {}, "bot", 200, "agent"),
+    (
+        "rare-forms-guarded",
+        "PATCH",
+        "/v2/messages/{}",
+        "messages",
+        {
+            "content": b'{"text":"a"}',
+            "headers": {"content-type": "application/merge-patch+json"},
+        },
+        "bot",
+        200,
+        "agent",
+    ),
     (
         "nested-routes-guarded",
         "GET",
@@ -366,3 +382,15 @@ def test_users_change_their_email(variant: str, in_capitals: int) -> None:
 
     settings = Settings(scrypt_n=QUICK, variants=(variant,))
     assert with_api(settings, story) == [409, in_capitals, 200]
+
+
+def test_of_several_users_the_own_is_shown() -> None:
+    """Who may fetch no other user gets its own of several."""
+
+    async def story(api: Api) -> list[str]:
+        own, other = api.user("guest")["id"], api.user("admin")["id"]
+        shown = read(await api.ask("GET", f"/v2/users/{other},{own}", "guest"))
+        return ["own" if user["id"] == own else "other" for user in shown]
+
+    settings = Settings(scrypt_n=QUICK, variants=("rare-forms-guarded",))
+    assert with_api(settings, story) == ["own"]
