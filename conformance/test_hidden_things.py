@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from rolecall.evidence import Exchange, cite
+from rolecall.evidence import cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
-from rolecall.spec.ids import id_text, own_id, unused_id, walked
+from rolecall.spec.ids import id_text, own_id, unused_id
 from rolecall.spec.loading import load_specification
 from rolecall.spec.templates import with_query
 from rolecall.toolkit.controls import expect_denied_as_usual
 from rolecall.toolkit.expectations import expect_no_crash
+from rolecall.toolkit.insides import (
+    Fetched,
+    allowed_things,
+    beyond_a_reference,
+    exposed,
+    inside,
+    substance,
+)
 from rolecall.toolkit.judge import Judge
-from rolecall.toolkit.marks import each, operations, requirement
+from rolecall.toolkit.marks import SUMMARY, each, operations, requirement
+from rolecall.toolkit.responses import Responses
 from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.things import Fixture, items
 from rolecall.toolkit.throwaway_users import (
@@ -142,34 +150,6 @@ INSIDE = {
     "self-expand-organization": ("fetch-user-self", 0, "expand=organization", "organization"),
     "self-include-organization": ("fetch-user-self", 0, "include=organization", "organization"),
 }
-#: Members that a reference to a thing may well carry, besides its id.
-_REFERENCE = ("id", "_id", "name", "displayName", "role", "type", "organization", "url")
-
-
-def objects(document: Any) -> Iterator[Mapping[str, Any]]:
-    """Every object in a document, at any depth."""
-    return (value for value in walked(document) if isinstance(value, dict))
-
-
-def beyond_a_reference(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What a document says that no reference to it would say."""
-    return {
-        name: value
-        for name, value in document.items()
-        if name not in _REFERENCE and value not in (None, "", [], {})
-    }
-
-
-def exposed(answer: Exchange, documents: list[dict[str, Any]]) -> list[str]:
-    """What an answer shows of one of these documents beyond a reference to it."""
-    inside = list(objects(answer.json))
-    shown = [
-        [name for name, value in beyond_a_reference(document).items() if inner.get(name) == value]
-        for document in documents
-        for inner in inside
-        if own_id(document) == own_id(inner) != ""
-    ]
-    return max(shown, key=len, default=[])
 
 
 @shared_setup
@@ -226,6 +206,36 @@ async def test_an_allowed_read_does_not_carry_a_denied_one(
                 answer,
             )
     judge.cite(answer)
+
+
+# --- Denied things inside plain answers --------------------------------------------------------
+
+
+@requirement("SEC-A14", phase=SUMMARY)
+async def test_no_plain_answer_carries_a_denied_thing(responses: Responses, world: World) -> None:
+    """No answer to what a role may do holds nearly all of another thing that it may not fetch."""
+    fetched = Fetched(responses, world)
+    denied = {role: fetched.denied_to(role) for role in world.roles}
+    refusals = [refusal for kinds in denied.values() for refusal in kinds.values()]
+    looked_at = None
+    for exchange, role, own, outer in allowed_things(responses, world):
+        looked_at = exchange
+        for inner in inside(outer):
+            kind = next((kind for kind in denied[role] if fetched.is_whole(kind, inner)), "")
+            if kind and own_id(inner) != own:
+                cite(denied[role][kind], "denied as usual")
+                raise Finding(
+                    f"an answer without the {kind}, which {role} may not fetch",
+                    f"{exchange.status} with {kind} {own_id(inner)} in it: "
+                    f"{', '.join(substance(inner))}",
+                    exchange,
+                )
+    if not refusals or looked_at is None:
+        raise NotTested("the run saw no answer that could hold what was denied")
+    cite(refusals[-1], "denied as usual")
+    cite(looked_at, "answer")
+    if not fetched.tell_enough():
+        raise NotApplicable("no thing holds anything that a mention of it might not hold as well")
 
 
 # --- How much ----------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from rolecall.spec.loading import load_specification
 from rolecall.spec.templates import in_address, with_query
 from rolecall.tokens import Caller
 from rolecall.toolkit.controls import expect_denied_as_usual, unless_open
-from rolecall.toolkit.expectations import expect_no_crash, expect_refused
+from rolecall.toolkit.expectations import expect_no_crash, expect_refused, shown_in
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.shared import shared_setup
@@ -262,6 +262,23 @@ async def test_a_pattern_is_nobodys_id(pattern: str, world: World) -> None:
         raise Finding(
             "a refusal: no user has this id", f"{answer.status} with user {shown}", answer
         )
+
+
+@requirement("SEC-A05")
+async def test_an_id_beside_ones_own_opens_nothing(world: World, judge: Judge) -> None:
+    """A fetch of one's own id and another one, in a list, does not show the other user."""
+    caller, other = (await lockable_account(world)).caller, await world.shared("user")
+    plain = await world.request(world.spec.operations["fetch-user-self"], caller)
+    ids = f"{in_path(caller.user)},{in_path(other.id)}"
+
+    answer = await world.send(
+        "GET", plain.path.replace(in_path(caller.user), ids), caller, attack="SEC-A05"
+    )
+
+    expect_no_crash(answer)
+    if where := shown_in(answer, other):
+        async with unless_open(world, judge, "fetch-user", caller):
+            raise Finding(f"nothing of {other}", f"{answer.status} with it in {where}", answer)
 
 
 @requirement("SEC-A05")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rolecall.evidence import Exchange, cite
-from rolecall.outcomes import Finding
+from rolecall.http.gate import Thing
+from rolecall.outcomes import Finding, NotApplicable
 from rolecall.spec.loading import load_specification
 from rolecall.tokens import Caller
 from rolecall.toolkit.controls import expect_denied_as_usual, unless_open
@@ -201,6 +202,29 @@ async def test_options_shows_no_data(operation: str, world: World) -> None:
     answer = await world.send("OPTIONS", request.path, None, attack="SEC-A10")
 
     expect_hidden(answer, *filter(None, [request.fixture]))
+
+
+#: A method for searches that few servers know: one that takes it for a GET has to guard it as one.
+_RARE = "QUERY"
+
+
+@requirement("SEC-A10")
+async def test_a_rare_method_reads_nothing_that_is_denied(world: World, judge: Judge) -> None:
+    """A method that the specification does not have shows nothing to who may not GET."""
+    caller = await world.user(_LOWEST)
+    request = await world.request(world.spec.operations["fetch-organization"], caller)
+    usual = await expect_denied_as_usual(world, caller, "fetch-organization")
+    assert request.fixture is not None, "a fetch is about a thing"
+    thing = Thing("organization", request.fixture.id)
+    if not world.gate.owns(thing):
+        judge.cite(usual)
+        raise NotApplicable(f"what {_RARE} does to {request.fixture} is not known beforehand")
+
+    answer = await world.send(_RARE, request.path, caller, about=thing, attack="SEC-A10")
+
+    async with unless_open(world, judge, "fetch-organization", caller):
+        expect_hidden(answer, request.fixture)
+    await judge.control(request)
 
 
 @requirement("SEC-A10-trace")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +12,9 @@ from rolecall.pausing import sleep
 from rolecall.spec.ids import id_text, identifiers, in_path, own_id
 from rolecall.spec.loading import load_specification
 from rolecall.tokens import Caller
-from rolecall.toolkit.controls import unless_open
+from rolecall.toolkit.controls import expect_denied_as_usual, unless_open
 from rolecall.toolkit.effect_judge import SETTLING
-from rolecall.toolkit.expectations import expect_no_crash
+from rolecall.toolkit.expectations import expect_hidden, expect_no_crash
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.shapes import denied, in_turn
@@ -114,6 +114,41 @@ def _is_in(fixture: Fixture, answer: Exchange) -> bool:
     return fixture.id in identifiers(answer.json) or (
         fixture.name in answer.text if fixture.name else False
     )
+
+
+# --- Under another name -------------------------------------------------------------------------
+
+#: Other names that a route may have had, or may have for another client: what is read, and how its
+#: path is written then.
+NAMES: dict[str, tuple[str, Callable[[str], str]]] = {
+    "as-the-page-calls-it": (
+        "list-organization-groups",
+        lambda path: path.replace("/orggroups", "/organizationGroups"),
+    ),
+    "in-the-singular": ("fetch-user", lambda path: path.replace("/users/", "/user/")),
+}
+
+
+@requirement("SEC-E07")
+@each("name", NAMES)
+async def test_no_other_name_of_a_route_is_less_guarded(
+    name: str, world: World, judge: Judge
+) -> None:
+    """What may not be read is not read where its route has another name."""
+    operation, renamed = NAMES[name]
+    caller = await world.user(_SPEC.roles[0])
+    request = await world.request(world.spec.operations[operation], caller)
+    await judge.control(request)
+    usual = await expect_denied_as_usual(world, caller, operation)
+    path = renamed(request.path)
+    if path == request.path:
+        judge.cite(usual)
+        raise NotApplicable(f"{operation} has no other name that comes to mind: {path}")
+
+    answer = await world.send("GET", path, caller, attack=_ATTACK)
+
+    async with unless_open(world, judge, operation, caller):
+        expect_hidden(answer, *filter(None, [request.fixture]))
 
 
 # --- Inside of another create ------------------------------------------------------------------

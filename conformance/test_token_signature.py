@@ -118,12 +118,35 @@ async def test_an_edited_user_is_refused(world: World, attacker: Attacker) -> No
 @requirement("SEC-J06")
 @each("kind", ("of-the-targets-algorithm", "RSA", "EC", "oct"))
 async def test_another_key_is_refused(kind: str, attacker: Attacker) -> None:
-    """An issued token's claims, signed with a key of our own of any kind, are not let in."""
+    """An issued token's claims, signed with a key of our own of any kind, are not let in.
+
+    Where the target signs with a secret, that of another one ("oct") is what everybody tries first:
+    a key that stands in the code beside the right one.
+    """
     parts = await attacker.issued()
+    if kind == "oct" and parts.algorithm.startswith("HS"):
+        await expect_no_everyday_secret(attacker, parts)
+        return
     key = attacker.own_key(kind) if kind.isalpha() else attacker.own_key_for(parts.algorithm)
     token = compact({**parts.header, "alg": key.algorithm}, parts.claims, key.sign)
 
     await attacker.expect_rejected(token, attack="SEC-J06")
+
+
+#: What a secret is where somebody forgot to set one: the text of examples, and nothing at all.
+EVERYDAY = (b"secret", b"")
+
+
+async def expect_no_everyday_secret(attacker: Attacker, parts: Parts) -> None:
+    """Each protected request rejects a token that is signed with an everyday secret; it is SEC-J07
+    where that is the key.
+    """
+    message = f"{parts.head}.{parts.body}".encode()
+    signatures = [signed_by(parts.algorithm, secret)(message) for secret in EVERYDAY]
+    wrong = [made for made in signatures if made != parts.signature_bytes]
+    for number, request in enumerate(await attacker.protected_requests()):
+        token = parts.resigned(wrong[number % len(wrong)])
+        await attacker.expect_rejected(token, attack="SEC-J06", protected_requests=[request])
 
 
 # --- The key -----------------------------------------------------------------------------------

@@ -190,6 +190,21 @@ async def still_an_admin(api: Api) -> bool:
     return bool((await tokens_of(api, user))["scope"] == "admin")
 
 
+@sees("lowered-role-is-not-stored")
+async def admin_for_good(api: Api) -> bool:
+    user = await made(api, role="guest")
+    await change(api, user, role="admin")
+    await change(api, user, role="agent")
+    return bool(api.server.resources.stored("users", user["id"])["role"] == "admin")
+
+
+@sees("new-role-is-shown-and-not-stored")
+async def guest_for_good(api: Api) -> bool:
+    user = await made(api, role="guest")
+    await change(api, user, role="admin")
+    return bool(api.server.resources.stored("users", user["id"])["role"] == "guest")
+
+
 @sees("get-refresh-after-password-change")
 async def refreshed_after_a_new_password(api: Api) -> bool:
     user = await made(api)

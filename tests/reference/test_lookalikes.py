@@ -56,6 +56,22 @@ GUARDED = [
         204,
         "bot",
     ),
+    ("rare-forms-guarded", "QUERY", "/v2/forms/{}", "forms", {}, "admin", 200, "bot"),
+    ("rare-forms-guarded", "GET", "/v2/user/{}", "users", {}, "bot", 200, "agent"),
+    ("rare-forms-guarded", "GET", "/v2/organizationGroups", "orggroups", {}, "bot", 200, "agent"),
+    (
+        "rare-forms-guarded",
+        "PATCH",
+        "/v2/messages/{}",
+        "messages",
+        {
+            "content": b'{"text":"a"}',
+            "headers": {"content-type": "application/merge-patch+json"},
+        },
+        "bot",
+        200,
+        "agent",
+    ),
     (
         "nested-routes-guarded",
         "GET",
@@ -288,3 +304,93 @@ def test_more_is_shown() -> None:
 
     shown = with_api(Settings(scrypt_n=QUICK, variants=switches), story)
     assert (shown["messageCount"], shown["own"], shown["seen"]) == (2, True, True)
+
+
+def test_references_say_a_little() -> None:
+    """Contacts mention their organization and conversations their participants, in excerpts."""
+
+    async def story(api: Api) -> tuple[Any, Any]:
+        api.put("contacts")
+        (contact,) = read(await api.ask("GET", "/v2/contacts", "agent"))
+        body = {"participants": [{"user": api.user("admin")["id"]}]}
+        made = read(await api.ask("POST", "/v2/conversations", "agent", json=body))
+        return contact["organization"], made["participants"][0]["user"]
+
+    settings = Settings(scrypt_n=QUICK, variants=("things-are-mentioned-by-name",))
+    organization, user = with_api(settings, story)
+    assert sorted(organization) == ["id", "name", "status"]
+    assert sorted(user) == ["email", "id", "name", "role"]
+
+
+@pytest.mark.parametrize(
+    ("variant", "raised", "lowered"),
+    [
+        ("roles-are-for-good", (200, "guest"), (200, "guest")),
+        ("roles-are-not-lowered", (200, "admin"), (409, "admin")),
+    ],
+)
+def test_roles_are_not_changed_at_will(
+    variant: str, raised: tuple[int, str], lowered: tuple[int, str]
+) -> None:
+    """A role is kept, as the answer says, or only raised, and the rest is refused."""
+
+    async def story(api: Api) -> list[tuple[int, str]]:
+        user, seen = await api.new_user("guest"), []
+        for role in ("admin", "guest"):
+            path, body = f"/v2/users/{user['id']}", {"role": role}
+            answer = await api.ask("PATCH", path, "admin", json=body)
+            stored = api.server.resources.stored("users", user["id"])["role"]
+            assert answer.json().get("role", stored) == stored
+            seen.append((answer.status_code, stored))
+        return seen
+
+    assert with_api(Settings(scrypt_n=QUICK, variants=(variant,)), story) == [raised, lowered]
+
+
+def test_headers_lead_to_what_is_refused() -> None:
+    """A refusal has the address of the thing, and its tag, in headers."""
+
+    async def story(api: Api) -> tuple[int, str]:
+        id = api.put("forms")
+        refusal = await api.ask("GET", f"/v2/forms/{id}", "guest")
+        assert refusal.headers["ETag"].startswith('W/"')
+        return refusal.status_code, refusal.headers["Content-Location"].replace(id, "ID")
+
+    settings = Settings(scrypt_n=QUICK, variants=("headers-say-where-things-are",))
+    assert with_api(settings, story) == (403, "/v2/forms/ID/Survey")
+
+
+@pytest.mark.parametrize(
+    ("variant", "in_capitals"), [("users-change-their-email", 409), ("emails-to-the-letter", 200)]
+)
+def test_users_change_their_email(variant: str, in_capitals: int) -> None:
+    """The own e-mail is changed, and not to that of another user; in capitals it may be one's
+    own.
+    """
+
+    async def story(api: Api) -> list[int]:
+        one, other = await api.new_user("guest"), await api.new_user("guest")
+        token = read(await api.login("guest", email=one["email"], password="Sesame-1"))["token"]
+        path = f"/v2/users/{one['id']}"
+        seen = [
+            (await api.ask("PATCH", path, token, json={"email": email})).status_code
+            for email in (other["email"], other["email"].upper(), "moved@example.org")
+        ]
+        login = await api.login("guest", email=other["email"], password="Sesame-1")
+        assert read(login)["user"] == other["id"]
+        return seen
+
+    settings = Settings(scrypt_n=QUICK, variants=(variant,))
+    assert with_api(settings, story) == [409, in_capitals, 200]
+
+
+def test_of_several_users_the_own_is_shown() -> None:
+    """Who may fetch no other user gets its own of several."""
+
+    async def story(api: Api) -> list[str]:
+        own, other = api.user("guest")["id"], api.user("admin")["id"]
+        shown = read(await api.ask("GET", f"/v2/users/{other},{own}", "guest"))
+        return ["own" if user["id"] == own else "other" for user in shown]
+
+    settings = Settings(scrypt_n=QUICK, variants=("rare-forms-guarded",))
+    assert with_api(settings, story) == ["own"]

@@ -315,7 +315,8 @@ FAULTY = """
 update-does-nothing update-answers-old delete-does-nothing create-does-nothing-below-admin
 created-202 list-leaves-out-newest list-leaves-out-others list-is-empty fetch-answers-another
 makers-delete-their-own makers-fetch-their-own own-organization-fetched own-organization-updated
-denied-delete-marks denied-update-counts denied-delete-hides flip-list-users-guest
+denied-delete-marks denied-update-counts denied-delete-hides denied-403-with-data-header
+denied-403-with-base64-header flip-list-users-guest
 flip-list-conversations-agent flip-list-services-admin flip-fetch-user-self-guest
 flip-fetch-organization-admin flip-fetch-contact-agent flip-create-contact-guest
 flip-create-message-bot flip-update-form-agent flip-update-user-self-admin

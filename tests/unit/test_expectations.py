@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from conformance.test_hidden_things import denied_documents, exposed
+from conformance.test_hidden_things import denied_documents
 from conformance.test_issuance_claims import leaves
 from conformance.test_other_methods import expect_as_empty
 from rolecall.errors import UsageError
@@ -19,6 +19,7 @@ from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect
 from rolecall.toolkit.controls import expect_denied_as_usual
 from rolecall.toolkit.expectations import expect_hidden
+from rolecall.toolkit.insides import exposed
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.observed_cells import CredentialCells
 from rolecall.toolkit.things import Fixture, Request

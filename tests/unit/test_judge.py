@@ -6,13 +6,16 @@ one judge decides all cells, and all its tests share one stage.
 
 from __future__ import annotations
 
+from base64 import b64encode, urlsafe_b64encode
 from dataclasses import replace
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 import pytest
 
 from rolecall.evidence import Evidence, Exchange, TestEvidence
 from rolecall.outcomes import Finding, Inconclusive, NotTested, TransientFailure
+from rolecall.toolkit.expectations import shown_in
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.world import World
@@ -287,6 +290,36 @@ def test_a_refusal_may_not_show_what_it_refuses(show: str) -> None:
     assert found.value.expected.startswith("a refusal that shows nothing of contact 0")
     assert found.value.actual == "403 with the thing in its body"
     assert found.value.exchange is not None
+
+
+NAME = "rolecall-20260101000000-abcdef1-fetch-contact"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "where"),
+    [
+        ("X-Data", f'{{"id":"1","name":"{NAME}"}}', "its header X-Data"),
+        ("X-Data", quote(f'{{"name":"{NAME}"}}'), "its header X-Data"),
+        ("X-Debug", b64encode(f'{{"name":"{NAME}"}}'.encode()).decode(), "its header X-Debug"),
+        ("X-Debug", urlsafe_b64encode(NAME.encode()).decode().rstrip("="), "its header X-Debug"),
+        ("X-Id", "1", ""),
+        ("Link", f"</v2/contacts/{NAME}>; rel=self", ""),
+        ("ETag", f'"{NAME}"', ""),
+        ("X-Trace", "A" * 17, ""),
+    ],
+)
+def test_a_header_may_not_show_what_is_refused(name: str, value: str, where: str) -> None:
+    """A header that holds the thing's name shows it, encoded or not; one that leads to it does not,
+    and what the request said is no news.
+    """
+    contact = Fixture(SPEC.resources["contact"], "1", NAME)
+    refusal = exchange(status=403, headers=[(name, value)])
+    asked_by_name = exchange(
+        url=f"http://target.example/v2/contacts?name={NAME}", status=403, headers=[(name, value)]
+    )
+
+    assert shown_in(refusal, contact) == where
+    assert shown_in(asked_by_name, contact) == ""
 
 
 @pytest.mark.parametrize("status", [400, 404])

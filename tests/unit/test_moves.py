@@ -295,6 +295,48 @@ def test_where_users_show_no_role_a_log_in_tells() -> None:
     assert lacking.value.capability == "throwaway-user"
 
 
+def raising_only(server: Server, shown: str = "") -> None:
+    """Let updates of users raise a role, and leave it as it is where they would lower it."""
+    ranks = ("guest", "agent", "bot", "admin")
+
+    def update(asked: Asked) -> Answer:
+        kept = server.things["user"][asked.id]
+        role = asked.body.get("role", kept["role"])
+        if ranks.index(role) > ranks.index(kept["role"]):
+            return server.usual(asked)
+        return 200, {"id": asked.id, **({shown: role} if shown else {})}
+
+    server.instead("update-user", update)
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_role_that_is_raised_and_not_lowered(hidden: bool) -> None:
+    """Where an update raises a role and answers that it lowered one, which stays, the change was
+    not done: users may show their role or not.
+    """
+    server = Server()
+    if hidden:
+        without_roles(server)
+    raising_only(server)
+
+    with pytest.raises(Finding) as found:
+        follow("log-in", server, "bot", "agent")
+
+    assert found.value.expected == "a user whose role was changed to agent, or a refusal"
+    assert "it stays bot" in found.value.actual
+
+
+def test_a_role_that_only_the_answer_shows() -> None:
+    """An answer that shows the new role of a user who keeps the old one is a finding."""
+    server = Server()
+    raising_only(server, shown="role")
+
+    with pytest.raises(Finding) as found:
+        follow("log-in", server, "bot", "agent")
+
+    assert found.value.actual == "200 with role agent, and the user has that of bot"
+
+
 def test_a_role_that_shows_late() -> None:
     """A user that shows its new role a moment later has changed it."""
     server, tasks = Server(), []

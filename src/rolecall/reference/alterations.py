@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
@@ -119,6 +120,48 @@ def change_stored(server: Server, resource: str, id: str, **members: object) -> 
     document = server.resources.stored(resource, id) | members
     server.store.replace(resource, id, dumps(document))
     return document
+
+
+def embed(
+    server: Server,
+    resources: tuple[str, ...],
+    path: str,
+    target: str,
+    members: tuple[str, ...] = (),
+) -> None:
+    """Let good answers hold what a member of things refers to: all of it, or its id and these."""
+    after = server.wire.after
+
+    def put_in(value: Any, steps: list[str]) -> Any:
+        if isinstance(value, list):
+            return [put_in(member, steps) for member in value]
+        if steps:
+            step, *rest = steps
+            is_there = isinstance(value, dict) and step in value
+            return {**value, step: put_in(value[step], rest)} if is_there else value
+        text = server.store.get(target, value) if isinstance(value, str) else None
+        document = loads(text.encode()) if text else None
+        if document is None:
+            return value
+        wanted = ("id", *members) if members else tuple(document)
+        return {name: document[name] for name in wanted if name in document}
+
+    @instead_of(server.wire.after)
+    async def with_it(call: Call, answer: Answer) -> Answer:
+        is_thing = call.resource in resources and 200 <= answer.status < 300
+        if is_thing and answer.body and answer.media_type == "application/json":
+            answer.body = dumps(put_in(loads(answer.body), path.split("."))).encode()
+        return await after(call, answer)
+
+
+def let_users_change_their_email(server: Server) -> None:
+    """Let everybody change the e-mail of the own user."""
+    profile_members = server.resources.profile_members
+
+    @instead_of(server.resources.profile_members)
+    def with_email(members: Document, principal: Principal) -> Document:
+        kept = {"email": members["email"]} if "email" in members else {}
+        return {**profile_members(members, principal), **kept}
 
 
 def set_a_cookie(server: Server, written: Callable[[Document], str]) -> None:

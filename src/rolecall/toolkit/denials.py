@@ -8,7 +8,7 @@ from rolecall.evidence import Exchange, cite, note
 from rolecall.outcomes import Finding
 from rolecall.spec.ids import id_text
 from rolecall.tokens import Caller
-from rolecall.toolkit.expectations import shows
+from rolecall.toolkit.expectations import shown_in
 from rolecall.toolkit.shapes import Shape, dressed
 from rolecall.toolkit.things import Request
 from rolecall.toolkit.world import World
@@ -57,10 +57,10 @@ def expect_still_refused(world: World, answer: Exchange, request: Request, how: 
     expected = f"a refusal: {operation.name.replace('-', ' ')} by {how}"
     if answer.status < 400 and not world.dialect.denies(operation, answer):
         raise Finding(expected, f"{answer.status}: it was allowed", answer)
-    if fixture and shows(answer, fixture):
+    if fixture and (where := shown_in(answer, fixture)):
         raise Finding(
             f"{expected}, which shows nothing of {fixture}",
-            f"{answer.status} with the thing in its body",
+            f"{answer.status} with the thing in {where}",
             answer,
         )
     if answer.status >= 500:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from base64 import b64decode
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from urllib.parse import unquote
 
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, TransientFailure
@@ -22,6 +26,41 @@ def shows(exchange: Exchange, fixture: Fixture) -> bool:
     return fixture.id in identifiers(exchange.json) or (
         bool(fixture.name) and fixture.name in exchange.text
     )
+
+
+#: Headers that say where a thing is, or which state of it this is: that is no part of it.
+_ABOUT = ("link", "location", "content-location", "etag")
+#: What may be base64, of either alphabet (RFC 4648 4 and 5).
+_BASE64 = re.compile(r"[\w+/-]{16,}", re.ASCII)
+
+
+def shown_in(exchange: Exchange, fixture: Fixture) -> str:
+    """Where an answer shows a thing that it should hide: in its body, or in which header; empty
+    where it does not.
+
+    A header shows it that holds its name, which a request may have said itself.
+    """
+    if shows(exchange, fixture):
+        return "its body"
+    said = f"{unquote(exchange.url)} {exchange.request_body.decode('utf-8', 'replace')}"
+    if not fixture.name or fixture.name in said:
+        return ""
+    for name, value in exchange.headers:
+        if name.lower() not in _ABOUT and any(fixture.name in text for text in _read(value)):
+            return f"its header {name}"
+    return ""
+
+
+def _read(value: str) -> Iterator[str]:
+    """A header's value, and what it stands for where it is percent-encoded or base64."""
+    yield value
+    yield unquote(value)
+    for piece in _BASE64.findall(value):
+        whole = piece.translate(str.maketrans("-_", "+/"))
+        with suppress(ValueError):
+            yield b64decode(whole[: len(whole) - (len(whole) % 4 == 1)] + "==").decode(
+                "utf-8", "replace"
+            )
 
 
 def expect_no_crash(exchange: Exchange) -> None:
@@ -45,8 +84,9 @@ def expect_hidden(exchange: Exchange, *fixtures: Fixture) -> None:
                 f"the id of a {fixture.resource.name}, by which to know it",
                 f"PERM-create-{fixture.resource.name}",
             )
-        if shows(exchange, fixture):
-            raise Finding(expected, f"{exchange.status} with {fixture} in it", exchange)
+        if where := shown_in(exchange, fixture):
+            it = "it" if where == "its body" else where
+            raise Finding(expected, f"{exchange.status} with {fixture} in {it}", exchange)
     if exchange.ok and any(identifiers(exchange.json)):
         raise Finding(expected, f"{exchange.status} with resources in it", exchange)
 

@@ -12,7 +12,7 @@ from rolecall.spec.ids import own_id
 from rolecall.spec.model import Operation
 from rolecall.tokens import Caller
 from rolecall.toolkit.effect_judge import EffectJudge
-from rolecall.toolkit.expectations import any_of, shows
+from rolecall.toolkit.expectations import any_of, shown_in
 from rolecall.toolkit.lists import SMALLEST_PAGE
 from rolecall.toolkit.things import Fixture, Request, items
 from rolecall.toolkit.throwaway_users import fresh_session
@@ -161,10 +161,10 @@ class Judge(EffectJudge):
 
     def _expect_no_leak(self, exchange: Exchange, fixture: Fixture | None) -> None:
         """A refusal does not carry what it refuses."""
-        if fixture and shows(exchange, fixture):
+        if fixture and (where := shown_in(exchange, fixture)):
             raise Finding(
                 f"a refusal that shows nothing of {fixture}",
-                f"{exchange.status} with the thing in its body",
+                f"{exchange.status} with the thing in {where}",
                 exchange,
             )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from rolecall.evidence import Exchange, cite
-from rolecall.outcomes import Finding, Inconclusive, NotTested
+from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.spec.model import THROWAWAY_USER, Operation
 from rolecall.tokens import Caller, Grant
 from rolecall.toolkit.throwaway_users import ThrowawayUser, change, throwaway_user
@@ -32,24 +34,67 @@ async def telling(world: World, one: str, other: str) -> Operation:
     raise Inconclusive(f"a read that {higher} may and {lower} may not", "the permission table")
 
 
-async def expect_role_shown(world: World, user: ThrowawayUser, role: str, since: float) -> bool:
+async def expect_role_shown(
+    world: World, user: ThrowawayUser, role: str, changed: Exchange
+) -> bool:
     """Whether the user is seen to have its new role; False where users show no role.
 
     Raises:
+        Finding: it shows its old role, though an update changes roles.
         NotTested: it shows its old role: an update cannot change it here.
     """
-    shown = user.fixture.made_by.document.get("role") if user.fixture.made_by else None
-    if shown != user.account.role:
+    if _shown_role(user) != user.account.role:
         return False
-
-    async def is_shown() -> bool:
-        return (await world.observe(user.fixture) or {}).get("role") == role
-
-    if not await world.patience.until(is_shown, since, "user with another role"):
+    if not await _comes_to_show(world, user, role, changed.finished):
+        await _expect_unchangeable(world, user, role, changed)
         raise NotTested(
             "a user whose role can be changed: an update leaves it as it was", THROWAWAY_USER
         )
     return True
+
+
+def _shown_role(user: ThrowawayUser) -> object:
+    """The role that a made-up user was shown with when it was made."""
+    return user.fixture.made_by.document.get("role") if user.fixture.made_by else None
+
+
+async def _comes_to_show(world: World, user: ThrowawayUser, role: str, since: float) -> bool:
+    async def is_shown() -> bool:
+        return (await world.observe(user.fixture) or {}).get("role") == role
+
+    return await world.patience.until(is_shown, since, "user with another role")
+
+
+async def _expect_unchangeable(
+    world: World, user: ThrowawayUser, role: str, changed: Exchange
+) -> None:
+    """A role that stays as it was, though a change of it was answered with success, is one that no
+    update changes: nothing says that one does.
+
+    Raises:
+        Finding: the answer shows the new role; or it is the lower one, and an update does raise it.
+    """
+    before = user.account.role
+    expected = f"a user whose role was changed to {role}, or a refusal"
+    if changed.document.get("role") == role:
+        actual = f"{changed.status} with role {role}, and the user has that of {before}"
+        raise Finding(expected, actual, changed)
+    is_lowered = world.roles.index(role) < world.roles.index(before)
+    if is_lowered and await _is_raised(world, role, before):
+        actual = f"{changed.status}, and it stays {before}; an update of {role} to {before} is done"
+        raise Finding(expected, actual, changed)
+
+
+async def _is_raised(world: World, before: str, after: str) -> bool:
+    """Whether an update raises the role of another user, as the user or its log-in shows."""
+    with suppress(NotApplicable, NotTested, Inconclusive):
+        user = await throwaway_user(world, before)
+        changed = cite(await change(world, user, role=after), "control")
+        if _shown_role(user) == before:
+            return await _comes_to_show(world, user, after, changed.finished)
+        scopes = [user.caller.grant.scope, Grant.of(await world.tokens.issue(user.account)).scope]
+        return [world.role_of_scope(scope) for scope in scopes] == [before, after]
+    return False
 
 
 class Moved:
@@ -112,6 +157,15 @@ class Moved:
             await self._expect_rights(session.continued(grant), way)
         return grant
 
+    async def is_followed(self) -> bool:
+        """Whether a log-in comes to have the new scope, as long as a target may lag."""
+
+        async def follows() -> bool:
+            login = await self._ask("log-in", self.user.caller)
+            return bool(Grant.of(login).token) and self.wrong(login) is None
+
+        return await self._world.patience.until(follows, self._since, "log-in with the new scope")
+
     async def _ask(self, way: str, session: Caller) -> Exchange:
         if way == "log-in":
             return await self._world.tokens.issue(self.user.account)
@@ -146,6 +200,7 @@ async def moved(world: World, before: str, after: str) -> Moved:
     """A user that was logged in and used its token before its role was changed.
 
     Raises:
+        Finding: the change was answered with success, and the role is as it was.
         NotTested: no role can be changed, as the user itself shows, or a log-in where it shows
             none.
     """
@@ -156,9 +211,11 @@ async def moved(world: World, before: str, after: str) -> Moved:
     )  # who remembers roles remembers this one now
     changed = await change(world, user, role=after)
     case = Moved(world, user, after, operation, changed.finished)
-    if not await expect_role_shown(world, user, after, changed.finished):
+    if not await expect_role_shown(world, user, after, changed):
         login = await world.tokens.issue(user.account)
         if not Grant.of(login).token or case.wrong(login):
+            if Grant.of(login).token and not await case.is_followed():
+                await _expect_unchangeable(world, user, after, changed)
             raise NotTested(
                 f"a user whose role can be changed: nothing shows that it was ({login})",
                 THROWAWAY_USER,

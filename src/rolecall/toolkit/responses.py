@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from rolecall.evidence import Evidence, Exchange, cite
 from rolecall.spec.loading import load_specification
-from rolecall.spec.model import Specification
+from rolecall.spec.model import Operation, Specification
 from rolecall.target import Target
 from rolecall.tokens import TOKEN_PATH
 
@@ -110,6 +111,29 @@ class Responses:
             ]
         )
 
+    def answered(self, *effects: str) -> Iterator[tuple[Exchange, Operation]]:
+        """The target's answers to requests of operations with these effects as the specification
+        has them, in order, with the first operation that such a request is of.
+        """
+        for exchange in self._evidence.exchanges:
+            plain = exchange.status and not exchange.attack and not exchange.is_torn
+            operation = self._operation(exchange) if plain else None
+            if operation and operation.effect in effects:
+                yield exchange, operation
+
+    def _operation(self, exchange: Exchange) -> Operation | None:
+        if not exchange.url.startswith(self._base):
+            return None
+        path = urlsplit(exchange.url.removeprefix(self._base)).path
+        return next(
+            (
+                operation
+                for method, pattern, operation in self._operations
+                if method == exchange.method and pattern.match(path)
+            ),
+            None,
+        )
+
     def _kind(self, exchange: Exchange) -> str:
         if not exchange.url.startswith(self._base):
             return ""
@@ -118,16 +142,13 @@ class Responses:
             return "token" if exchange.method in ("GET", "POST") else ""
         if path == self._keys_path and exchange.method == "POST":
             return "api-key"
-        for method, pattern, operation in self._operations:
-            if method == exchange.method and pattern.match(path):
-                if operation.effect == "create" and isinstance(exchange.json, list):
-                    return f"{operation.resource.name}-list"
-                return (
-                    f"{operation.resource.name}-list"
-                    if operation.effect == "list"
-                    else operation.resource.name
-                )
-        return ""
+        operation = self._operation(exchange)
+        if operation is None:
+            return ""
+        is_list = operation.effect == "list" or (
+            operation.effect == "create" and isinstance(exchange.json, list)
+        )
+        return f"{operation.resource.name}-list" if is_list else operation.resource.name
 
 
 def _cited(exchanges: list[Exchange]) -> list[Exchange]:

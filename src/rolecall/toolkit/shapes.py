@@ -27,7 +27,8 @@ class Shape:
     """One way to ask for the same: ``name`` is for reports, ``case`` the row of the catalogue.
 
     ``queries`` are what is added to the query, by the resource that is asked for ("" for all
-    others). ``body`` says what becomes of the body: ``"same"``, ``"none"``, ``"form"`` (its texts
+    others). ``media_types`` are those that resources take turns with. ``body`` says what becomes of
+    the body: ``"same"``, ``"nothing"`` (none, or an empty object, in turns), ``"form"`` (its texts
     as a form), ``"list"`` (of one), or ``"besides"`` (one where none belongs); where there are
     ``members``, they are the body, by the resource as well. An exception for a role is mostly one
     for the next below those that may: ``is_near`` shapes are tried by that one.
@@ -38,6 +39,7 @@ class Shape:
     effects: tuple[str, ...]
     queries: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    media_types: tuple[str, ...] = ()
     body: str = "same"
     members: Mapping[str, Any] = field(default_factory=dict)
     is_near: bool = False
@@ -84,10 +86,13 @@ SHAPES: tuple[Shape, ...] = (
         (*_READS, *_WRITES),
         {
             "": "_=1&verbose=true&format=json&role={highest}&scope={highest}"
-            "&userId={admin}&as={admin}"
+            "&userId={admin}&as={admin}&admin=true&debug=true&internal=1"
         },
         {
             "x-requested-with": "XMLHttpRequest",
+            "access-control-request-method": "GET",
+            "x-internal-request": "true",
+            "x-debug": "true",
             "accept": "text/csv, text/html;q=0.9, application/xml;q=0.9, */*;q=0.1",
             "content-type": "application/json; charset=utf-8",
         },
@@ -99,7 +104,13 @@ SHAPES: tuple[Shape, ...] = (
         headers={"range": "bytes=0-0", "if-none-match": "*"},
         body="besides",
     ),
-    Shape("as plain text", "SEC-E17", ("create", "update"), headers={"content-type": "text/plain"}),
+    Shape("as plain text", "SEC-E17", ("create",), headers={"content-type": "text/plain"}),
+    Shape(
+        "as plain text or a merge patch",
+        "SEC-E17",
+        ("update",),
+        media_types=("text/plain", "application/merge-patch+json"),
+    ),
     Shape(
         "as a form",
         "SEC-E17",
@@ -108,7 +119,7 @@ SHAPES: tuple[Shape, ...] = (
         body="form",
     ),
     Shape("in a list", "SEC-E17", ("create",), body="list"),
-    Shape("without a body", "SEC-E17", ("update",), body="none"),
+    Shape("with nothing in its body", "SEC-E17", ("update",), body="nothing"),
     Shape(
         "of its status, a note or a tag alone",
         "SEC-E10",
@@ -197,13 +208,16 @@ def dressed(
     request: Request, shape: Shape, values: Mapping[str, str]
 ) -> tuple[str, dict[str, Any]]:
     """The path of a request in a shape, and its header fields and body."""
-    path = with_query(request.path, _filled(shape.query(request.operation.resource.name), values))
+    resource = request.operation.resource.name
+    path = with_query(request.path, _filled(shape.query(resource), values))
     options: dict[str, Any] = {"headers": dict(shape.headers), "json": request.body}
+    if shape.media_types:
+        options["headers"]["content-type"] = in_turn(shape.media_types, resource)
     if shape.members:
-        members = shape.members.get(request.operation.resource.name, shape.members[""])
+        members = shape.members.get(resource, shape.members[""])
         options["json"] = fill(members, {"name": request.name})
-    elif shape.body == "none":
-        options["json"] = None
+    elif shape.body == "nothing":
+        options["json"] = in_turn((None, {}), resource)
     elif shape.body == "besides":
         options["json"] = {"name": request.name, "id": request.thing.id if request.thing else ""}
     elif shape.body == "list":

@@ -12,7 +12,7 @@ from rolecall.reference.permissions import RANK
 from rolecall.reference.refresh import digest
 from rolecall.reference.settings import ROLES
 from rolecall.reference.store import RefreshRow, StoredAccount
-from rolecall.reference.strict_json import Document
+from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
@@ -59,6 +59,32 @@ def lowered_role_kept_by_log_in(server: Server) -> None:
         best = max(highest.get(user["id"], now), now, key=lambda role: RANK.get(role, -1))
         highest[user["id"]] = best
         return tokens({**user, "role": best} if old is None else user, old)
+
+
+@fault("lowered-role-is-not-stored", finding="SEC-R17")
+def lowered_role_is_not_stored(server: Server) -> None:
+    """An update of a user stores a role that is higher than before, and leaves out a lower one."""
+    merged = server.resources.merged
+
+    @instead_of(server.resources.merged)
+    def upwards(document: Document, members: Document) -> Document:
+        before, after = (
+            RANK.get(str(role), -1) for role in (document.get("role"), members.get("role"))
+        )
+        kept = {"role": document["role"]} if "role" in members and after < before else {}
+        return merged(document, {**members, **kept})
+
+
+@fault("new-role-is-shown-and-not-stored", finding="SEC-R17")
+def new_role_is_shown_and_not_stored(server: Server) -> None:
+    """An update of a user is answered with its new role, which is not among what is written."""
+    replace, stored = server.store.replace, server.resources.stored
+
+    @instead_of(server.store.replace)
+    def without_role(resource: str, id: str, body: str) -> None:
+        document = loads(body.encode())
+        kept = {"role": stored(resource, id)["role"]} if "role" in document else {}
+        replace(resource, id, dumps({**document, **kept}))
 
 
 # --- Another password --------------------------------------------------------------------------

@@ -201,6 +201,19 @@ def weak_signing_key(server: Server) -> None:
     server.issuer.key = server.verifier.key = SigningKey.shared(b"secret")
 
 
+@fault("second-key-in-the-code", finding="SEC-J06")
+def second_key_in_the_code(server: Server) -> None:
+    """A token is checked with the configured key, and then with that of the examples."""
+    holds = server.verifier.signature_holds
+
+    @instead_of(server.verifier.signature_holds)
+    def either(message: bytes, signature: str, header: Document) -> bool:
+        second = SigningKey.shared(b"secret")
+        return holds(message, signature, header) or second.verify(
+            message, decode_segment(signature)
+        )
+
+
 @fault("accepts-public-key-as-secret", finding="SEC-J08")
 def accepts_public_key_as_secret(server: Server) -> None:
     """Tokens are signed with RS256; one with HS256 is checked with the public key as the secret."""

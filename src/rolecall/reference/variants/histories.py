@@ -6,6 +6,7 @@ import secrets
 
 from rolecall.reference.app import Server
 from rolecall.reference.errors import Refusal, bad_request
+from rolecall.reference.permissions import RANK
 from rolecall.reference.resources import Change
 from rolecall.reference.store import StoredAccount
 from rolecall.reference.strict_json import Document
@@ -31,6 +32,32 @@ def accounts_are_changed_elsewhere(server: Server) -> None:
                 422,
                 "Roles, passwords, addresses and states of users are changed by the administration",
             )
+        await update(id, members)
+
+
+@variant("roles-are-for-good")
+def roles_are_for_good(server: Server) -> None:
+    """A user keeps the role that it was made with; an update with another one is answered 200 and
+    with the old role.
+    """
+    merged = server.resources.merged
+
+    @instead_of(server.resources.merged)
+    def without_role(document: Document, members: Document) -> Document:
+        kept = {"role": document["role"]} if "role" in document else {}
+        return merged(document, {**members, **kept})
+
+
+@variant("roles-are-not-lowered")
+def roles_are_not_lowered(server: Server) -> None:
+    """An update with a lower role than before is refused with 409: such a user is to be deleted."""
+    update = server.resources.update_account
+
+    @instead_of(server.resources.update_account)
+    async def upwards(id: str, members: Document) -> None:
+        before = server.resources.stored("users", id)["role"]
+        if RANK.get(str(members.get("role", before)), -1) < RANK.get(before, -1):
+            raise Refusal(409, "A role is not lowered")
         await update(id, members)
 
 

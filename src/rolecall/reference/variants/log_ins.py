@@ -8,10 +8,15 @@ import secrets
 import time
 from collections import Counter, deque
 
-from rolecall.reference.alterations import set_a_cookie
-from rolecall.reference.app import Server
-from rolecall.reference.call import Answer
+from rolecall.reference.alterations import (
+    body_of,
+    let_users_change_their_email,
+    set_a_cookie,
+)
+from rolecall.reference.app import Action, Server
+from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
+from rolecall.reference.resources import duplicate_email
 from rolecall.reference.store import StoredAccount
 from rolecall.reference.strict_json import Document
 from rolecall.reference.switches import instead_of
@@ -90,3 +95,49 @@ def users_confirm_their_email(server: Server) -> None:
         if str(body.get("email")).lower() not in confirmed:
             raise Refusal(403, "Confirm your e-mail address first")
         return answer
+
+
+@variant("users-change-their-email")
+def users_change_their_email(server: Server) -> None:
+    """Everybody may change the own e-mail; one that another user has, in whatever letters, is
+    refused with 409, which repeats it and says under which id it stands.
+    """
+    let_users_change_their_email(server)
+    handle = server.handle
+
+    @instead_of(server.handle)
+    async def with_reason(call: Call, action: Action) -> Answer:
+        answer = await handle(call, action)
+        email = body_of(call).get("email") if answer.status == 409 else None
+        owner = server.store.account_by_email(email) if isinstance(email, str) else None
+        if owner is None:
+            return answer
+        error = {"message": f"{email} is taken", "by": {"id": owner.id, "type": "user"}}
+        return Answer.of(409, {"error": error})
+
+
+@variant("emails-to-the-letter")
+def emails_to_the_letter(server: Server) -> None:
+    """Everybody may change the own e-mail, and no two of them are the same unless each letter is: a
+    log-in compares each letter, too.
+    """
+    let_users_change_their_email(server)
+    others: dict[str, str] = {}
+    account, set_email = server.tokens.account, server.store.set_email
+
+    @instead_of(server.store.set_email)
+    def unlike_to_the_letter(id: str, email: str) -> None:
+        other = server.store.account_by_email(email)
+        if other is None or other.id == id:
+            set_email(id, email)
+        elif other.email == email:
+            raise duplicate_email()
+        else:
+            others[email] = id
+
+    @instead_of(server.tokens.account)
+    def to_the_letter(email: str) -> StoredAccount | None:
+        if email in others:
+            return server.store.account(others[email])
+        found = account(email)
+        return found if found is not None and found.email == email else None

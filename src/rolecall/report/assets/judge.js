@@ -70,6 +70,25 @@ const RolecallJudge = (() => {
     return ids.map(idText).includes(thing) || (Boolean(name) && exchange.body.includes(name));
   }
 
+  /* A header's value, and what it stands for where it is percent-encoded or base64. */
+  function* readings(value) {
+    yield value;
+    try { yield decodeURIComponent(value); } catch { /* it is not encoded */ }
+    for (const [piece] of value.matchAll(/[\w+/-]{16,}/g))
+      try { yield atob(piece.replace(/-/g, "+").replace(/_/g, "/")); } catch { /* it is not base64 */ }
+  }
+
+  /* Headers that say where a thing is, or which state of it this is: that is no part of it. */
+  const ABOUT = /^(?:link|location|content-location|etag):/i;
+
+  /* Whether a header shows a thing by its name, which the request did not say itself. */
+  function isInHeaders(exchange, {name}) {
+    const said = [...readings(exchange.url), exchange.sent ?? ""];
+    if (!name || said.some(text => text.includes(name))) return false;
+    return (exchange.headers ?? []).some(line =>
+      !ABOUT.test(line) && [...readings(line)].some(text => text.includes(name)));
+  }
+
   /* The paths of members at which a body holds a mark. */
   function* placesOf(body, mark, path = []) {
     if (typeof body === "string" && body.includes(mark)) yield path;
@@ -181,7 +200,7 @@ const RolecallJudge = (() => {
       if (ok(answer) && !isEmptyList) wrong("it was allowed");
       if (answer.status >= 300 && answer.status < 400) wrong("a redirect is not a denial");
       if (answer.status >= 500) wrong("a server error is not a denial");
-      if (!ok(answer) && shows(answer, this.subject)) wrong("the refusal shows the thing");
+      if (!ok(answer) && (shows(answer, this.subject) || isInHeaders(answer, this.subject))) wrong("the refusal shows the thing");
       this.note("answer", asSpecified, `${answer.status}, which shows nothing`);
       if (!asSpecified) {
         this.control();
