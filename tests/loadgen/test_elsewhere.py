@@ -1,0 +1,181 @@
+"""Tokens on other connections than the one on which they were given: what is not shared, and what
+lags.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import pytest
+
+from rolecall.loadgen import elsewhere
+from rolecall.loadgen.client_context import ClientContext, LoadConnection
+from rolecall.loadgen.elsewhere import Lag
+from rolecall.loadgen.scenario import RefreshingScenario
+from rolecall.loadgen.scenarios import IssuanceScenario, RefreshPostScenario, SessionScenario
+from tests.loadgen.test_scenarios import context_of, errors
+from tests.support.miniatures import Connection, Miniature, Received, json_response, response
+from tests.support.token_answers import DAY, USER, claims, document
+
+PATIENCE = 0.5
+
+
+@dataclass
+class Processes:
+    """A server that answers each connection by a process of its own, which knows what it gave.
+
+    What the others gave it knows ``lag`` seconds later, or never. It has ``most`` connections to
+    give; others it leaves waiting.
+    """
+
+    lag: float | None = None
+    most: int = 100
+    given: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    def __call__(self, request: Received, connection: Connection) -> None:
+        """Answer a request."""
+        if request.connection > self.most:
+            connection.wait(5)
+        elif request.path.startswith("/v2/auth/token"):
+            presented = request.path.partition("refreshToken=")[2] or json.loads(request.body).get(
+                "refreshToken"
+            )
+            if presented and not self.knows(presented, connection):
+                connection.send(response(401))
+                return
+            now = int(time.time())
+            content = document(USER, claims(USER, iat=now, exp=now + DAY))
+            for name in ("token", "refreshToken"):
+                self.given[content[name]] = connection.number, perf_counter()
+            connection.send(json_response(content))
+        elif self.knows(request.headers["authorization"].removeprefix("Bearer "), connection):
+            connection.send(json_response({"id": USER} if USER in request.path else []))
+        else:
+            connection.send(response(401))
+
+    def knows(self, token: str, connection: Connection) -> bool:
+        """Whether the process of a connection knows a token."""
+        number, at = self.given[token]
+        return number == connection.number or (
+            self.lag is not None and perf_counter() - at >= self.lag
+        )
+
+
+@contextmanager
+def loaded(server: Processes) -> Iterator[tuple[ClientContext, Miniature]]:
+    """A context at such a server, which is given half a second to show what it gave."""
+    with context_of(server) as (context, miniature):
+        context.lag = Lag(PATIENCE)
+        yield context, miniature
+
+
+def issued(context: ClientContext, count: int) -> IssuanceScenario:
+    """So many log-ins of a client beside which there is another one."""
+    client, other = IssuanceScenario(context), IssuanceScenario(context)
+    for _ in range(count):
+        client.step(perf_counter())
+    other.close()
+    return client
+
+
+def taking_turns(context: ClientContext, client: RefreshingScenario, steps: int) -> None:
+    """Steps of a session, over two connections in turn, as senders of an open loop take them."""
+    connections: list[LoadConnection] = [context.connect(), context.connect()]
+    client.use(connections[:1])
+    client.prepare()
+    for step in range(steps):
+        client.use(connections[step % 2 :])
+        client.step(perf_counter())
+
+
+def test_a_token_that_one_process_alone_knows_is_found() -> None:
+    """The first token that is tried shows it, since it is tried on another connection."""
+    with loaded(Processes(lag=None)) as (context, server):
+        issued(context, 2)
+
+    assert context.violations.counts == {"token-dead": 1}
+    asked = [request for request in server.received if request.method == "GET"]
+    assert asked[-1].at - asked[0].at > 0.6 * PATIENCE  # it was asked again before that was said
+
+
+@pytest.mark.parametrize("lag", [0.0, 0.05, 0.2])
+def test_a_lag_between_processes_is_no_fault(lag: float) -> None:
+    """A token that is known elsewhere a moment later is neither dead nor an error (AMB-17)."""
+    with loaded(Processes(lag=lag)) as (context, _):
+        issued(context, 120)
+
+    assert not context.violations.counts
+    assert not errors(context)
+    assert ("not known yet" in context.entries) is (lag > 0)
+
+
+@pytest.mark.parametrize("scenario", [RefreshPostScenario, SessionScenario])
+def test_sessions_over_several_connections_wait_for_what_lags(
+    scenario: type[RefreshingScenario],
+) -> None:
+    """A session whose next step comes over another connection is not broken by a lag."""
+    with loaded(Processes(lag=0.05)) as (context, _):
+        taking_turns(context, scenario(context), 20)
+
+    assert not context.violations.counts
+    assert not errors(context)
+    assert "not known yet" in context.entries
+
+
+@pytest.mark.parametrize(
+    ("scenario", "kind"), [(RefreshPostScenario, "chain-broken"), (SessionScenario, "token-dead")]
+)
+def test_sessions_that_one_process_alone_knows_are_broken(
+    scenario: type[RefreshingScenario], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not known elsewhere in the end is a violation, as ever."""
+    monkeypatch.setattr(elsewhere, "_IN_VAIN", 1)
+    with loaded(Processes(lag=None)) as (context, _):
+        taking_turns(context, scenario(context), 12)
+
+    assert context.violations.counts[kind]
+
+
+def test_a_single_client_tries_its_tokens_itself() -> None:
+    """Where there is one connection, there is no other one to try a token on."""
+    with loaded(Processes(lag=None)) as (context, server):
+        client = IssuanceScenario(context)
+        client.step(perf_counter())
+        client.close()
+
+    assert {request.connection for request in server.received} == {1}
+    assert not context.violations.counts
+
+
+def test_a_server_without_another_connection_is_not_blamed() -> None:
+    """Where another connection has no answer, tokens are tried on the client's own."""
+    with loaded(Processes(lag=None, most=1)) as (context, server):
+        issued(context, 60)
+
+    assert not context.violations.counts
+    assert not errors(context)
+    assert [request.connection for request in server.received if request.method == "GET"] == [
+        2,
+        1,
+        1,
+    ]
+
+
+def test_waits_in_vain_become_short() -> None:
+    """Where nothing was ever known late, later waits are short; one that was not in vain tells that
+    the server lags.
+    """
+    lag = Lag(3.0)
+    for _ in range(2):
+        lag.note(came=False)
+    assert lag.seconds == 3.0
+
+    lag.note(came=False)
+    assert lag.seconds == 0.3
+    lag.note(came=True)
+    assert lag.seconds == 3.0
