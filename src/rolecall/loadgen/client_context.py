@@ -198,7 +198,7 @@ class ClientContext:
         """Another connection than those of the clients; None where there is none, and where there
         is only one client.
         """
-        if len(self._connections) < 2:
+        if len(self._connections) < 2 or self.is_over:
             return nullcontext()
         return self._elsewhere.connection(request)
 
