@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 from time import perf_counter
 
 import pytest
@@ -16,6 +18,7 @@ import pytest
 from rolecall.loadgen import elsewhere
 from rolecall.loadgen.client_context import ClientContext, LoadConnection
 from rolecall.loadgen.elsewhere import Lag
+from rolecall.loadgen.race_scenario import RefreshRaceScenario
 from rolecall.loadgen.scenario import RefreshingScenario
 from rolecall.loadgen.scenarios import IssuanceScenario, RefreshPostScenario, SessionScenario
 from tests.loadgen.test_scenarios import context_of, errors
@@ -179,3 +182,72 @@ def test_waits_in_vain_become_short() -> None:
     assert lag.seconds == 0.3
     lag.note(came=True)
     assert lag.seconds == 3.0
+
+
+class RacedServer:
+    """A server of several processes that tell each other of a use, and of new tokens, late.
+
+    ``uses`` is how often a refresh token is good at the same moment; ``lag`` the seconds after
+    which another process knows an access token; ``lost`` whether a token that nobody won is dead.
+    """
+
+    def __init__(self, uses: int, *, lag: float = 0.0, lost: bool = False) -> None:
+        self.uses, self.lag, self.lost = uses, lag, lost
+        self.used: Counter[str] = Counter()
+        self.processes = Processes(lag=lag)
+        self.lock = Lock()
+
+    def __call__(self, request: Received, connection: Connection) -> None:
+        """Answer a request."""
+        if not request.path.startswith("/v2/auth/token"):
+            self.processes(request, connection)
+            return
+        token = request.path.partition("refreshToken=")[2] or json.loads(request.body).get(
+            "refreshToken", ""
+        )
+        with self.lock:
+            self.used[token] += bool(token)
+            count = self.used[token]
+        if token and (count > self.uses and not (self.uses == 0 and count > 5 and not self.lost)):
+            connection.send(response(401))
+            return
+        now = int(time.time())
+        content = document(USER, claims(USER, iat=now, exp=now + DAY))
+        self.processes.given[content["token"]] = connection.number, perf_counter()
+        connection.send(json_response(content))
+
+
+def raced(server: RacedServer, races: int = 2) -> ClientContext:
+    """What is found by some races at a server."""
+    with context_of(server) as (context, _):
+        context.lag = Lag(PATIENCE)
+        client = RefreshRaceScenario(context)
+        client.prepare()
+        for _ in range(races):
+            client.step(perf_counter())
+        client.close()
+    return context
+
+
+@pytest.mark.parametrize("lag", [0.0, 0.05])
+@pytest.mark.parametrize("uses", [1, 2, 5])
+def test_a_race_that_two_win_decides_nothing(uses: int, lag: float) -> None:
+    """However many win, and however late processes hear of it: who is given tokens can use them,
+    and that is all that the specification promises.
+    """
+    context = raced(RacedServer(uses, lag=lag))
+
+    assert context.violations.total == 0
+    assert not errors(context)
+    assert [found["kind"] for found in context.violations.advised()] == (
+        ["race-mixture"] if uses == 2 else []
+    )
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_race_that_nobody_wins_decides_where_the_token_is_lost(lost: bool) -> None:
+    """Where all were refused, a later refresh tells whether the user lost the session."""
+    context = raced(RacedServer(0, lost=lost), races=1)
+
+    assert dict(context.violations.counts) == {"race-without-winner" if lost else "race-mixture": 1}
+    assert context.violations.total == lost

@@ -25,7 +25,7 @@ _WARM = 1.0
 #: Seconds for which none is asked for where one had no answer.
 _REST = 30.0
 #: Times that a late token was waited for in vain, until the time for that is short.
-_IN_VAIN, _BRIEFLY = 3, 0.3
+_IN_VAIN, BRIEFLY = 3, 0.3  # the latter in seconds
 #: Seconds between the first two looks; each pause is twice as long as the one before.
 FIRST_PAUSE = 0.02
 
@@ -100,7 +100,7 @@ class Lag:
         """How long that is."""
         if self._in_vain < _IN_VAIN or self._was_seen:
             return self._seconds
-        return min(_BRIEFLY, self._seconds)
+        return min(BRIEFLY, self._seconds)
 
     def note(self, *, came: bool) -> None:
         """Note whether what was waited for was known in the end."""

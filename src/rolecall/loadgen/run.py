@@ -322,6 +322,7 @@ class LoadRun:
             **result.accounts(self.options, self.coordinator.accounts_used),
             "requests_beside": self.coordinator.beside,
             "violation_samples": result.samples(violations.samples),
+            **result.advice(violations),
             **self._denials(),
             "sampled": {name: sorted(found) for name, found in self.coordinator.sampled.items()},
         }
