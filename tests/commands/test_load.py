@@ -883,6 +883,32 @@ class TestEnded:
         ended(run, 130)
         assert run.document["requests"] > 20
 
+    @pytest.mark.parametrize("rate", ["3000", "5000000"])
+    def test_ctrl_c_at_a_rate_that_nobody_keeps(self, rate: str, tmp_path: Path) -> None:
+        """Also where more is due than this machine can count, the word to end is heard, what was
+        measured is kept, and every arrival has its end.
+        """
+        with Miniature(sound) as server:
+            file = target_file(tmp_path, target_text(server.url))
+            began = time.monotonic()
+            run = load(
+                "issuance",
+                file,
+                "--rate",
+                rate,
+                "--duration",
+                "30s",
+                cwd=tmp_path,
+                meanwhile=interrupted_after(3.0, is_loading(server)),
+            )
+
+        ended(run, 130)
+        found = run.document
+        assert time.monotonic() - began < 40
+        assert found["requests"] > 100
+        assert found["scheduled"] == found["sent"] + found["dropped"]
+        assert "Traceback" not in run.stderr
+
     def test_ctrl_c_of_a_search(self, tmp_path: Path) -> None:
         """A search for the capacity says what it knew: a valid capacity.json."""
         with Miniature(sound) as server:
