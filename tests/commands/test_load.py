@@ -111,6 +111,24 @@ class TestWords:
                 ["issuance", "--rate", "1", "--profile", "soak:2h", "--duration", "5m"],
                 "--profile soak:2h says how long",
             ),
+            (
+                ["issuance", "--rate", "1:5s,2:5s", "--duration", "5m"],
+                "--duration: has no effect on a --rate that says its own lengths",
+            ),
+            (["issuance", "--users", "2", "--seed", "3"], "--seed: has no effect without"),
+            (["issuance", "--users", "2", "--in-flight", "3"], "--in-flight: has no effect"),
+            (["issuance", "--users", "2", "--arrivals", "poisson"], "--arrivals: has no effect"),
+            (["issuance", "--rate", "2", "--seed", "3"], "--seed: has no effect on constant"),
+            (["session", "--rate", "2", "--racers", "3"], "--racers: has no effect in session"),
+            (["session", "--rate", "2", "--weights", "session=1"], "--weights: has no effect in"),
+            (["session", "--rate", "2", "--guarding", "session"], "--guarding: has no effect in"),
+            (["guarded", "--rate", "2", "--deny-within", "3s"], "--deny-within: has no effect in"),
+            (["issuance", "--rate", "2", "--bind-host", "::1"], "--bind-host: has no effect"),
+            (["issuance", "--rate", "2", "--master-host", "x"], "--master-host: has no effect"),
+            (
+                ["issuance", "nowhere.toml", "--rate", "2", "--serve-option=--port=1"],
+                "--serve-option: has no effect on TARGET",
+            ),
             (["issuance", "nowhere.toml", "--rate", "10"], "nowhere.toml"),
             (["issuance", "--worker", "--rate", "1"], "--master-host"),
             (
@@ -882,6 +900,32 @@ class TestEnded:
 
         ended(run, 130)
         assert run.document["requests"] > 20
+
+    @pytest.mark.parametrize("rate", ["3000", "5000000"])
+    def test_ctrl_c_at_a_rate_that_nobody_keeps(self, rate: str, tmp_path: Path) -> None:
+        """Also where more is due than this machine can count, the word to end is heard, what was
+        measured is kept, and every arrival has its end.
+        """
+        with Miniature(sound) as server:
+            file = target_file(tmp_path, target_text(server.url))
+            began = time.monotonic()
+            run = load(
+                "issuance",
+                file,
+                "--rate",
+                rate,
+                "--duration",
+                "30s",
+                cwd=tmp_path,
+                meanwhile=interrupted_after(3.0, is_loading(server)),
+            )
+
+        ended(run, 130)
+        found = run.document
+        assert time.monotonic() - began < 40
+        assert found["requests"] > 100
+        assert found["scheduled"] == found["sent"] + found["dropped"]
+        assert "Traceback" not in run.stderr
 
     def test_ctrl_c_of_a_search(self, tmp_path: Path) -> None:
         """A search for the capacity says what it knew: a valid capacity.json."""

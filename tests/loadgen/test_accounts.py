@@ -156,6 +156,26 @@ def test_accounts_of_a_target_file() -> None:
     ]
 
 
+@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("in_order", [True, False])
+def test_few_accounts_of_a_worker_are_of_all_roles(workers: int, in_order: bool) -> None:
+    """Whether a file has role after role or the roles in turn, the first four of each worker are
+    one of each role.
+    """
+    roles = ("guest", "agent", "bot", "admin")
+    accounts = [
+        LoadAccount(
+            f"user{number}@example.org", "x", roles[number // 8 if in_order else number % 4]
+        )
+        for number in range(32)
+    ]
+
+    for worker in range(workers):
+        mine = share(accounts, worker, workers)
+        assert len(mine) == 32 // workers
+        assert {account.role for account in mine[:4]} == set(roles)
+
+
 @pytest.mark.parametrize(("users", "workers"), [(10, 1), (10, 3), (3, 3), (2, 5), (1, 4)])
 def test_every_worker_has_its_share(users: int, workers: int) -> None:
     """Accounts are shared out evenly; no two workers have the same if there are enough."""

@@ -355,6 +355,18 @@ def test_stopped() -> None:
     assert said["completed"] == said["sent"] == said["scheduled"] < 100
 
 
+def test_a_rate_that_nobody_keeps_is_stopped_all_the_same() -> None:
+    """However much more is due than this machine can count, others get their turn meanwhile."""
+    run = Run(10_000_000, 20, step=0.1)
+    gevent.spawn_later(0.3, run.open_loop.stop, 0.5)
+    began = perf_counter()
+
+    said = run()
+
+    assert perf_counter() - began < 5
+    assert said["completed"] > 0
+
+
 def test_closed() -> None:
     """All clients are closed, and the open_loop runs again until then."""
     run = Run(100, 0.1, step=0.0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rolecall.report import load_terminal
+from rolecall.report import load_page, load_summary, load_terminal
 from rolecall.screen import over
 from tests.report.test_load_page import run, search, step
 
@@ -94,3 +94,25 @@ def test_what_was_not_sampled_is_said() -> None:
     assert "not sampled   delete-user as bot: 0, not denied\\x1b" in text
     assert "not sampled   4 more in load.json" in text
     assert text.count("not sampled") == 6
+
+
+def test_advice_is_told_apart_from_violations() -> None:
+    """What changes no verdict is on the terminal, the page and in the Markdown, and says so."""
+    sample = {"message": "two of <five> won", "exchange": "a history", "at": 1.0}
+    advice = {
+        "kind": "race-mixture",
+        "requirement": "SEC-R11",
+        "statement": "One policy.",
+        "count": 1234,
+        "samples": [sample],
+    }
+    document = run(violations={}, violation_samples=[], advice=[advice])
+
+    text = load_terminal.summary(document, "folder")
+
+    assert "advice        race-mixture (SEC-R11), 1,234 times: two of <five> won; it" in text
+    assert "violation " not in text
+    page = load_page.write(document)
+    assert "Advice, which changes no verdict" in page
+    assert "two of &lt;five&gt; won" in page
+    assert "| `race-mixture` (SEC-R11) | 1,234 |" in load_summary.write(document)

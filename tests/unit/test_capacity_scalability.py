@@ -15,7 +15,7 @@ import pytest
 from rolecall.loadgen.capacity.by_users import Scaling, SearchByUsers, numbers
 from rolecall.loadgen.capacity.findings import SearchOutcome
 from rolecall.loadgen.capacity.scalability import CannotFit, Law, Point, fit
-from rolecall.loadgen.capacity.steps import Slice, Step, StepVerdict
+from rolecall.loadgen.capacity.steps import Share, Slice, Step, StepVerdict
 
 SCHEMA = Path(__file__).parent.parent.parent / "schemas" / "capacity.schema.json"
 
@@ -166,12 +166,17 @@ class TestClimb:
                 50 * clients,
                 clients,
                 slices=[Slice(100, 50, failed=50)] * 10 if clients > 16 else [Slice(100, 100)] * 10,
+                # which is not why it ends
+                objectives=[Share("p99<250ms", 500, 1000, 0.01)] if clients > 16 else [],
             )
 
         found = climbed(measure)
 
         assert (SearchOutcome.FOUND, 23) == (found.outcome, found.steps[-1][0])
         assert 16 == max(point.concurrency for point in found.points)
+        assert found.because == (
+            "with 23 clients it refused 500 of 1,000 requests: 500 errors, 0 answers of 429"
+        )
 
     @pytest.mark.parametrize(
         ("changes", "outcome", "verdict"),

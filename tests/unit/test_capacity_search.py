@@ -104,13 +104,13 @@ def test_a_server_that_warmed_up_is_what_it_is_now() -> None:
             steady(1000, wrong=80),
             {},
             SearchOutcome.VIOLATED,
-            "at 80/s it was no longer right: 1 violations",
+            "at 80/s it was no longer right: 1 violation",
         ),
         (
             steady(1000, most=150),
             {},
             SearchOutcome.GENERATOR,
-            "this machine ran out before the server did: it could offer no more",
+            "this machine ran out before the server did: its core was busy",
         ),
         (
             steady(1000, most=5),
@@ -202,6 +202,14 @@ def test_what_the_generator_could_offer_is_told() -> None:
     assert 130 < found.rate <= 150
 
 
+def test_a_search_that_only_went_down_says_that_nothing_held_yet() -> None:
+    """Where the time is over on the way down, it is a rate that held that is missing."""
+    found = searched(steady(1), start=1000.0, seconds=20.0)
+
+    assert found.outcome is SearchOutcome.UNFINISHED
+    assert found.because == "the time was over before a rate held"
+
+
 def test_errors_at_any_rate_are_no_capacity() -> None:
     """Errors at any rate leave no rate that holds, and the sentence says how many there were."""
     found = searched(steady(1000, erring=lambda rate: 0.015))
@@ -282,7 +290,10 @@ def test_an_answer_that_never_holds_is_none() -> None:
     assert tried(found) == sorted(tried(found), reverse=True)
     assert len(tried(found)) > 1
     assert (found.outcome, found.rate) == (SearchOutcome.UNFINISHED, None)
-    assert found.because == f"{tried(found)[-1]:.5g}/s was to be the answer, and did not hold"
+    assert found.because == (
+        f"{tried(found)[-1]:.5g}/s was to be the answer, and did not hold ({found.steps[-1].why})"
+    )
+    assert found.steps[-1].why
 
 
 def test_an_objective_that_is_nearly_kept_is_looked_at_twice() -> None:

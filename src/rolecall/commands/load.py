@@ -183,6 +183,13 @@ def _profiled(arguments: argparse.Namespace) -> tuple[argparse.Namespace, str]:
     from rolecall.loadgen.profiles import BREAKPOINT, Profile
 
     if not arguments.profile:
+        parts = arguments.rate.split(",") if arguments.rate else []
+        if arguments.duration and parts and all(":" in part for part in parts):
+            raise UsageError(
+                "--duration",
+                "has no effect on a --rate that says its own lengths",
+                f"Leave it out, or write the rate without {parts[0].partition(':')[2]}.",
+            )
         usual = {"duration": arguments.duration or _USUAL_DURATION, "schedule_profile": None}
         return argparse.Namespace(**{**vars(arguments), **usual}), ""
     if not arguments.rate or arguments.users is not None:

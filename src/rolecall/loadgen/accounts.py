@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import TextIO
 
@@ -104,8 +105,21 @@ def _rows(file: TextIO, source: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def share(accounts: Sequence[LoadAccount], worker: int, workers: int) -> list[LoadAccount]:
-    """One worker's accounts (workers count from 0); it shares one where there are too few."""
-    return list(accounts[worker::workers]) or [accounts[worker % len(accounts)]]
+    """One worker's accounts (workers count from 0), with the roles in turn: a few clients are of
+    several roles, whatever order a file has. It shares one where there are too few.
+    """
+    dealt = [account for role in _by_role(accounts) for account in role]
+    mine = dealt[worker::workers] or [dealt[worker % len(dealt)]]
+    turns = zip_longest(*_by_role(mine))
+    return [account for turn in turns for account in turn if account is not None]
+
+
+def _by_role(accounts: Sequence[LoadAccount]) -> list[list[LoadAccount]]:
+    """The accounts of each role, in the order in which they come."""
+    roles: dict[str, list[LoadAccount]] = {}
+    for account in accounts:
+        roles.setdefault(account.role, []).append(account)
+    return list(roles.values())
 
 
 def are_shared(accounts: Sequence[LoadAccount], worker: int, workers: int) -> bool:

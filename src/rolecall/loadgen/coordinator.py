@@ -20,7 +20,7 @@ from rolecall.errors import ExitCode, RolecallError
 from rolecall.loadgen.checks.across_workers import AcrossWorkers
 from rolecall.loadgen.checks.denials import Denials
 from rolecall.loadgen.checks.races import Races
-from rolecall.loadgen.checks.violations import Violations
+from rolecall.loadgen.checks.violations import Violations, decide
 from rolecall.loadgen.client_context import SAMPLED
 from rolecall.loadgen.measure.totals import Delta, Totals, WorkerTotals
 from rolecall.loadgen.messages import End, Go, Message, Prepare, Ready, Report
@@ -264,7 +264,7 @@ class Coordinator:
         self._across.merge(report.seen)
         self.races.merge(report.races)
         found = self.violations.take().get("counts", {}) if self.violations.total > before else {}
-        for kind, count in found.items():
+        for kind, count in decide(found).items():
             segment.totals.violation(kind, perf_counter() - segment.began, count)
 
     def _await(self, event: Event, seconds: float, enough: Callable[[], bool]) -> None:

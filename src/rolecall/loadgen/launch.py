@@ -27,6 +27,7 @@ from rolecall.loadgen.accounts import COLUMNS, LoadAccount
 from rolecall.loadgen.checks.expired import Left
 from rolecall.loadgen.clock import MovedClock, is_needed
 from rolecall.loadgen.gates import BaselineGate, decided
+from rolecall.loadgen.idle_options import see_that_all_have_an_effect
 from rolecall.loadgen.options import OPTIONS
 from rolecall.loadgen.provisioning import make_users, sessions_coexist
 from rolecall.loadgen.scenarios import GuardedScenario
@@ -189,7 +190,10 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
     run = Path(arguments.out) / new_run_id(time.time())
     files_argv = ["--run-folder", str(run), "--csv", str(run / "locust")]
     argv = [*argv, *_passed(arguments), *files_argv, f"--parent={os.getpid()}"]
-    plan.check(plan.parse(argv))
+    options = plan.parse(argv)
+    plan.check(options)
+    is_open = bool(options.rate or (options.capacity and not options.most_users))
+    see_that_all_have_an_effect(arguments, options, is_open=is_open)
     target = _allowed_target(arguments.target) if arguments.target else None
     with contextlib.ExitStack() as stack:
         stack.callback(

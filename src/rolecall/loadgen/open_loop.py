@@ -33,6 +33,9 @@ from rolecall.loadgen.thinking import ThinkingClients
 _TICK = 0.0005  # seconds
 #: Seconds after which an arrival that is sent counts as late.
 LATE = 0.010
+#: Seconds after which the hub comes round, however many are due: else answers would not be read at
+#: a rate that this machine cannot keep, nor a word to end.
+_LONGEST_TICK = 0.05
 #: Senders that take turns, as long as each of them has sent within so many seconds.
 _IN_TURN, _WARM = 16, 1.0
 _AT_ONCE = 16  # clients that log in at the same time, beforehand
@@ -217,7 +220,8 @@ class OpenLoop:
         self._look(_TICK)
         recorder = self._recorder
         now = perf_counter()
-        while self._due <= now:
+        end = now + _LONGEST_TICK
+        while self._due <= now < end:
             due = self._due
             self._due = recorder.start + next(self._times, math.inf)
             recorder.scheduled += 1

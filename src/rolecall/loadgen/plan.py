@@ -269,7 +269,7 @@ def shape(options: argparse.Namespace, scenario: str) -> dict[str, Any]:
         chosen["weights"] = dict(weights(options))
     if scenario in AROUND:
         chosen["guarding"] = options.guarding
-    if RefreshRaceScenario.name in _kinds(options, scenario):
+    if RefreshRaceScenario.name in kinds(options, scenario):
         chosen["racers"] = options.racers
     if thinking := think(options):
         chosen["think"] = str(thinking)
@@ -278,7 +278,7 @@ def shape(options: argparse.Namespace, scenario: str) -> dict[str, Any]:
     return chosen
 
 
-def _kinds(options: argparse.Namespace, scenario: str) -> set[str]:
+def kinds(options: argparse.Namespace, scenario: str) -> set[str]:
     """The scenarios that a scenario is made of."""
     if scenario == MIXED:
         return set(weights(options))
@@ -293,7 +293,7 @@ def sessions_held(
     In a closed loop as many as there are clients, in an open schedule all, if so many steps may be
     under way.
     """
-    if not any(SCENARIOS[kind].holds_session for kind in _kinds(options, scenario)):
+    if not any(SCENARIOS[kind].holds_session for kind in kinds(options, scenario)):
         return None
     is_open = options.rate or (options.capacity and not options.most_users)
     most = options.in_flight * workers if is_open else options.most_users or options.num_users

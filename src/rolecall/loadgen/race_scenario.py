@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from time import perf_counter
 
 import gevent
 
-from rolecall.loadgen.checks.races import Race, RaceCall, outcome_of
+from rolecall.loadgen.checks.races import Race, RaceCall, explanations, is_lost, outcome_of
 from rolecall.loadgen.checks.sessions import Path, Refresh, SessionGrant
 from rolecall.loadgen.client_context import ClientContext, LoadConnection
+from rolecall.loadgen.elsewhere import BRIEFLY, FIRST_PAUSE
 from rolecall.loadgen.scenario import RefreshingScenario, sound
 from rolecall.loadgen.transport.wire import Response
 
@@ -64,7 +65,7 @@ class RefreshRaceScenario(RefreshingScenario):
             context.invariants.refreshed(refresh, answer, request, judged=False) if answer else None
             for refresh, answer in answers
         ]
-        works, refreshes = self._look_at(given)
+        works, refreshes = self._look_at(given, patient="refused" not in outcomes)
         calls = [
             replace(
                 call,
@@ -79,7 +80,13 @@ class RefreshRaceScenario(RefreshingScenario):
         certain = (
             certain and not session.is_ended(access=False) and not session.is_ended(access=True)
         )
-        context.races.judge(Race(grant.user, tuple(calls), path, certain))
+        self._judge(Race(grant.user, tuple(calls), path, certain), grant)
+
+    def _judge(self, race: Race, grant: SessionGrant) -> None:
+        """Judge a race; where nobody won it, once it is known what that was for the session."""
+        if race.certain and is_lost(race, explanations(race)):
+            race = replace(race, is_good_after=self._try_again(grant))
+        self.context.races.judge(race)
 
     def _race(
         self, grant: SessionGrant, path: Path, request: bytes, due: float
@@ -96,41 +103,73 @@ class RefreshRaceScenario(RefreshingScenario):
         return [(refresh, runner.get()) for refresh, runner in zip(refreshes, runners, strict=True)]
 
     def _look_at(
-        self, given: Sequence[SessionGrant | None]
+        self, given: Sequence[SessionGrant | None], *, patient: bool
     ) -> tuple[dict[str, bool | None], dict[str, bool | None]]:
         """Which of the winners' access tokens and refresh tokens work.
 
         First the access tokens: a refresh may revoke those of the session. The session goes on with
-        what the last one gave.
+        what the last one gave. What is refused is asked for again, since it was given on another
+        connection, perhaps (AMB-17); if not ``patient``, for a short time only, since some servers
+        end all tokens of a session after a race.
         """
         works: dict[str, bool | None] = {}
         refreshes: dict[str, bool | None] = {}
         winners = [grant for grant in given if grant is not None]
         for winner in winners:
             works[winner.token] = self.show_profile(winner, perf_counter(), judged=False)
+        for pause in self._pauses(patient=patient):
+            if not works or True in works.values() or None in works.values():
+                break  # one is enough: the others, that one's refresh may have revoked
+            gevent.sleep(pause)
+            for winner in winners:
+                works[winner.token] = self.show_profile(winner, perf_counter(), judged=False)
+        for winner in winners:
             if works[winner.token] is False and not winner.is_fresh:
                 works[winner.token] = None
         self.grant = None
         for winner in winners:
             if winner.refresh_token not in refreshes:
-                refreshes[winner.refresh_token] = self._try(winner)
+                refreshes[winner.refresh_token] = self._try(winner, patient=patient)
         return works, refreshes
 
-    def _try(self, given: SessionGrant) -> bool | None:
-        """Refresh with what a winner was given: whether that works; None where it is not known."""
-        context = self.context
+    def _pauses(self, *, patient: bool) -> Iterator[float]:
+        """Seconds between two looks, as long as something may be late."""
+        lag = self.context.lag
+        until = perf_counter() + (lag.seconds if patient else min(BRIEFLY, lag.seconds))
+        pause = FIRST_PAUSE
+        while perf_counter() + pause < until:
+            yield pause
+            pause *= 2
+        if patient:
+            lag.note(came=False)
+
+    def _try_again(self, grant: SessionGrant) -> bool | None:
+        """Present a refresh token once more that a race was about, and nobody won."""
+        grant.session.reuse()
+        works = self._try(grant, patient=True, racing=True)
+        grant.session.reused(answered=works is not None, refused=False)
+        return works
+
+    def _try(self, given: SessionGrant, *, patient: bool, racing: bool = False) -> bool | None:
+        """Refresh with what a client holds: whether that works; None where it is not known."""
+        context, pauses = self.context, self._pauses(patient=patient)
         request = context.refresh_post(given)
-        refresh = context.invariants.refresh(given, "POST")
         # A refusal is not an error: who takes a second use for theft ends the token family.
         expected = (*context.dialect.refreshed, *context.dialect.refused)
-        response = self.call(
-            "POST", "refresh-post (after a race)", request, perf_counter(), expected, refresh
-        )
+        name = "refresh-post (after a race)"
+        while True:
+            refresh = context.invariants.refresh(given, "POST", racing=racing)
+            response = self.call("POST", name, request, perf_counter(), expected, refresh)
+            outcome = outcome_of(response.status if response else None)
+            pause = next(pauses, None) if outcome == "refused" else None
+            if pause is None:
+                break
+            refresh.unanswered(left=False)  # refused, it did nothing
+            gevent.sleep(pause)
         after = (
             context.invariants.refreshed(refresh, response, request, judged=False)
             if response is not None
             else None
         )
         self.grant = sound(after)
-        outcome = outcome_of(response.status if response else None)
         return None if outcome in ("unknown", "throttled") else outcome == "granted"

@@ -17,7 +17,7 @@ import rolecall
 from rolecall.errors import ExitCode, RolecallError, UsageError
 from rolecall.histogram import Histogram
 from rolecall.loadgen import objectives, plan
-from rolecall.loadgen.checks.violations import KINDS, Violation
+from rolecall.loadgen.checks.violations import KINDS, Violation, Violations
 from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.unexpected import described
 from rolecall.report import load_junit, load_page, load_summary, percentiles
@@ -70,6 +70,12 @@ def samples(violations: Sequence[Violation]) -> list[dict[str, Any]]:
         }
         for violation in violations
     ]
+
+
+def advice(violations: Violations) -> dict[str, list[dict[str, Any]]]:
+    """What was seen that changes no verdict: the member ``advice``, or none."""
+    found = violations.advised()
+    return {"advice": found} if found else {}
 
 
 class NotWritten(RolecallError):

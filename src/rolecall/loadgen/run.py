@@ -119,6 +119,8 @@ class LoadRun:
             self.coordinator.errors.append(described(error))
         try:
             watching.kill()
+            if self._interrupted and self._segment:  # `interrupt` has told them to end
+                self.coordinator.wait(self._segment, _LAST_WORDS)
             self.finish()
             if metrics:
                 metrics.stop()
@@ -134,7 +136,8 @@ class LoadRun:
     def _let_go(self) -> None:
         """Let Locust end, or wait for the next run that its page begins."""
         if self.options.headless:
-            self._runner.quit()
+            if not self._interrupted:  # else whoever interrupted it is about to end Locust
+                self._runner.quit()
         elif self.document and self.document["verdict"] == "invalid":
             self._runner.stop()
 
@@ -169,6 +172,7 @@ class LoadRun:
                 if self.coordinator.errors or self._is_to_stop(schedule.duration, schedule.count()):
                     self.coordinator.end()
                 if perf_counter() - self._segment.began > limit + 10:
+                    self.end(_SHORT_GRACE, _LAST_WORDS)
                     break
             return
         self.coordinator.prepare(self.scenario, 0, plan.shared(self.options))
@@ -322,6 +326,7 @@ class LoadRun:
             **result.accounts(self.options, self.coordinator.accounts_used),
             "requests_beside": self.coordinator.beside,
             "violation_samples": result.samples(violations.samples),
+            **result.advice(violations),
             **self._denials(),
             "sampled": {name: sorted(found) for name, found in self.coordinator.sampled.items()},
         }

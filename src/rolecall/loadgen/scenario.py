@@ -7,17 +7,23 @@ What may have happened to a session, and what is therefore certain, `checks.sess
 of: it is told of each log-in and of each refresh when it is sent. A client whose session may have
 been ended, or whose token is old, does not count a refusal as an error of the server's: it is a row
 of its own, ``session ended``, and the client logs in anew.
+
+What was given on one connection may be unknown on another one for a moment (AMB-17): what is
+refused there counts in a row of its own, too, ``not known yet``, and is asked for again (`Lag`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import ClassVar
+
+import gevent
 
 from rolecall.loadgen.checks.races import outcome_of
 from rolecall.loadgen.checks.sessions import Path, Refresh, SessionGrant, Use
 from rolecall.loadgen.client_context import ClientContext, LoadConnection
+from rolecall.loadgen.elsewhere import FIRST_PAUSE
 from rolecall.loadgen.roster import Login
 from rolecall.loadgen.transport.failure import Failure
 from rolecall.loadgen.transport.wire import Response
@@ -36,7 +42,7 @@ _NEVER_LEFT = frozenset({"refused", "dns", "tls", "files", "ports", "local"})
 PROFILE = "fetch-user-self"
 
 
-_ENDED = "session ended"
+_ENDED, _NOT_YET = "session ended", "not known yet"
 
 
 class Scenario:
@@ -49,6 +55,8 @@ class Scenario:
     def __init__(self, context: ClientContext) -> None:
         self.context = context
         self.connection = context.connect()
+        #: Where what is held was given, if that is known.
+        self.given_on: LoadConnection | None = None
         self._login: Login | None = None  # the account that is held
         #: Seconds to wait before the next step, as a 429 has asked for.
         self.pause = 0.0
@@ -128,8 +136,8 @@ class Scenario:
         if response.status == 429:
             entry.throttled(due, connection.sent, connection.received)
             self.pause = min(response.seconds_to_wait, _LONGEST_PAUSE)
-        elif use is not None and use.may_be_refused and response.status in self._refusals(use):
-            entry = self.context.entries.get(_ENDED) or self.context.entry("any", _ENDED)
+        elif use is not None and (row := self._row_of_refusal(use, response, connection)):
+            entry = self.context.entries.get(row) or self.context.entry("any", row)
             entry.success(due, connection.sent, connection.received, len(response.body))
         else:
             entry.failure(str(response.status), due, connection.sent, connection.received)
@@ -141,10 +149,54 @@ class Scenario:
         if entry is not None:
             entry.failure(kind, connection.due, sent, connection.received)
 
+    def _row_of_refusal(self, use: Use, response: Response, connection: LoadConnection) -> str:
+        """The row of a refusal that something lawful may explain; empty where nothing does."""
+        if response.status not in self._refusals(use):
+            return ""
+        if use.may_be_refused:
+            return _ENDED
+        return _NOT_YET if self._is_young(use, connection) else ""
+
     def _refusals(self, use: Use) -> frozenset[int]:
         """The statuses that say that a token, or a refresh token, is not good any more."""
         return (
             self.context.lost_refresh_token if isinstance(use, Refresh) else self.context.lost_token
+        )
+
+    def _is_young(self, use: Use, connection: LoadConnection) -> bool:
+        """Whether what is used was given on another connection, a moment ago."""
+        grant = use.previous if isinstance(use, Refresh) else use
+        return (
+            isinstance(grant, SessionGrant)
+            and self.given_on is not None
+            and connection is not self.given_on
+            and perf_counter() - grant.asked < self.context.lag.seconds
+        )
+
+    def again(
+        self,
+        response: Response | None,
+        use: Use,
+        ask: Callable[[], Response | None],
+        connection: LoadConnection | None = None,
+    ) -> Response | None:
+        """Ask again as long as the answer is a refusal that a lag may explain: the last answer."""
+        pause = 0.0
+        while self.is_early(response, use, connection or self.connection):
+            pause = 2 * pause or FIRST_PAUSE
+            gevent.sleep(pause)
+            response = ask()
+        if pause and response is not None:
+            self.context.lag.note(came=outcome_of(response.status) == "granted")
+        return response
+
+    def is_early(self, response: Response | None, use: Use, connection: LoadConnection) -> bool:
+        """Whether an answer is a refusal that a lag may explain, and nothing else does."""
+        return (
+            response is not None
+            and response.status in self._refusals(use)
+            and not use.may_be_refused
+            and self._is_young(use, connection)
         )
 
     def log_in(self, due: float, name: str = "issue") -> SessionGrant | None:
@@ -163,19 +215,37 @@ class Scenario:
         context = self.context
         context.tokens += 1
         if context.tokens % _TRIED == 1:
-            self.show_profile(grant, perf_counter())
+            self.given_on = self.connection
+            with context.elsewhere(context.read(PROFILE, grant)) as connection:
+                self.show_profile(grant, perf_counter(), connection=connection)
 
-    def show_profile(self, grant: SessionGrant, due: float, *, judged: bool = True) -> bool | None:
+    def show_profile(
+        self,
+        grant: SessionGrant,
+        due: float,
+        *,
+        judged: bool = True,
+        connection: LoadConnection | None = None,
+    ) -> bool | None:
         """Fetch the profile of the token's user: whether it came; None if nothing is known.
 
         Args:
             judged: whether a refusal is a violation where nothing explains it.
+            connection: another one than the client's own.
         """
         request = self.context.read(PROFILE, grant)
         grant.session.use()
-        response = self.call(
-            "GET", PROFILE, request, due, self.context.spec.operations[PROFILE].success, grant
-        )
+        expected = self.context.spec.operations[PROFILE].success
+        response = self.call("GET", PROFILE, request, due, expected, grant, connection)
+        if response is not None and response.status in self.context.lost_token:
+            response = self.again(
+                response,
+                grant,
+                lambda: self.call(
+                    "GET", PROFILE, request, perf_counter(), expected, grant, connection
+                ),
+                connection,
+            )
         if response is None or outcome_of(response.status) in ("unknown", "throttled"):
             return None
         return self.context.invariants.own_profile(grant, response, request, judged=judged)
@@ -249,7 +319,7 @@ class RefreshingScenario(Scenario):
         """Log in the account that was free for longest: nothing of it is under way any more."""
         self.let_go()
         self._login = self.context.logins.hold()
-        self.grant = self.log_in(due, name)
+        self.grant, self.given_on = self.log_in(due, name), self.connection
 
     def go_on(self, grant: SessionGrant, due: float) -> None:
         """One step of a client that holds a session."""
@@ -262,18 +332,29 @@ class RefreshingScenario(Scenario):
         the server says that it is not up to it (5xx), the client tries again, as clients do;
         whether it may be refused then, `Refresh` knows.
         """
-        context = self.context
+        context, pause = self.context, 0.0
         request = context.refresh_get(grant) if path == "GET" else context.refresh_post(grant)
+        name, expected = f"refresh-{path.lower()}", context.dialect.refreshed
         refresh = context.invariants.refresh(grant, path)
-        response = self.call(
-            path, f"refresh-{path.lower()}", request, due, context.dialect.refreshed, refresh
-        )
+        response = self.call(path, name, request, due, expected, refresh)
+        while (
+            response is not None
+            and response.status not in expected
+            and self.is_early(response, refresh, self.connection)
+        ):
+            refresh.unanswered(left=False)  # refused, it did nothing: this one is as the first
+            pause = 2 * pause or FIRST_PAUSE
+            gevent.sleep(pause)
+            refresh = context.invariants.refresh(grant, path)
+            response = self.call(path, name, request, perf_counter(), expected, refresh)
         if response is None:
             self.grant = grant if refresh.is_undone else None
             return
         given = context.invariants.refreshed(refresh, response, request)
         if outcome_of(response.status) in ("granted", "refused"):
-            self.grant = sound(given)
+            self.grant, self.given_on = sound(given), self.connection
+            if pause:
+                context.lag.note(came=given is not None)
             if self.grant is not None:
                 self.try_now_and_then(self.grant)
 

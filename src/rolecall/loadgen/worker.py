@@ -20,6 +20,7 @@ from greenlet import GreenletExit
 from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError
 from rolecall.loadgen import orders
 from rolecall.loadgen.accounts import are_shared, share
+from rolecall.loadgen.checks.violations import decide
 from rolecall.loadgen.client_context import ClientContext
 from rolecall.loadgen.measure.pauses import Pauses
 from rolecall.loadgen.measure.recorder import Recorder
@@ -312,7 +313,7 @@ class Worker:
         context = self.context
         context.recorder.tick(perf_counter())
         violations = context.violations.take()
-        for kind, count in violations.get("counts", {}).items():
+        for kind, count in decide(violations.get("counts", {})).items():
             context.recorder.violation(kind, count)
         self._flush(context.recorder)
         return Report(

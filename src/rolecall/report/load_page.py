@@ -64,6 +64,7 @@ def _load(document: Mapping[str, Any], times: load_charts.Times | None) -> str:
         _requests(document),
         _errors(document["errors"]),
         _violations(document),
+        _advice(document),
         _sampled(document.get("sampled")),
         load_denials.section_of(document.get("denials")),
     ]
@@ -212,6 +213,30 @@ def _violations(document: Mapping[str, Any]) -> str:
         for sample in document["violation_samples"]
     )
     return section("Violations", table(["kind", "how many"], rows) + "".join(samples))
+
+
+def _advice(document: Mapping[str, Any]) -> str:
+    """What was seen that changes no verdict."""
+    kinds = document.get("advice", ())
+    samples = (
+        f"<details><summary><code>{escape(kind['kind'])}</code> {escape(sample['message'])} "
+        f'<span class="small">at {sample["at"]:.1f} s, {escape(kind["requirement"])}</span>'
+        f"</summary><pre>{escape(sample['exchange'])}</pre></details>"
+        for kind in kinds
+        for sample in kind["samples"]
+    )
+    rows = [
+        [
+            f'<td class="left"><code>{escape(kind["kind"])}</code></td>',
+            f"<td>{kind['count']:,}</td>",
+            f'<td class="left">{escape(kind["statement"])}</td>',
+        ]
+        for kind in kinds
+    ]
+    if not rows:
+        return ""
+    head = ["kind", "how many", "what is advised"]
+    return section("Advice, which changes no verdict", table(head, rows) + "".join(samples))
 
 
 def _requirement(sample: Mapping[str, Any]) -> str:

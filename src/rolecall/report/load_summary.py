@@ -26,6 +26,7 @@ def write(document: Mapping[str, Any]) -> str:
         _table(("objective", "observed", ""), _objectives(document)),
         _table(("baseline", ""), _baseline(document)),
         _table(("violation", "how many"), _violations(document)),
+        _table(("advice, which changes no verdict", "how many"), _advice(document)),
         f"Run {code(document.get('run', ''))}, rolecall {text(document.get('rolecall', ''))}"
         + (f": {code(document['command'])}" if document.get("command") else ""),
     ]
@@ -88,3 +89,8 @@ def _baseline(document: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 def _violations(document: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     for kind, count in (document.get("violations") or {}).items():
         yield code(kind), f"{count:,}"
+
+
+def _advice(document: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    for kind in document.get("advice", ()):
+        yield f"{code(kind['kind'])} ({text(kind['requirement'])})", f"{kind['count']:,}"

@@ -26,7 +26,7 @@ _COLOURS = tuple(
         (r"^objective     .*: (held)\b", "32"),
         (r"^objective     .*: (NOT held)\b", _BAD),
         (r"^(violation|error) ", _BAD),
-        (r"^(not sent|not tested) ", "33"),
+        (r"^(not sent|not tested|advice) ", "33"),
         (r"^(?:compared|gate)      .*: (slower|more|carries less)\b", _BAD),
         (r"^(?:compared|gate)      .*: (faster|fewer|carries more)\b", "32"),
         (r"^[ 0-9.,-]+  (held)\b", "32"),
@@ -48,7 +48,7 @@ def summary(
     wrong, compared = _violations(document["violation_samples"]), _compared(clean)
     shown = [
         *_table(clean["entries"], width),
-        *wrapped([*lines, *wrong, *compared], width),
+        *wrapped([*lines, *wrong, *_advice(document), *compared], width),
     ]
     last = verdict(document, folder, colour=colour, width=width)
     return "\n".join([*(_painted(line, colour=colour) for line in shown), last])
@@ -85,6 +85,7 @@ def capacity(
             f"law           {_most(law)}; typically {law['off']:.1%} off what was measured"
         )
     lines += [f"because       {reason}" for reason in document["reasons"]]
+    lines += _advice(document)
     shown = [*_steps(document, width), *wrapped(lines, width)]
     last = capacity_verdict(document, folder, colour=colour, width=width)
     return "\n".join([*(_painted(line, colour=colour) for line in shown), last])
@@ -239,6 +240,15 @@ def _violations(samples: Iterable[Mapping[str, Any]]) -> Iterator[str]:
                 f"              | {harmless(line)}"
                 for line in sample["exchange"].split("\n")[:_LINES]
             )
+
+
+def _advice(document: Mapping[str, Any]) -> Iterator[str]:
+    """What changes no verdict, a line for each kind and an example."""
+    for kind in map(harmless_document, document.get("advice", ())):
+        yield (
+            f"advice        {kind['kind']} ({kind['requirement']}), {kind['count']:,} times: "
+            f"{kind['samples'][0]['message']}; it changes no verdict"
+        )
 
 
 def _compared(document: Mapping[str, Any]) -> Iterator[str]:

@@ -152,8 +152,13 @@ def test_by_get_two_winners_are_two_where_a_refresh_token_is_good_once() -> None
 
 @pytest.mark.parametrize("path", ["GET", "POST"])
 def test_by_either_path_somebody_wins_and_the_first_is_not_refused(path: Path) -> None:
-    """No policy explains a good token that is refused before its first use."""
-    assert judged(Race(USER, (loss(), loss()), path))[0] == {"race-without-winner": 1}
+    """No policy explains a good token that is refused before its first use. Where it is good
+    afterwards, nothing is lost: that is advice; where it is not, it is a violation.
+    """
+    nobody = Race(USER, (loss(), loss()), path)
+    assert judged(replace(nobody, is_good_after=False))[0] == {"race-without-winner": 1}
+    assert judged(replace(nobody, is_good_after=True))[0] == {"race-mixture": 1}
+    assert judged(nobody)[0] == {"race-mixture": 1}
     assert judged(Race(USER, (loss(0.0, 0.1), win(0.2, 0.3)), path))[0] == {"race-mixture": 1}
 
 
@@ -195,8 +200,8 @@ def test_what_was_granted_in_such_a_race_still_counts() -> None:
 # --- What is not -------------------------------------------------------------------------------
 
 WRONG: dict[str, tuple[tuple[RaceCall, ...], dict[str, int]]] = {
-    "nobody": ((loss(), loss(), loss()), {"race-without-winner": 1}),
-    "nobody-before-the-unknown": ((loss(0.0, 0.1), silence(0.2, 10.0)), {"race-without-winner": 1}),
+    "nobody": ((loss(), loss(), loss()), {"race-mixture": 1}),
+    "nobody-before-the-unknown": ((loss(0.0, 0.1), silence(0.2, 10.0)), {"race-mixture": 1}),
     "two-of-four": ((win(), win(), loss(), loss()), {"race-mixture": 1}),
     "two-of-ten-and-no-order": (
         (win(0.0, 0.02), *[loss(0.0, 0.02)] * 8, win(0.01, 0.02)),
@@ -211,8 +216,12 @@ WRONG: dict[str, tuple[tuple[RaceCall, ...], dict[str, int]]] = {
     "one-of-two-winners-dead": ((win(), win(refresh_token_works=False)), {"race-winner-dead": 1}),
     "alone-and-dead": ((win(**DEAD),), {"race-winner-dead": 1}),
     "only-the-access-token-dead": ((win(token_works=False), loss()), {"race-winner-dead": 1}),
-    "a-mixture-and-dead": (
+    "a-mixture-that-ends-the-family": (
         (win(**DEAD), win(**DEAD), loss()),
+        {"race-mixture": 1},
+    ),
+    "a-mixture-and-an-access-token-dead": (
+        (win(token_works=False), win(token_works=False), loss()),
         {"race-mixture": 1, "race-winner-dead": 1},
     ),
     "another-user": ((win(), win(user=OTHER)), {"race-other-user": 1}),
@@ -281,7 +290,8 @@ def test_the_history_is_shown() -> None:
     judge.judge(Race(USER, (win(5.0, 5.0123), loss(5.001, 5.02))))
     judge.judge(Race(USER, (win(7.0, 7.01), win(7.0, 7.01, user=OTHER, refresh_token_works=False))))
 
-    shown = {sample.kind: sample.exchange for sample in violations.samples}
+    samples = violations.samples + violations.advice
+    shown = {sample.kind: sample.exchange for sample in samples}
 
     assert set(shown) == {"race-mixture", "race-other-user"}
     assert (
@@ -411,7 +421,7 @@ def test_workers_that_contradict_each_other() -> None:
             master.merge(worker.take())
 
     assert violations.counts == {"race-mixture": 1}
-    assert violations.samples[0].exchange.count("with one token of user") == 2
+    assert violations.advice[0].exchange.count("with one token of user") == 2
 
 
 def test_policies_have_names() -> None:

@@ -152,16 +152,32 @@ def test_a_sample_survives_the_way() -> None:
     assert Violation.unpack(json.loads(json.dumps(violation.pack()))) == violation
 
 
-def test_the_document_is_in_the_order_of_the_kinds() -> None:
-    """load.json lists each kind that there was, with requirement, count and samples, in the order
-    of the table.
+def test_advice_is_no_violation() -> None:
+    """What is of a requirement of level hardening is told, with count and samples, and is neither
+    counted as a violation nor shown among them; on the master, too.
     """
-    violations = Violations(started=0.0)
-    violations.report("race-without-winner", "nobody won", history="a history")
+    violations, master = Violations(started=0.0), Violations(started=0.0)
+    violations.report("race-mixture", "two of four", history="a history")
     violations.report("shape", "wrong", LOGIN, answer())
+    master.merge(violations.take())
 
-    shape, race = violations.document()
+    for one in (violations, master):
+        assert one.total == 1
+        assert [sample.kind for sample in one.samples] == ["shape"]
+        (advice,) = one.advised()
+        assert (advice["kind"], advice["requirement"], advice["count"]) == (
+            "race-mixture",
+            "SEC-R11",
+            1,
+        )
+        assert advice["samples"][0]["exchange"] == "a history"
+        assert advice["statement"] == KINDS["race-mixture"].statement
 
-    assert (shape["kind"], shape["requirement"], shape["count"]) == ("shape", "ISSUE-fields", 1)
-    assert race["samples"][0]["exchange"] == "a history"
-    assert race["statement"] == KINDS["race-without-winner"].statement
+
+def test_what_the_specification_does_not_say_of_races_advises() -> None:
+    """SEC-R11 is of level hardening, so that a kind that names it decides nothing; no other kind
+    is advice.
+    """
+    assert not load_specification().requirements["SEC-R11"].decides
+    for kind in KINDS.values():
+        assert kind.advises is (kind.requirement == "SEC-R11")

@@ -148,14 +148,17 @@ class Search:
 
     def _bracket(self) -> None:
         """Double the rate until it fails, or lower it until it holds; the ceiling may hold."""
-        state, limit = self._state, math.inf
+        state, limit, ran_out = self._state, math.inf, ""
         rate = self._next(state.steps[-1], limit) if state.steps else self._start
         while not state.is_bracketed:
             if self._stepper.left() < self._climb:
-                raise self._over("the time was over before a rate failed")
+                missing = "failed" if state.held else "held" if state.failed < math.inf else ""
+                raise self._over(
+                    f"the time was over before a rate {missing or 'clearly held or failed'}"
+                )
             judged = self._attempt(rate)
             if judged.verdict is StepVerdict.GENERATOR:
-                limit = rate
+                limit, ran_out = rate, judged.why or "it could offer no more"
             elif not judged.failed and rate >= self._ceiling:
                 return
             rate = self._next(judged, limit)
@@ -166,9 +169,9 @@ class Search:
             if (limit < math.inf and rate < _NEAR * state.held) or (
                 judged.verdict is StepVerdict.GENERATOR and not state.held
             ):
-                why = judged.why or "it could offer no more"
                 raise Stop(
-                    SearchOutcome.GENERATOR, f"this machine ran out before the server did: {why}"
+                    SearchOutcome.GENERATOR,
+                    f"this machine ran out before the server did: {ran_out}",
                 )
 
     def _next(self, judged: StepJudgement, limit: float) -> float:
@@ -246,6 +249,8 @@ class Search:
             if state.is_bracketed != was_bracketed:
                 return  # the ceiling did not hold
         because = f"{last:.5g}/s was to be the answer, and did not hold"
+        if judged and judged.why and not judged.held:
+            because += f" ({judged.why})"
         if judged and is_far(judged):
             raise self._stepper.unstable(because, judged)
         if broken := state.broken_at_any_rate(last / 2):

@@ -146,10 +146,10 @@ class SearchByUsers:
                 )
             if _refusing(step):
                 held = any(judged.verdict is StepVerdict.HELD for _, judged in self.steps)
-                return (
-                    SearchOutcome.FOUND if held else SearchOutcome.NOTHING_HELD,
-                    f"with {clients} clients it refused: {judged.why}",
-                )
+                refused, ended = step.failed + step.throttled, sum(step.ended)
+                because = f"with {clients} clients it refused {refused:,} of {ended:,} requests"
+                because += f": {step.failed:,} errors, {step.throttled:,} answers of 429"
+                return SearchOutcome.FOUND if held else SearchOutcome.NOTHING_HELD, because
             best = max(best, step.throughput)
             if step.throughput < _PASSED * best and at + 1 >= FEWEST:
                 return SearchOutcome.FOUND, f"{clients} clients get less than fewer did"

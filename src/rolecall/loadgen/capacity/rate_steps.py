@@ -97,6 +97,7 @@ class CapacityRun(LoadRun):
             **result.accounts(self.options, self.coordinator.accounts_used),
             **findings,
             "violation_samples": result.samples(self.coordinator.violations.samples),
+            **result.advice(self.coordinator.violations),
         }
         result.write_capacity(Path(self.options.run_folder), document)
         return document

@@ -261,7 +261,8 @@ class StepJudgement:
 def judge(step: Step, latency: float) -> StepJudgement:
     """Judge a step; ``latency`` is an idle server's response time in seconds."""
     if step.violations:
-        return StepJudgement(step, StepVerdict.VIOLATED, f"{step.violations} violations")
+        what = "violation" if step.violations == 1 else "violations"
+        return StepJudgement(step, StepVerdict.VIOLATED, f"{step.violations:,} {what}")
     if step.generator:
         return StepJudgement(step, StepVerdict.GENERATOR, step.generator)
     backlog = step.backlog

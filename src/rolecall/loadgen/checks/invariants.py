@@ -3,11 +3,11 @@
 The rules are those of the suite: the token answer's schema, `conformance.claims`, the readings of
 the target. What is new under load is *who* and *how often*.
 
-Whose tokens. The first answer to an account says who its user is, unless the account does; from
-then on every answer must name that user, in its own member and in the JWT, and no two accounts have
-the same. A refresh token says whose it is only if its form does: if it begins with the id of
-another user that is known here, or if refresh tokens of this server have begun with their user's id
-and this one begins with another id.
+Whose tokens. The account says who its user is, or most of its log-ins do (`owners`); every answer
+must name that user, in its own member and in the JWT, and no two accounts have the same. A refresh
+token says whose it is only if its form does: if it begins with the id of another user that is known
+here, or if refresh tokens of this server have begun with their user's id and this one begins with
+another id.
 
 What may come twice. The specification says of a refresh that "the new access token and refresh
 token should be used", and not what becomes of the old one (AMB-08), so:
@@ -50,18 +50,17 @@ Longer than 400 lines because the argument above belongs to the code, and the co
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Iterator
 from math import inf
 from time import perf_counter
 from typing import Any
 
 from rolecall.loadgen.accounts import LoadAccount
+from rolecall.loadgen.checks.owners import TELLING, Owners
 from rolecall.loadgen.checks.races import outcome_of
 from rolecall.loadgen.checks.seen_tokens import (
     PLACES,
     SeenTokens,
-    as_bytes,
     fingerprint,
     own_fingerprint,
 )
@@ -92,8 +91,6 @@ from rolecall.spec.ids import own_id
 from rolecall.spec.model import Dialect, Specification
 
 _ID = re.compile(r"[0-9a-f]{24}")
-#: Characters from which on an id is not met by coincidence.
-_TELLING = 16
 #: Seconds by which a token is older than those of the second in which it was asked for: one for
 #: `iat`, which is whole, and one for us.
 _ONE_SECOND = 2.0
@@ -138,13 +135,11 @@ class Invariants:
         self._shortest = dialect.lifetime - LIFETIME_TOLERANCE
         self._longest = dialect.lifetime + LIFETIME_TOLERANCE
         self._fingerprint = fingerprint if tells else own_fingerprint
-        self._tells = tells
         self._tokens = SeenTokens(places, tells=tells)
         self._refresh_tokens = SeenTokens(places, tells=tells)
-        self._met = array("Q")  # users that are new, each with its account
+        self._owners = Owners(violations, self._fingerprint, tells=tells)
         self._harmless = Harmless()
         self._holders: dict[str, Holder] = {}  # by e-mail
-        self._emails: dict[str, str] = {}  # by user
         self._role_of: dict[str, str] = {}  # by scope
         self._heads: set[str] = set()  # first parts of tokens that are in order
         self._names_user = False  # whether refresh tokens here begin with their user's id
@@ -156,7 +151,7 @@ class Invariants:
     @property
     def users(self) -> set[str]:
         """The users whom the accounts were given."""
-        return set(self._emails)
+        return set(self._owners.accounts)
 
     def holder(self, email: str) -> Holder | None:
         """What is known of an account; None where it has not been logged in here."""
@@ -213,13 +208,14 @@ class Invariants:
         # Longer than 40 lines because every answer comes through here, and calls cost time.
         content = self._content(response, request)
         if content is None:
+            session.holder.unnamed += refresh is None
             return None
         given, claims = content
         token, refresh_token = given.token, given.refresh_token
         named, lifetime = claims.user, claims.exp - claims.iat
         holder = session.holder
         if not holder.user:
-            self._meet(holder, named, request, response)
+            self._owners.meet(holder, named, request, response)
         wrong: list[tuple[str, str]] = []
         if (
             named == given.user == holder.user
@@ -230,7 +226,7 @@ class Invariants:
         ):
             self._names_user = True
         else:  # something is wrong, or in order in a less common way
-            wrong += self._misfits(holder, given, claims, refreshed=refresh is not None)
+            wrong += self._misfits(holder, given, claims, refresh)
         if refresh is None:
             previous, owner, asked, latest = None, 0, session.sent, 0
         else:
@@ -252,7 +248,8 @@ class Invariants:
                     )
                 )
         for kind, message in wrong:
-            self.violations.report(kind, message, request, response)
+            if message:  # else it is told already
+                self.violations.report(kind, message, request, response)
         return SessionGrant(
             token, refresh_token, named, session, latest, asked, lifetime, mine, not wrong
         )
@@ -269,6 +266,7 @@ class Invariants:
             session.unanswered(left=outcome == "unknown")
             return False
         holder.logins.end()
+        holder.unnamed += 1
         if holder.user:
             message = f"a user who has logged in before is answered {response.status}"
             self.violations.report("login-refused", message, request, response)
@@ -346,18 +344,25 @@ class Invariants:
     # --- What is wrong --------------------------------------------------------------------------
 
     def _misfits(
-        self, holder: Holder, given: TokenAnswer, claims: Claims, *, refreshed: bool
+        self, holder: Holder, given: TokenAnswer, claims: Claims, refresh: Refresh | None
     ) -> Iterator[tuple[str, str]]:
-        """What does not fit the caller, as kind and message; each kind once."""
+        """What does not fit the caller, as kind and message; each kind once. What is told already
+        has no message.
+        """
         named, lifetime = claims.user, claims.exp - claims.iat
         foreign, wider = (
-            ("refreshed-another-user", "refreshed-scope")
-            if refreshed
-            else ("another-user", "scope")
+            ("refreshed-another-user", "refreshed-scope") if refresh else ("another-user", "scope")
         )
         if named != holder.user:
-            yield foreign, f"the token is user {named}'s, and was asked for by user {holder.user}"
-            return  # all else is that user's, too
+            if refresh and named == refresh.previous.user:
+                message = ""  # what is wrong was the log-in: the refresh keeps its user
+            elif refresh:
+                message = f"the token is user {named}'s, and was asked for by user {holder.user}"
+            else:
+                message = self._owners.contradiction(holder, named)
+            if named != holder.user:
+                yield foreign, message
+                return  # all else is that user's, too
         if given.user != named:
             yield "user-mismatch", f"the answer's user is {given.user}, the JWT's {named}"
         for where, scope in (("the JWT", claims.scope), ("the answer", given.scope)):
@@ -389,25 +394,16 @@ class Invariants:
         if front.startswith("eyJ"):
             claims = jwt_segment(rest.partition(".")[0])
             named = claims.get("_id") if isinstance(claims, dict) else None
-        if not dot or not isinstance(named, str) or len(named) < _TELLING:
+        if not dot or not isinstance(named, str) or len(named) < TELLING:
             return ""
         if named == holder.user:
             self._names_user = True
             return ""
-        return named if named in self._emails or (self._names_user and _ID.fullmatch(named)) else ""
-
-    def _meet(self, holder: Holder, named: str, request: bytes, response: Response) -> None:
-        """Note the user of an account that is answered for the first time."""
-        user, email = holder.account.user or named, holder.account.email
-        holder.user, holder.fingerprint = user, self._fingerprint(user)
-        if len(user) >= _TELLING:
-            holder.prefix = f"{user}."
-        if self._tells:
-            self._met.extend((holder.fingerprint, self._fingerprint(email)))
-        other = self._emails.setdefault(user, email)
-        if other != email:
-            message = f"user {user} was given to two accounts, {other} and {email}"
-            self.violations.report("another-user", message, request, response)
+        return (
+            named
+            if named in self._owners.accounts or (self._names_user and _ID.fullmatch(named))
+            else ""
+        )
 
     # --- Tokens ---------------------------------------------------------------------------------
 
@@ -475,9 +471,8 @@ class Invariants:
 
     def take(self) -> dict[str, bytes]:
         """The fingerprints since the last call, for `AcrossWorkers`; users with their accounts."""
-        met, self._met = self._met, array("Q")
         return {
             "tokens": self._tokens.take(),
             "refresh_tokens": self._refresh_tokens.take(),
-            "users": as_bytes(met),
+            "users": self._owners.take(),
         }

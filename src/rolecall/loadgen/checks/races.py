@@ -17,9 +17,17 @@ without an answer (or with a 5xx) may have been carried out at any time from its
 never. A call that was throttled was not carried out. One policy must explain all races of a run:
 a server does not change its mind.
 
-Two of ten simultaneous calls that win are explained by a window of some milliseconds, and that is
-just what they must not be: it is how a check of a token that is not atomic with its use looks from
-outside. No server declares a window shorter than `LEAST_WINDOW`, so shorter ones explain nothing.
+Two of ten simultaneous calls that win are explained by a window of some milliseconds. No server
+declares one shorter than `LEAST_WINDOW`, so shorter ones explain nothing: it is how a check of a
+token that is not atomic with its use looks from outside, and how processes look that tell each
+other of a use a moment late. No sentence of the specification says that a refresh token is good
+once, or equally often at all times (SEC-R11, of level hardening). So a **mixture** is advice, and
+decides nothing.
+
+What decides is what takes from a user what the specification promises. *Somebody has to win*: "we
+can create new access tokens by using the refresh token". Where all were refused, and the refresh
+token is good afterwards, nothing is lost, and that is a mixture as well; where it is not, a good
+refresh token never brought anything. *Nobody is given another user's tokens.*
 
 *By GET* a refresh presents the access token as well, and a server may revoke that when the first of
 them has won (AMB-08). So a refusal by GET says that there was a first use, and not that a window
@@ -27,9 +35,9 @@ had an end.
 
 *Winners have to be alive*: the tokens of a refresh "should be used in future API calls". But a
 server may take a second use for theft and end the token family (RFC 9700 4.14.2): then what the
-winner was given dies with it, rightly. So a dead winner is excused where that can have happened:
-a call came too late, or may have. It is not where none was refused, nor if two won with no
-window to explain it. And a server may revoke the session's older access tokens at each refresh: a
+winner was given dies with it, rightly, also where more than one had won until then. So a dead
+winner is excused where that can have happened: a call was refused, or may have been. It is not
+where none was. And a server may revoke the session's older access tokens at each refresh: a
 dead access token is excused where another winner's is alive, or may be. A call without an answer
 may have come late, or last, and so excuses both.
 
@@ -102,12 +110,15 @@ class Race:
     Attributes:
         path: how it was presented: by GET, with an access token, or by POST.
         certain: whether nothing else can have ended the session, nor its tokens have expired.
+        is_good_after: whether the refresh token was good after a race that nobody won; None where
+            that is not known.
     """
 
     user: str
     calls: tuple[RaceCall, ...]
     path: Path = "POST"
     certain: bool = True
+    is_good_after: bool | None = None
 
     def having(self, *outcomes: CallOutcome) -> list[RaceCall]:
         """The calls with one of these outcomes."""
@@ -220,11 +231,14 @@ def wrong(race: Race, explained: Policies) -> Iterator[tuple[str, str]]:
                 f"{', '.join(sorted(strangers))}"
             ),
         )
-    if refused and not granted and not explained:
-        yield (
-            "race-without-winner",
-            f"all {len(refused)} refreshes with one good token were refused",
-        )
+    if is_lost(race, explained):
+        if race.is_good_after is False:
+            after, kind = "and so was a later one", "race-without-winner"
+        else:
+            after, kind = "and a later one was granted", "race-mixture"
+            if race.is_good_after is None:
+                after = "and a later one had no answer that tells more"
+        yield kind, f"all {len(refused)} refreshes with one good token were refused, {after}"
     elif not explained:
         yield (
             "race-mixture",
@@ -232,18 +246,23 @@ def wrong(race: Race, explained: Policies) -> Iterator[tuple[str, str]]:
         )
     # Another user's tokens may well be dead in the hands of this one.
     dead = [call for call in granted if call.is_dead and call.user in ("", race.user)]
-    if not all(_is_excused(call, race, explained) for call in dead):
+    if not all(_is_excused(call, race) for call in dead):
         yield (
             "race-winner-dead",
             f"{len(dead)} of {len(granted)} winners were given what does not work",
         )
 
 
-def _is_excused(dead: RaceCall, race: Race, explained: Policies) -> bool:
+def is_lost(race: Race, explained: Policies) -> bool:
+    """Whether everybody was refused what was good, and nobody can have had it."""
+    return bool(race.having("refused")) and not race.having("granted") and not explained
+
+
+def _is_excused(dead: RaceCall, race: Race) -> bool:
     """Whether a winner's tokens may be dead: ended with their family, or by a later refresh."""
     if not race.certain or race.having("unknown"):
         return True
-    if dead.refresh_token_works is not True and race.having("refused") and explained:
+    if dead.refresh_token_works is not True and race.having("refused"):
         return True  # a call came too late, as a thief would
     is_access_token_alone = dead.refresh_token_works is not False
     return is_access_token_alone and any(

@@ -77,9 +77,10 @@ class Tally:
         over: of these, answered; or lost so long ago that they are not carried out any more.
         done: of these, answered as done.
         lost: without an answer, and not over yet.
+        settled: without an answer, and over.
     """
 
-    begun = over = done = lost = 0
+    begun = over = done = lost = settled = 0
     _lost_at = 0.0
 
     def begin(self) -> int:
@@ -93,6 +94,7 @@ class Tally:
         """Count lost requests as over once they are too old to be carried out."""
         if perf_counter() - self._lost_at > LATE:
             self.over += self.lost
+            self.settled += self.lost
             self.lost = 0
 
     def end(self, *, done: bool = False) -> None:
@@ -130,6 +132,9 @@ class Holder:
         prefix: what its refresh tokens begin with if they begin with the user's id.
         lone: whether a log-in is known to end the user's other sessions.
         shared: whether other processes log in as this account, too.
+        unnamed: log-ins that are over and named no user.
+        others: the other users whom log-ins of this account named, and how often (`owners`).
+        told: wrong answers that are told, and not known to be this account's.
     """
 
     __slots__ = (
@@ -138,9 +143,12 @@ class Holder:
         "harmless",
         "logins",
         "lone",
+        "others",
         "prefix",
         "reuses",
         "shared",
+        "told",
+        "unnamed",
         "user",
     )
 
@@ -153,9 +161,16 @@ class Holder:
         self.prefix = "\0"
         self.lone = lone
         self.shared = shared
+        self.unnamed = self.told = 0
+        self.others: dict[str, int] = {}
         self.logins = Tally()
         self.reuses = Tally()
         self.harmless = harmless
+
+    @property
+    def named(self) -> int:
+        """How many of its log-ins were answered with a token, and so named a user."""
+        return self.logins.over - self.logins.settled - self.unnamed
 
 
 class LoginSession(Tally):

@@ -1,4 +1,4 @@
-"""Violations: all are counted; of each kind a few are kept, with their exchange.
+"""Violations, and advice: all are counted; of each kind a few are kept, with their exchange.
 
 A sample is written out, and redacted, only when it is kept, so that a server which breaks a promise
 with every answer slows the run down no more than one that does so once.
@@ -25,10 +25,15 @@ LONGEST_HISTORY = 4 * LONGEST
 
 
 class Kind(NamedTuple):
-    """The requirement, or negative case, that a violation breaks, and its statement."""
+    """The requirement, or negative case, that a violation breaks, and its statement.
+
+    What only ``advises`` is no violation: it is of a requirement of level hardening, is told, and
+    changes no verdict.
+    """
 
     requirement: str
     statement: str
+    advises: bool = False
 
 
 #: The kinds, in the order of the report: what a violation may only follow from comes first.
@@ -79,9 +84,11 @@ KINDS: Mapping[str, Kind] = {
     "race-mixture": Kind(
         "SEC-R11",
         "Simultaneous refreshes with one token are always answered by the same policy.",
+        advises=True,
     ),
     "race-without-winner": Kind(
-        "SEC-R11", "Of simultaneous refreshes with one good token, at least one succeeds."
+        "REFRESH-chain",
+        "Of simultaneous refreshes with one good token one succeeds, or a later one does.",
     ),
     "race-winner-dead": Kind("REFRESH-new-token", "Tokens that are given out in a race work."),
     "race-other-user": Kind(
@@ -133,6 +140,8 @@ class Violations:
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.samples: list[Violation] = []
+        #: Those of kinds that only advise.
+        self.advice: list[Violation] = []
         self.started = perf_counter() if started is None else started
         self._secrets = Secrets()
         for value, kind in secrets:
@@ -144,8 +153,8 @@ class Violations:
 
     @property
     def total(self) -> int:
-        """How many there were."""
-        return self.counts.total()
+        """How many there were, without advice."""
+        return sum(decide(self.counts).values())
 
     def report(
         self,
@@ -183,9 +192,12 @@ class Violations:
             )
 
     def _keep(self, violation: Violation) -> None:
-        self._kept[violation.kind] += 1
-        self.samples.append(violation)
+        self._add(violation)
         self._new_samples.append(violation)
+
+    def _add(self, violation: Violation) -> None:
+        self._kept[violation.kind] += 1
+        (self.advice if KINDS[violation.kind].advises else self.samples).append(violation)
 
     def _exchange(self, request: bytes, response: Response | None) -> str:
         """An exchange as text: its secrets are learned, then hidden; then it is cut."""
@@ -214,11 +226,10 @@ class Violations:
         self.counts.update(delta.get("counts", {}))
         for violation in map(Violation.unpack, delta.get("samples", ())):
             if self._kept[violation.kind] < self._most:
-                self._kept[violation.kind] += 1
-                self.samples.append(violation)
+                self._add(violation)
 
-    def document(self) -> list[dict[str, Any]]:
-        """The violations of load.json: by kind, with requirement, count and samples."""
+    def advised(self) -> list[dict[str, Any]]:
+        """``advice`` of load.json: by kind, with requirement, count and samples."""
         return [
             {
                 "kind": name,
@@ -231,13 +242,18 @@ class Violations:
                         "exchange": sample.exchange,
                         "at": round(sample.at, 3),
                     }
-                    for sample in self.samples
+                    for sample in self.advice
                     if sample.kind == name
                 ],
             }
             for name, kind in KINDS.items()
-            if self.counts[name]
+            if kind.advises and self.counts[name]
         ]
+
+
+def decide(counts: Mapping[str, int]) -> dict[str, int]:
+    """Those of counted kinds that are violations, and no advice."""
+    return {kind: count for kind, count in counts.items() if not KINDS[kind].advises}
 
 
 def _as_exchange(request: bytes, response: Response | None) -> Exchange:

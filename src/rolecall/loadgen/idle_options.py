@@ -1,0 +1,72 @@
+"""Refuses options of a run that would have no effect: whoever gives one believes that it does."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from rolecall.errors import UsageError
+from rolecall.loadgen import plan
+from rolecall.loadgen.deny_scenario import TimeToDenyScenario
+from rolecall.loadgen.race_scenario import RefreshRaceScenario
+from rolecall.loadgen.scenarios import AROUND, MIXED
+
+_CLOSED = "Clients in a closed loop send when they have their answers; --rate has a schedule."
+
+
+def see_that_all_have_an_effect(
+    arguments: argparse.Namespace, options: argparse.Namespace, *, is_open: bool
+) -> None:
+    """Check that each option that was given does something in this run.
+
+    Args:
+        arguments: of our command; what was not given is None.
+        options: the same as Locust's processes read them.
+        is_open: whether a schedule says when requests are due.
+
+    Raises:
+        UsageError: one does nothing.
+    """
+    for name, why, hint in (
+        *_of_the_load(arguments, is_open=is_open),
+        *_of_the_scenario(arguments, options),
+        *_of_the_target(arguments),
+    ):
+        if getattr(arguments, name, None) not in (None, []):
+            raise UsageError(f"--{name.replace('_', '-')}", f"has no effect {why}", hint)
+
+
+def _of_the_load(arguments: argparse.Namespace, *, is_open: bool) -> Iterator[tuple[str, str, str]]:
+    """Names of options that do nothing with this kind of load, why, and what would help."""
+    if not is_open:
+        for name in ("arrivals", "seed", "in_flight"):
+            yield name, "without a schedule", _CLOSED
+    elif arguments.arrivals != "poisson":
+        yield "seed", "on constant arrivals", "Give --arrivals poisson as well."
+    if getattr(arguments, "most_users", None) is not None:
+        for name in ("first_rate", "most_rate", "precision"):
+            yield name, "beside --most-users", "That search raises clients, and no rate."
+
+
+def _of_the_scenario(
+    arguments: argparse.Namespace, options: argparse.Namespace
+) -> Iterator[tuple[str, str, str]]:
+    """The same of the scenario."""
+    scenario = arguments.scenario
+    if RefreshRaceScenario.name not in plan.kinds(options, scenario):
+        yield "racers", f"in {scenario}", "Races are in refresh-race."
+    if scenario != MIXED:
+        yield "weights", f"in {scenario}", "Scenarios are weighed in mixed."
+    if scenario not in AROUND:
+        yield "guarding", f"in {scenario}", f"It is for {' and '.join(AROUND)}."
+    if scenario != TimeToDenyScenario.name:
+        yield "deny_within", f"in {scenario}", f"It is for {TimeToDenyScenario.name}."
+
+
+def _of_the_target(arguments: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
+    """The same of where requests go, and of many machines."""
+    if arguments.target:
+        yield "serve_option", "on TARGET", "It is for the embedded server."
+    if not getattr(arguments, "master", False):
+        yield "bind_host", "without --master", "It is where a master listens."
+    yield "master_host", "without --worker", "It is where a worker finds its master."

@@ -1,0 +1,253 @@
+"""Tokens on other connections than the one on which they were given: what is not shared, and what
+lags.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+from time import perf_counter
+
+import pytest
+
+from rolecall.loadgen import elsewhere
+from rolecall.loadgen.client_context import ClientContext, LoadConnection
+from rolecall.loadgen.elsewhere import Lag
+from rolecall.loadgen.race_scenario import RefreshRaceScenario
+from rolecall.loadgen.scenario import RefreshingScenario
+from rolecall.loadgen.scenarios import IssuanceScenario, RefreshPostScenario, SessionScenario
+from tests.loadgen.test_scenarios import context_of, errors
+from tests.support.miniatures import Connection, Miniature, Received, json_response, response
+from tests.support.token_answers import DAY, USER, claims, document
+
+PATIENCE = 0.5
+
+
+@dataclass
+class Processes:
+    """A server that answers each connection by a process of its own, which knows what it gave.
+
+    What the others gave it knows ``lag`` seconds later, or never. It has ``most`` connections to
+    give; others it leaves waiting.
+    """
+
+    lag: float | None = None
+    most: int = 100
+    given: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    def __call__(self, request: Received, connection: Connection) -> None:
+        """Answer a request."""
+        if request.connection > self.most:
+            connection.wait(5)
+        elif request.path.startswith("/v2/auth/token"):
+            presented = request.path.partition("refreshToken=")[2] or json.loads(request.body).get(
+                "refreshToken"
+            )
+            if presented and not self.knows(presented, connection):
+                connection.send(response(401))
+                return
+            now = int(time.time())
+            content = document(USER, claims(USER, iat=now, exp=now + DAY))
+            for name in ("token", "refreshToken"):
+                self.given[content[name]] = connection.number, perf_counter()
+            connection.send(json_response(content))
+        elif self.knows(request.headers["authorization"].removeprefix("Bearer "), connection):
+            connection.send(json_response({"id": USER} if USER in request.path else []))
+        else:
+            connection.send(response(401))
+
+    def knows(self, token: str, connection: Connection) -> bool:
+        """Whether the process of a connection knows a token."""
+        number, at = self.given[token]
+        return number == connection.number or (
+            self.lag is not None and perf_counter() - at >= self.lag
+        )
+
+
+@contextmanager
+def loaded(server: Processes) -> Iterator[tuple[ClientContext, Miniature]]:
+    """A context at such a server, which is given half a second to show what it gave."""
+    with context_of(server) as (context, miniature):
+        context.lag = Lag(PATIENCE)
+        yield context, miniature
+
+
+def issued(context: ClientContext, count: int) -> IssuanceScenario:
+    """So many log-ins of a client beside which there is another one."""
+    client, other = IssuanceScenario(context), IssuanceScenario(context)
+    for _ in range(count):
+        client.step(perf_counter())
+    other.close()
+    return client
+
+
+def taking_turns(context: ClientContext, client: RefreshingScenario, steps: int) -> None:
+    """Steps of a session, over two connections in turn, as senders of an open loop take them."""
+    connections: list[LoadConnection] = [context.connect(), context.connect()]
+    client.use(connections[:1])
+    client.prepare()
+    for step in range(steps):
+        client.use(connections[step % 2 :])
+        client.step(perf_counter())
+
+
+def test_a_token_that_one_process_alone_knows_is_found() -> None:
+    """The first token that is tried shows it, since it is tried on another connection."""
+    with loaded(Processes(lag=None)) as (context, server):
+        issued(context, 2)
+
+    assert context.violations.counts == {"token-dead": 1}
+    asked = [request for request in server.received if request.method == "GET"]
+    assert asked[-1].at - asked[0].at > 0.6 * PATIENCE  # it was asked again before that was said
+
+
+@pytest.mark.parametrize("lag", [0.0, 0.05, 0.2])
+def test_a_lag_between_processes_is_no_fault(lag: float) -> None:
+    """A token that is known elsewhere a moment later is neither dead nor an error (AMB-17)."""
+    with loaded(Processes(lag=lag)) as (context, _):
+        issued(context, 120)
+
+    assert not context.violations.counts
+    assert not errors(context)
+    assert ("not known yet" in context.entries) is (lag > 0)
+
+
+@pytest.mark.parametrize("scenario", [RefreshPostScenario, SessionScenario])
+def test_sessions_over_several_connections_wait_for_what_lags(
+    scenario: type[RefreshingScenario],
+) -> None:
+    """A session whose next step comes over another connection is not broken by a lag."""
+    with loaded(Processes(lag=0.05)) as (context, _):
+        taking_turns(context, scenario(context), 20)
+
+    assert not context.violations.counts
+    assert not errors(context)
+    assert "not known yet" in context.entries
+
+
+@pytest.mark.parametrize(
+    ("scenario", "kind"), [(RefreshPostScenario, "chain-broken"), (SessionScenario, "token-dead")]
+)
+def test_sessions_that_one_process_alone_knows_are_broken(
+    scenario: type[RefreshingScenario], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not known elsewhere in the end is a violation, as ever."""
+    monkeypatch.setattr(elsewhere, "_IN_VAIN", 1)
+    with loaded(Processes(lag=None)) as (context, _):
+        taking_turns(context, scenario(context), 12)
+
+    assert context.violations.counts[kind]
+
+
+def test_a_single_client_tries_its_tokens_itself() -> None:
+    """Where there is one connection, there is no other one to try a token on."""
+    with loaded(Processes(lag=None)) as (context, server):
+        client = IssuanceScenario(context)
+        client.step(perf_counter())
+        client.close()
+
+    assert {request.connection for request in server.received} == {1}
+    assert not context.violations.counts
+
+
+def test_a_server_without_another_connection_is_not_blamed() -> None:
+    """Where another connection has no answer, tokens are tried on the client's own."""
+    with loaded(Processes(lag=None, most=1)) as (context, server):
+        issued(context, 60)
+
+    assert not context.violations.counts
+    assert not errors(context)
+    assert [request.connection for request in server.received if request.method == "GET"] == [
+        2,
+        1,
+        1,
+    ]
+
+
+def test_waits_in_vain_become_short() -> None:
+    """Where nothing was ever known late, later waits are short; one that was not in vain tells that
+    the server lags.
+    """
+    lag = Lag(3.0)
+    for _ in range(2):
+        lag.note(came=False)
+    assert lag.seconds == 3.0
+
+    lag.note(came=False)
+    assert lag.seconds == 0.3
+    lag.note(came=True)
+    assert lag.seconds == 3.0
+
+
+class RacedServer:
+    """A server of several processes that tell each other of a use, and of new tokens, late.
+
+    ``uses`` is how often a refresh token is good at the same moment; ``lag`` the seconds after
+    which another process knows an access token; ``lost`` whether a token that nobody won is dead.
+    """
+
+    def __init__(self, uses: int, *, lag: float = 0.0, lost: bool = False) -> None:
+        self.uses, self.lag, self.lost = uses, lag, lost
+        self.used: Counter[str] = Counter()
+        self.processes = Processes(lag=lag)
+        self.lock = Lock()
+
+    def __call__(self, request: Received, connection: Connection) -> None:
+        """Answer a request."""
+        if not request.path.startswith("/v2/auth/token"):
+            self.processes(request, connection)
+            return
+        token = request.path.partition("refreshToken=")[2] or json.loads(request.body).get(
+            "refreshToken", ""
+        )
+        with self.lock:
+            self.used[token] += bool(token)
+            count = self.used[token]
+        if token and (count > self.uses and not (self.uses == 0 and count > 5 and not self.lost)):
+            connection.send(response(401))
+            return
+        now = int(time.time())
+        content = document(USER, claims(USER, iat=now, exp=now + DAY))
+        self.processes.given[content["token"]] = connection.number, perf_counter()
+        connection.send(json_response(content))
+
+
+def raced(server: RacedServer, races: int = 2) -> ClientContext:
+    """What is found by some races at a server."""
+    with context_of(server) as (context, _):
+        context.lag = Lag(PATIENCE)
+        client = RefreshRaceScenario(context)
+        client.prepare()
+        for _ in range(races):
+            client.step(perf_counter())
+        client.close()
+    return context
+
+
+@pytest.mark.parametrize("lag", [0.0, 0.05])
+@pytest.mark.parametrize("uses", [1, 2, 5])
+def test_a_race_that_two_win_decides_nothing(uses: int, lag: float) -> None:
+    """However many win, and however late processes hear of it: who is given tokens can use them,
+    and that is all that the specification promises.
+    """
+    context = raced(RacedServer(uses, lag=lag))
+
+    assert context.violations.total == 0
+    assert not errors(context)
+    assert [found["kind"] for found in context.violations.advised()] == (
+        ["race-mixture"] if uses == 2 else []
+    )
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_race_that_nobody_wins_decides_where_the_token_is_lost(lost: bool) -> None:
+    """Where all were refused, a later refresh tells whether the user lost the session."""
+    context = raced(RacedServer(0, lost=lost), races=1)
+
+    assert dict(context.violations.counts) == {"race-without-winner" if lost else "race-mixture": 1}
+    assert context.violations.total == lost
