@@ -17,7 +17,7 @@ LAG = 0.4
 """Seconds until a new user is known everywhere."""
 
 
-class NewUsers:
+class JustMade:
     """The users that were made less than `LAG` seconds ago."""
 
     def __init__(self, server: Server) -> None:
@@ -54,8 +54,8 @@ def new_users_log_in_late(server: Server) -> None:
     _log_in_late(server)
 
 
-def _log_in_late(server: Server) -> NewUsers:
-    new, account_of = NewUsers(server), server.tokens.account
+def _log_in_late(server: Server) -> JustMade:
+    new, account_of = JustMade(server), server.tokens.account
 
     @instead_of(server.tokens.account)
     def known(email: str) -> StoredAccount | None:
@@ -70,7 +70,7 @@ def tokens_of_new_users_are_late(server: Server) -> None:
     """For 0.4 s the tokens of a new user are refused, as where the users of tokens are asked of a
     replica.
     """
-    new, subject = NewUsers(server), server.verifier.subject
+    new, subject = JustMade(server), server.verifier.subject
 
     @instead_of(server.verifier.subject)
     def known(claims: Document) -> Document:
