@@ -198,7 +198,8 @@ async def expect_log_in(world: World, sent: Mapping[str, Any], updated: Exchange
     """
     role = world.roles[-2]
     account = Account(role, role, str(sent.get("email")), str(sent.get("password")))
-    login = cite(await world.tokens.issue(account), "observation")
+    login = await world.new_users.log_in(lambda: world.tokens.issue(account), updated.finished)
+    cite(login, "observation")
     if Grant.of(login).token:
         return
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -151,7 +152,13 @@ MIXTURES = {
 
 @shared_setup
 async def owner_of(world: World, role: str) -> ThrowawayUser:
-    """The user of a role whose password is mixed with other users' refresh tokens."""
+    """The user of a role whose password is mixed with other users' refresh tokens; of a lower one
+    than the highest where nobody with that can be made, as long as it is wider than the lowest.
+    """
+    roles = world.roles if role == world.highest else (role,)
+    for lower in reversed(roles[1:] or roles):
+        with suppress(NotTested):
+            return await throwaway_user(world, lower)
     return await throwaway_user(world, role)
 
 

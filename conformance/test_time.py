@@ -5,9 +5,10 @@ from __future__ import annotations
 from rolecall.evidence import Exchange, cite
 from rolecall.jwt_forging import Parts, with_member
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, TransientFailure
-from rolecall.tokens import Caller
+from rolecall.spec.claims import numeric_date
+from rolecall.tokens import Caller, Grant
 from rolecall.toolkit.attacker import Attacker, skew, unissued
-from rolecall.toolkit.clock import TOO_FAR_APART, server_time, shows_its_own_time
+from rolecall.toolkit.clock import TOO_FAR_APART, by_issue, date_of
 from rolecall.toolkit.expectations import expect_no_crash
 from rolecall.toolkit.expiry import Expiry
 from rolecall.toolkit.judge import Judge
@@ -63,29 +64,46 @@ async def at_the_second(after: int, world: World, attacker: Attacker, attack: st
     """The answer to a token whose end was so many whole seconds before the very second in which it
     was answered.
 
+    That second is what a new token's iat says, which a log-in of ours has just given; it is over
+    when the Date is another. One that is let in after its end may come later as well.
+
     Raises:
-        NotApplicable: the target does not say what second it has.
+        NotApplicable: the target does not say what second it has, or says two.
         Inconclusive: no answer came within the second.
     """
-    await attacker.now()
     admin = await world.user(world.highest)
     protected_request = (await attacker.protected_requests())[0]
-    answer = await world.perform(protected_request, admin)
-    if not answer.header("date"):
-        cite(answer, "answer")
-        raise NotApplicable(
-            "the target does not tell what second it has: its answers have no Date header"
-        )
     for _ in range(_TRIES):
-        second = int(server_time(answer))  # it had begun before the token is sent
+        grant = (await fresh_session(world, world.roles[0])).grant
+        second, date = second_of(grant)
         end = second - after
         token = await attacker.made(admin, iat=end - world.dialect.lifetime, exp=end)
         answer = await world.perform(protected_request, unissued(token), attack=attack)
-        if server_time(answer) == second:
+        if date_of(answer) == date or (after and answer.ok):
             return cite(answer, "answer")
     raise Inconclusive(
         "an answer within the second that was asked about", "the latency of the target"
     )
+
+
+def second_of(grant: Grant) -> tuple[int, float]:
+    """The second in which a log-in was answered, by its new token and by its Date.
+
+    Raises:
+        NotApplicable: the two are not the same, or one of them is not there.
+    """
+    issued, date = numeric_date(grant.claims, "iat"), date_of(grant.exchange)
+    cite(grant.exchange, "answer")
+    if date is None:
+        raise NotApplicable(
+            "the target does not tell what second it has: its answers have no Date header"
+        )
+    if issued is None or not 0 <= date - int(issued) <= 1:
+        raise NotApplicable(
+            "the target does not tell what second it has: its Date header and a new token's iat "
+            "do not say the same"
+        )
+    return int(issued), date
 
 
 @requirement("SEC-T03")
@@ -318,7 +336,7 @@ async def test_the_clock_is_right(world: World, judge: Judge) -> None:
     low, high = skew(answer)
 
     if low > _WARN or high < -_WARN:
-        is_judged = max(low, -high) <= TOO_FAR_APART or shows_its_own_time(grant)
+        is_judged = max(low, -high) <= TOO_FAR_APART or by_issue(grant) is not None
         beyond = "" if is_judged else "; what depends on time was not judged"
         raise Finding(
             f"a clock within {_WARN:g} s of ours", f"{(low + high) / 2:+.1f} s{beyond}", answer

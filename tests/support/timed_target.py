@@ -57,7 +57,7 @@ class TimedTarget:
         for module in ("pausing", "toolkit.clock"):
             monkeypatch.setattr(f"rolecall.{module}.time", clock)
         monkeypatch.setattr(asyncio, "sleep", self._sleep)
-        for module in ("clock", "last_minute"):
+        for module in ("clock", "last_minute", "target_time"):
             monkeypatch.setattr(f"rolecall.toolkit.{module}.throwaway_user", nobody_can_be_made)
         self.expiry = Expiry(self.world)
 

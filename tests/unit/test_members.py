@@ -259,6 +259,23 @@ def test_a_create_is_sent_without_what_is_not_known(case: str) -> None:
     assert members.understood(asked).body == sent.body
 
 
+def test_a_role_that_is_refused_leaves_the_others() -> None:
+    """A role that a server gives to nobody is left out, and another role is not; what a server does
+    not know is left out whatever it holds.
+    """
+    members = Members()
+    body = {"givenName": NAME, "email": "a@example.org", "note": NAME, "meta": {"n": 1}}
+
+    def asked(role: str) -> Request:
+        return request({**body, "role": role}, "create-user")
+
+    members.learn(asked("admin"), request({"givenName": NAME, "email": "a@example.org"}))
+
+    bare = {"givenName": NAME, "email": "a@example.org"}
+    assert members.understood(asked("admin")).body == bare
+    assert members.understood(asked("guest")).body == {**bare, "role": "guest"}
+
+
 def test_a_role_that_is_wanted_is_the_lowest() -> None:
     """A user that has to be given a role gets the lowest one, no text that is none."""
     body = {"givenName": NAME, "email": "a@example.org", "password": "Sesame-1"}

@@ -16,9 +16,10 @@ from rolecall.pausing import this_moment
 from rolecall.spec.ids import identifiers
 from rolecall.spec.model import SIGNING_KEY, Operation
 from rolecall.tokens import Caller
-from rolecall.toolkit.clock import TOO_FAR_APART, date_of, shows_its_own_time, time_of_target
+from rolecall.toolkit.clock import TOO_FAR_APART, by_issue, date_of
 from rolecall.toolkit.expectations import any_of
 from rolecall.toolkit.shared import shared_setup
+from rolecall.toolkit.target_time import target_time
 from rolecall.toolkit.things import Request
 from rolecall.toolkit.turns import after_one_who_may
 from rolecall.toolkit.world import World
@@ -346,18 +347,20 @@ class Attacker:
 
         Raises:
             NotTested: as for `target_key`: whoever asks wants to sign for that time.
-            Inconclusive: its clock and ours are too far apart, and its Date header and its tokens
-                do not show the same time.
+            Inconclusive: its clock and ours are too far apart, and its tokens do not show it.
         """
         await self.target_key()
-        caller = await self._world.user(self._world.highest)
-        low, high = skew(caller.grant.exchange)
+        grant = (await self._world.user(self._world.highest)).grant
+        low, high = skew(grant.exchange)
         far = low > TOO_FAR_APART or high < -TOO_FAR_APART
-        if far and not shows_its_own_time(caller.grant):
+        now = await target_time(self._world, grant)
+        if now.is_vague or (far and by_issue(grant) is None):
             raise Inconclusive(
-                f"clocks that agree: the target's is {(low + high) / 2:+.0f} s from ours", "SEC-T11"
+                "the time of the target: its Date header is "
+                f"{(low + high) / 2:+.0f} s from ours, and its tokens do not show it",
+                "SEC-T11",
             )
-        return time_of_target(caller.grant).earliest(this_moment())
+        return now.earliest(this_moment())
 
 
 def _sees(answer: Exchange, protected_request: Request) -> bool:

@@ -42,12 +42,6 @@ def date_of(exchange: Exchange) -> float | None:
     return http_date(exchange.header("date"))
 
 
-def server_time(exchange: Exchange) -> float:
-    """The target's time when it answered, from its Date header; our own when it sends none."""
-    date = date_of(exchange)
-    return exchange.at if date is None else date
-
-
 class ClockReading(NamedTuple):
     """Seconds by which the target's clock is ahead of our monotonic one, at least and at most."""
 
@@ -61,6 +55,11 @@ class ClockReading(NamedTuple):
     def latest(self, moment: float) -> float:
         """The target's time at a monotonic moment, at most."""
         return moment + self.high
+
+    @property
+    def is_vague(self) -> bool:
+        """Whether it says too little for anything to be judged by it."""
+        return self.high - self.low > TOO_FAR_APART
 
 
 def by_date(exchange: Exchange) -> ClockReading | None:
@@ -86,27 +85,14 @@ def by_issue(grant: Grant) -> ClockReading | None:
 def time_of_target(grant: Grant) -> ClockReading:
     """The target's clock, by a log-in: the token's iat, else the Date header, else our own clock.
 
-    A token that is much older than the answer's Date was issued before, and says nothing of the
-    time.
+    A token that is much older than that Date was issued before, or by a clock that is behind: then
+    the time is somewhere between both. `rolecall.toolkit.target_time` finds out which it is.
     """
-    issued, date = by_issue(grant), by_date(grant.exchange)
-    if issued and date and issued.high < date.low - TOO_FAR_APART:
-        return date
     ours = grant.exchange.at - grant.exchange.started
-    return issued or date or ClockReading(ours, ours)
-
-
-def shows_its_own_time(grant: Grant) -> bool:
-    """Whether a log-in tells the target's time twice, in the token's iat and in the Date header,
-    and both are the same: however far it is from ours, what depends on time can be judged by it.
-    """
-    issued, date = by_issue(grant), by_date(grant.exchange)
-    return (
-        issued is not None
-        and date is not None
-        and issued.low < date.high + _SLACK
-        and date.low < issued.high + _SLACK
-    )
+    issued, told = by_issue(grant), by_date(grant.exchange) or ClockReading(ours, ours)
+    if issued and issued.high < told.low - TOO_FAR_APART:
+        return ClockReading(issued.low, told.high)
+    return issued or told
 
 
 @dataclass(eq=False)
@@ -155,6 +141,12 @@ class Look:
 
     grant: Grant
     readings: Mapping[str, ClockReading]
+
+    @property
+    def time(self) -> ClockReading:
+        """The target's clock: a token that was never given out before shows it best."""
+        shown = (self.readings.get(where) for where in (ISSUE, DATE))
+        return next(filter(None, shown), None) or time_of_target(self.grant)
 
 
 class TargetClock:

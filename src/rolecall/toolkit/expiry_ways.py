@@ -21,9 +21,10 @@ from rolecall.pausing import in_thread, sleep, this_moment
 from rolecall.spec.claims import numeric_date
 from rolecall.token_bank import BankedToken, TokenBank
 from rolecall.tokens import Caller, claims_of, header_of
-from rolecall.toolkit.clock import ClockReading, time_of_target
+from rolecall.toolkit.clock import ClockReading
 from rolecall.toolkit.expired_tokens import ExpiredToken
 from rolecall.toolkit.last_minute import LastMinute, issued_at
+from rolecall.toolkit.target_time import target_time
 
 #: Seconds by which a token must be past its end before it counts as expired: a minute's leeway is
 #: lawful, and seconds are rounded on both sides.
@@ -46,7 +47,8 @@ class ExpiryWays(LastMinute):
         tonight = await asyncio.gather(
             *(self._world.fresh_caller(role) for role in self._world.roles)
         )
-        moment = time_of_target(tonight[-1].grant).earliest(this_moment())
+        now = await target_time(self._world, tonight[-1].grant)
+        moment = now.earliest(this_moment())
         visit = await in_thread(self._recalled_visit, tonight, moment)
         if "trouble" in visit:
             raise UsageError(*visit["trouble"])
@@ -115,7 +117,8 @@ class ExpiryWays(LastMinute):
         callers = await self._callers()
         for caller in callers:
             await self._signs(caller)  # what they need is made now
-        clock, lifetime = time_of_target(callers[-1].grant), self._world.dialect.lifetime
+        clock = await target_time(self._world, callers[-1].grant)
+        lifetime = self._world.dialect.lifetime
         moment = int(clock.earliest(this_moment()))
         fresh = [
             self.forge(caller, issued=moment + _MINUTE - lifetime, expires=moment + _MINUTE)
@@ -171,7 +174,8 @@ class ExpiryWays(LastMinute):
 
     async def _from_command(self, last: bool) -> list[ExpiredToken]:
         """Run the operator's program once per role."""
-        clock = time_of_target((await self._world.user(self._world.highest)).grant)
+        highest = await self._world.user(self._world.highest)
+        clock = await target_time(self._world, highest.grant)
         expired = []
         for role in self._world.roles:
             token = await self._printed(role)
@@ -244,7 +248,7 @@ class ExpiryWays(LastMinute):
         lifetime = self._world.dialect.lifetime
         lives = max(caller.grant.lifetime or lifetime for caller in callers)
         first = max(0, int(min(lifetime, lives)) - _MINUTE)
-        now = await self._advance(first, first) if first else time_of_target(callers[-1].grant)
+        now = await self._at_first(first, callers[-1])
         if now:
             await self._last_minutes(callers[:-1], "clock", now, last=last)
         lasts = min(lifetime, lives) > _LASTING
@@ -276,6 +280,12 @@ class ExpiryWays(LastMinute):
             for token in aged
         ]
 
+    async def _at_first(self, seconds: int, caller: Caller) -> ClockReading | None:
+        """The target's time in the last minute, or None when it does not show that."""
+        if seconds:
+            return await self._advance(seconds, seconds)
+        return await target_time(self._world, caller.grant)
+
     async def _ask_again(self, caller: Caller) -> Exchange | None:
         """What a token that has expired is answered to the request that it was let in with in its
         last minute: caches would let it in again.
@@ -300,7 +310,7 @@ class ExpiryWays(LastMinute):
             await sleep(pause)
             look = await self.clock.look()
             if self.clock.shift(look) == total:
-                return time_of_target(look.grant)
+                return look.time
         if lost:
             raise lost
         return None
@@ -311,7 +321,8 @@ class ExpiryWays(LastMinute):
         Raises:
             Inconclusive: it does not.
         """
-        grant = (await self.clock.look()).grant
+        look = await self.clock.look()
+        grant = look.grant
         now = numeric_date(grant.claims, "iat")
         for caller in callers:
             issued = issued_at(caller)
@@ -327,7 +338,7 @@ class ExpiryWays(LastMinute):
                     "[expiry] clock_url",
                 )
         end = max(self._over(caller) for caller in callers)
-        await self._outlast(callers, end + MARGIN - time_of_target(grant).low)
+        await self._outlast(callers, end + MARGIN - look.time.low)
 
 
 def _output(words: Sequence[str], what: str) -> str:

@@ -63,9 +63,12 @@ Path = tuple[str, ...]
 
 @dataclass
 class Members:
-    """The members that a target refused, by operation, and those it required, by resource."""
+    """The members that a target refused, by operation, and those it required, by resource.
 
-    unknown: dict[str, frozenset[Path]] = field(default_factory=dict)
+    A member is refused with some texts, or, where it has none, with whatever it holds.
+    """
+
+    unknown: dict[str, dict[Path, set[str]]] = field(default_factory=dict)
     wanted: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def understood(self, request: Request) -> Request:
@@ -77,16 +80,36 @@ class Members:
         operation = request.operation
         if operation.effect in ("create", "update") and not operation.is_self:
             request = including(request, self.wanted.get(operation.resource.name, frozenset()))
-        return without(request, self.unknown.get(operation.name, frozenset()))
+        refused = self.unknown.get(operation.name, {})
+        return without(
+            request,
+            frozenset(
+                path
+                for path, values in refused.items()
+                if not values or _constant(request, path) in values
+            ),
+        )
 
     def learn(self, asked: Request, taken: Request) -> None:
-        """Note what had to be left out of a request, or added to it."""
+        """Note what had to be left out of a request, or added to it.
+
+        Of what is the same for many things, as a role is, it may have been the value.
+        """
         before, after = frozenset(places(asked.body)), frozenset(places(taken.body))
         name, resource = asked.operation.name, asked.operation.resource.name
-        self.unknown[name] = self.unknown.get(name, frozenset()) | (before - after)
+        refused = self.unknown.setdefault(name, {})
+        for path in before - after:
+            value, is_any = _constant(asked, path), refused.get(path) == set()
+            refused[path] = refused.get(path, set()) | {value} if value and not is_any else set()
         self.wanted[resource] = self.wanted.get(resource, frozenset()) | {
             path[0] for path in after - before if len(path) == 1
         }
+
+
+def _constant(request: Request, path: Path) -> str:
+    """A text of a request that was not made for it alone; else nothing."""
+    value = at(request.body, path)
+    return value if isinstance(value, str) and request.name not in value else ""
 
 
 class Attempts:

@@ -39,6 +39,8 @@ async def throwaway_user(world: World, role: str, **members: Any) -> ThrowawayUs
     Raises:
         NotTested: no user that can log in with that role can be made.
     """
+    if refusal := world.new_users.refusal(role):
+        raise NotTested(f"{_NEEDED} log in as {role} ({refusal})", THROWAWAY_USER)
     request, answer, fixture = await make_user(world, role=role, **members)
     email, password = request.body.get("email"), request.body.get("password")
     if fixture is None or not isinstance(email, str) or not isinstance(password, str):
@@ -46,11 +48,15 @@ async def throwaway_user(world: World, role: str, **members: Any) -> ThrowawayUs
         raise NotTested(f"{_NEEDED} be made with e-mail, password and role ({answer})", lacking)
     await world.wait_for(fixture)
     account = Account(role, role, email, password)
-    grant = Grant.of(await world.tokens.issue(account))
+    made = answer.finished
+    grant = Grant.of(await world.new_users.log_in(lambda: world.tokens.issue(account), made))
+    world.new_users.logged_in(role, grant.exchange, could=bool(grant.token))
     if world.role_of_scope(grant.scope) != role:
         said = f", which gives the scope {grant.scope!r}" if grant.token else ""
         raise NotTested(f"{_NEEDED} log in as {role} ({grant.exchange}{said})", THROWAWAY_USER)
-    return ThrowawayUser(account, session(account, grant), fixture)
+    user = ThrowawayUser(account, session(account, grant), fixture)
+    await world.new_users.settle(lambda: world.fetch_self(user.caller), made)
+    return user
 
 
 async def make_user(

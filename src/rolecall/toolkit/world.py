@@ -18,6 +18,7 @@ from rolecall.tokens import Caller, claims_of
 from rolecall.toolkit.borrowing import Borrowing
 from rolecall.toolkit.consistency import ConsistencyWait
 from rolecall.toolkit.members import REFUSED, Members, barely
+from rolecall.toolkit.new_users import NewUsers
 from rolecall.toolkit.requests import Requests
 from rolecall.toolkit.shared import SingleFlight, invalidate, shared_setup
 from rolecall.toolkit.things import Fixture, Request
@@ -49,6 +50,7 @@ class World(Requests):
         self.attacks = Attacks()
         self.members = Members()
         self.patience = ConsistencyWait(self.dialect.consistency)
+        self.new_users = NewUsers(self.dialect)
         #: The ids of things that were made with nothing in them.
         self.bare: set[str] = set()
         #: The resources of which one could not be deleted, because of what is in it.

@@ -210,6 +210,20 @@ def address_policy(server: Server) -> None:
         return address
 
 
+@variant("no-new-admins")
+def no_new_admins(server: Server) -> None:
+    """Nobody makes an admin, by a create or an update: 422 names the role; the other roles are
+    given.
+    """
+    check = server.resources.check_role
+
+    @instead_of(server.resources.check_role)
+    def below_admin(members: dict[str, Any]) -> None:
+        if members.get("role") == ROLES[-1]:
+            raise Refusal(422, "The role cannot be given")
+        check(members)
+
+
 @variant("full-organizations-stay")
 def full_organizations_stay(server: Server) -> None:
     """An organization with users or groups in it is not deleted: 409 until it is empty."""
