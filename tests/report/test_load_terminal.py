@@ -116,3 +116,20 @@ def test_advice_is_told_apart_from_violations() -> None:
     assert "Advice, which changes no verdict" in page
     assert "two of &lt;five&gt; won" in page
     assert "| `race-mixture` (SEC-R11) | 1,234 |" in load_summary.write(document)
+
+
+@pytest.mark.parametrize("width", [None, 80, 120])
+def test_figures_stand_in_columns_whatever_the_names(width: int | None) -> None:
+    """The last figure of every row ends in the column in which its head does, and the unit of the
+    times is said.
+    """
+    document = run()
+    document["entries"].append({**document["entries"][0], "name": "refresh-post (after a race)"})
+
+    text = load_terminal.summary(document, "folder", width=width)
+
+    head, *rows = text.split("\n")[: 3 + (width == 80)]
+    figures = [row for row in rows if row[-1].isdigit()]
+    assert len(figures) == 2
+    assert {len(row) for row in figures} == {len(head.removesuffix("   ms"))}
+    assert head.endswith(" ms")

@@ -167,7 +167,7 @@ class TestBeyondDoubt:
         assert judged.verdict == "missed"
         assert judged.reasons == [
             "errors<1% did not hold: 95.47 %",
-            "1407 arrivals were dropped, no client was free to send them: raise --in-flight",
+            "1,407 arrivals dropped, no client was free to send them: raise --in-flight",
         ]
 
     @pytest.mark.parametrize(

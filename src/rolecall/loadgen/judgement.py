@@ -15,6 +15,7 @@ from typing import Any
 
 from rolecall.loadgen import generator_limits
 from rolecall.loadgen.objectives import Objective, Verdict, beyond_doubt, judge, verdict
+from rolecall.report.foreign_text import counted
 from rolecall.report.judged import observed
 
 
@@ -71,8 +72,8 @@ def _limited(
     yield from _unknown_names(measured, objectives)
     if measured["dropped"]:
         yield (
-            f"{measured['dropped']} arrivals were dropped, no client was free to send them: raise "
-            "--in-flight"
+            f"{counted(measured['dropped'], 'arrival')} dropped, no client was free to send them: "
+            "raise --in-flight"
         )
     yield from generator_limits.of_the_generator(measured, objectives)
     if closed:

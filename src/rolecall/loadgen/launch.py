@@ -31,6 +31,7 @@ from rolecall.loadgen.idle_options import see_that_all_have_an_effect
 from rolecall.loadgen.options import OPTIONS
 from rolecall.loadgen.provisioning import make_users, sessions_coexist
 from rolecall.loadgen.scenarios import GuardedScenario
+from rolecall.report.foreign_text import counted
 from rolecall.run_folder import new_run_id
 from rolecall.spec.loading import load_specification
 from rolecall.target import Target, load_target
@@ -77,7 +78,7 @@ class LaunchedRun:
         """What is about to be sent, in a line; a second line says what could not be found out."""
         options = plan.parse(self.argv)
         if getattr(arguments, "users", None):
-            load = f"{arguments.users} users for {arguments.duration}"
+            load = f"{counted(arguments.users, 'user')} for {arguments.duration}"
         elif getattr(arguments, "rate", None):
             schedule = plan.schedule(options)
             assert schedule is not None
@@ -91,8 +92,9 @@ class LaunchedRun:
             load += f", thinking for {thinking} between steps"
         count = len(self.resolved.accounts)
         held = plan.sessions_held(options, self.scenario, count, max(self.workers, 1))
+        sessions = "" if held is None else f", sessions of {held} of them"
         who = (
-            f"{count} accounts{'' if held is None else f', sessions of {held} of them'}, "
+            f"{counted(count, 'account')}{sessions}, "
             f"{self.workers or 1} process{'es' if self.workers > 1 else ''}"
         )
         return (

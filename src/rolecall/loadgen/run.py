@@ -31,6 +31,7 @@ from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.objectives import Objective
 from rolecall.loadgen.schedule import Schedule, duration
 from rolecall.loadgen.unexpected import described
+from rolecall.report.foreign_text import counted
 from rolecall.screen import harmless, is_terminal, over, width_of
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ class LoadRun:
 
     def _say_how_it_goes(self, segment: Segment) -> None:
         now = segment.totals.snapshot()
-        if now.requests:
+        if now.requests and (now.rate or now.second > 1):  # the first report may be a moment late
             self.say(
                 f"{now.second:>5} s  {now.rate:>9,.1f}/s  p50 {1000 * now.p50:,.1f} ms  p99 "
                 f"{1000 * now.p99:,.1f} ms"
@@ -357,7 +358,7 @@ class LoadRun:
         if self._error or self._interrupted or self.coordinator.errors:
             return
         if segment.waiting_for:
-            yield f"no last report came from {len(segment.waiting_for)} workers"
+            yield f"no last report came from {counted(len(segment.waiting_for), 'worker')}"
         for broken in measured["conservation"]["broken"]:
             yield f"the accounts of the run do not add up: {broken}"
 

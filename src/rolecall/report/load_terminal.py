@@ -146,6 +146,8 @@ def capacity_verdict(
     if found["low"] is not None and found["high"] is not None:
         span = f"{found['low']:,.1f} to {found['high']:,.1f}"
         rate = f"unstable, {span}/s" if document["outcome"] == "unstable" else f"{rate} ({span})"
+    elif found["low"] is not None and found["rate"] is not None:
+        rate = f"at least {rate}"
     line = (
         f"verdict       {word}: {about}: {rate} (exit {document['exit_code']}); {harmless(folder)}"
     )
@@ -156,18 +158,22 @@ def _table(entries: Iterable[Mapping[str, Any]], width: int | None) -> Iterator[
     """The requests by name; a narrow terminal has fewer percentiles."""
     is_wide = width is None or width >= _WIDE
     names = _TIMES if is_wide else _FEW_TIMES
+    entries, first = list(entries), 26
+    if is_wide:
+        longest = max((len(entry["name"]) for entry in entries), default=0)
+        first = max(first, min(5 + longest, (width or 2 * _WIDE) - (_WIDE - first)))
     yield (
-        f"{'':<26}{'requests':>10}{'errors':>9}{'429':>7}"
-        + "".join(f"{name:>9}" for name in names)
+        f"{'':<{first}}{'requests':>10}{'errors':>9}{'429':>7}"
+        + "".join(f"{name if is_wide else f'{name} ms':>9}" for name in names)
         + ("   ms" if is_wide else "")
     )
     for entry in entries:
         # A 429 has no response time.
         times, is_let_in = entry["response_ms"], entry["requests"] > entry["throttled"]
-        name = f"{entry['method']:<5}{entry['name']:<21}"
-        if len(name) > 26 and not is_wide:  # what follows has a line of its own
+        name = f"{entry['method']:<5}{entry['name']:<{first - 5}}"
+        if len(name) > first:  # what follows has a line of its own
             yield name
-            name = " " * 26
+            name = " " * first
         yield (
             f"{name}{entry['requests']:>10,}"
             f"{sum(entry['errors'].values()):>9,}{entry['throttled']:>7,}"

@@ -154,7 +154,8 @@ class Search:
             if self._stepper.left() < self._climb:
                 missing = "failed" if state.held else "held" if state.failed < math.inf else ""
                 raise self._over(
-                    f"the time was over before a rate {missing or 'clearly held or failed'}"
+                    f"the time was over before a rate {missing or 'clearly held or failed'}: "
+                    "search for longer (--search-time), or begin nearer to it (--first-rate)"
                 )
             judged = self._attempt(rate)
             if judged.verdict is StepVerdict.GENERATOR:

@@ -19,6 +19,7 @@ from statistics import stdev
 from typing import Any, NamedTuple
 
 from rolecall.loadgen.capacity import chance
+from rolecall.report.foreign_text import counted
 
 #: The share of 429 in all answers from which on a rate is not carried: it is the server's word that
 #: this is too much.
@@ -261,8 +262,7 @@ class StepJudgement:
 def judge(step: Step, latency: float) -> StepJudgement:
     """Judge a step; ``latency`` is an idle server's response time in seconds."""
     if step.violations:
-        what = "violation" if step.violations == 1 else "violations"
-        return StepJudgement(step, StepVerdict.VIOLATED, f"{step.violations:,} {what}")
+        return StepJudgement(step, StepVerdict.VIOLATED, counted(step.violations, "violation"))
     if step.generator:
         return StepJudgement(step, StepVerdict.GENERATOR, step.generator)
     backlog = step.backlog
