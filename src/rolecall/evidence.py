@@ -203,8 +203,8 @@ class Exchange:
 class TestEvidence:
     """The evidence of one test, whose id ``test`` is: its exchanges in order, and by name those
     that are cited; ``subject`` is what it was about, as `about` has it; ``waited`` are the seconds
-    for which it waited in vain that the target shows what was written; ``is_over`` once it has
-    ended.
+    for which it waited in vain that the target shows what was written; ``level`` is its
+    requirement's, ``is_last`` says whether it is of expiry, ``is_over`` whether it has ended.
     """
 
     exchanges: list[Exchange] = field(default_factory=list)
@@ -212,6 +212,8 @@ class TestEvidence:
     notes: list[str] = field(default_factory=list)
     subject: dict[str, str] = field(default_factory=dict)
     waited: float = 0.0
+    level: str = "must"
+    is_last: bool = False
     is_over: bool = False
     test: str = ""
     memory: Memory = field(default_factory=Memory)

@@ -114,7 +114,7 @@ class ExpiryWays(LastMinute):
         """Make tokens like the issued ones, with the target's key: one that has a minute left, and
         one that has expired.
         """
-        callers = await self._callers()
+        callers = await self._callers(of_their_own=False)
         for caller in callers:
             await self._signs(caller)  # what they need is made now
         clock = await target_time(self._world, callers[-1].grant)

@@ -11,10 +11,11 @@ from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.pausing import sleep, this_moment
 from rolecall.spec.claims import LIFETIME_TOLERANCE, numeric_date
 from rolecall.tokens import Caller, Grant, claims_of
+from rolecall.toolkit.account_sessions import account_session
 from rolecall.toolkit.clock import ClockReading, TargetClock
 from rolecall.toolkit.expired_tokens import AlmostExpired, TooLate
 from rolecall.toolkit.things import Request
-from rolecall.toolkit.throwaway_users import ThrowawayUser, account_session, throwaway_user
+from rolecall.toolkit.throwaway_users import ThrowawayUser, throwaway_user
 from rolecall.toolkit.world import World
 
 _LONGEST_PAUSE = 120.0  # seconds; what a Retry-After asks for beyond that is not waited for
@@ -36,22 +37,27 @@ class LastMinute:
         self._renewed: AlmostExpired | None = None
         self._not_renewed = ""  # which answer is missing for that
 
-    async def _callers(self) -> list[Caller]:
+    async def _callers(self, *, of_their_own: bool = True) -> list[Caller]:
         """A session of each role whose token is going to expire, and one more of the lowest, whose
         user is going to log in again.
 
         Their users are made by the run, where it can: a log-in to an account may end the account's
-        other sessions.
+        other sessions. Else they are sessions of the accounts, which the whole run may share where
+        nothing is to become of their tokens.
         """
         roles = self._world.roles
-        return await asyncio.gather(*(self._caller(role) for role in (*roles, roles[0])))
+        return await asyncio.gather(
+            *(self._caller(role, of_their_own) for role in (*roles, roles[0]))
+        )
 
-    async def _caller(self, role: str) -> Caller:
+    async def _caller(self, role: str, of_its_own: bool) -> Caller:
         try:
             made = await throwaway_user(self._world, role)
         except TransientFailure:
             raise
         except (NotTested, Inconclusive) as none:
+            if not of_its_own:
+                return await self._world.user(role)
             return await account_session(self._world, role, none)
         self._made[made.caller.user] = made
         return made.caller
