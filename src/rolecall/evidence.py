@@ -201,10 +201,9 @@ class Exchange:
 
 @dataclass
 class TestEvidence:
-    """The evidence of one test, whose id ``test`` is: its exchanges in order, and by name those
-    that are cited; ``subject`` is what it was about, as `about` has it; ``waited`` are the seconds
-    for which it waited in vain that the target shows what was written; ``is_over`` once it has
-    ended.
+    """The evidence of one test: its exchanges in order, and by name those that are cited;
+    ``subject`` is what it was about, as `about` has it; ``waited`` are the seconds for which it
+    waited in vain for what was written; ``is_last`` where it is of expiry, ``is_over`` at its end.
     """
 
     exchanges: list[Exchange] = field(default_factory=list)
@@ -212,6 +211,8 @@ class TestEvidence:
     notes: list[str] = field(default_factory=list)
     subject: dict[str, str] = field(default_factory=dict)
     waited: float = 0.0
+    level: str = "must"
+    is_last: bool = False
     is_over: bool = False
     test: str = ""
     memory: Memory = field(default_factory=Memory)

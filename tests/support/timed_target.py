@@ -45,7 +45,7 @@ class TimedTarget:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, **options: Any) -> None:
         self.elapsed, self.offset = 1000.0, 0.0
         self.lifetime, self.leeway, self.dates, self.issues = DAY, 0.0, True, True
-        self.numbers = itertools.count(1)
+        self.numbers, self.log_ins_left = itertools.count(1), 15
         self.hook: Decide = lambda exchange: None
         self.login: Decide = lambda exchange: None
         self.read: Decide = lambda exchange: None
@@ -74,6 +74,8 @@ class TimedTarget:
                 expiry=Options(**given),
                 accounts=dict.fromkeys(ROLES),
             ),
+            gate=SimpleNamespace(log_ins=SimpleNamespace(left=lambda email: self.log_ins_left)),
+            new_users=SimpleNamespace(refusal=lambda role: None),
             client=SimpleNamespace(send=self.send, dead=None, secrets=Secrets()),
             tokens=SimpleNamespace(issue=self.issue),
             account=lambda name: Account(name, name, f"{name}@example.org", "Sesame"),

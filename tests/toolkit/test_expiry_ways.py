@@ -465,3 +465,23 @@ def test_a_program_is_judged_by_the_targets_clock(make: Any, tmp_path: Path) -> 
 
     with pytest.raises(NotTested, match="an expired JWT from"):
         sources(timed)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_one_role_lacks_takes_no_evidence_from_another(way: str, make: Any) -> None:
+    """Where the lowest role has no log-in left, it alone has no expired token by the clock, and
+    says why; by the key of the target it has one, of the token that the run shares.
+    """
+    timed: TimedTarget = make(**WAYS[way])
+    timed.world.gate.log_ins.left = lambda email: 0 if email.startswith("guest") else 15
+
+    assert sources(timed, "admin") == [way]
+    assert minutes(timed, "admin") == [(way, 200)]
+    if way == "clock":
+        with pytest.raises(NotTested, match=r"log-ins to .accounts.guest. that are left"):
+            sources(timed)
+        with pytest.raises(NotTested, match=r"in its last minute.*log-ins to .accounts.guest"):
+            minutes(timed)
+        end(timed)
+    else:
+        assert sources(timed) == [way]

@@ -160,8 +160,9 @@ class ConformancePlugin:
         call = partial(item.obj, **arguments)
         recording = self.run.context.recording
         memory = recording.memory(item.nodeid) if recording else Memory()
+        level = load_specification().requirements[requirement_of(item)].level
         return ScheduledTest(
-            item.nodeid, phase_of(item), call, arguments.get("cell"), memory=memory
+            item.nodeid, phase_of(item), call, arguments.get("cell"), level, memory=memory
         )
 
     @pytest.hookimpl(tryfirst=True)

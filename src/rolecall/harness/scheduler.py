@@ -50,6 +50,7 @@ class ScheduledTest:
     phase: int
     call: Callable[[], Awaitable[None]]
     cell: Cell | None = None
+    level: str = "must"
     tries: int = 0
     seconds: float = 0.0
     evidence: TestEvidence = field(default_factory=TestEvidence)
@@ -212,6 +213,7 @@ class Scheduler:
             try:
                 # Of this try alone: what came of one that was given up proves nothing.
                 with Evidence.collect(job.name, job.memory) as job.evidence:
+                    job.evidence.level, job.evidence.is_last = job.level, job.phase >= EXPIRY
                     await job.call()
             except TransientFailure:
                 if number == _TRIES:

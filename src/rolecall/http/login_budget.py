@@ -84,6 +84,11 @@ class LogInBudget:
             used.in_a_row += 1
         return LoginTrial(email, is_right)
 
+    def left(self, email: str) -> int:
+        """How many more log-ins with the right password an account of the target file may have."""
+        used = self._used[email.lower()]
+        return 0 if used.refusal else max(0, MOST_GRANTED - used.granted)
+
     def answered(self, trial: LoginTrial, status: int) -> None:
         """Note what became of a log-in; 0 stands for no answer, and counts as what was expected."""
         used = self._used[trial.email]

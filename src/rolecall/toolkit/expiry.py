@@ -63,7 +63,7 @@ class Expiry(ExpiryWays):
         if not expired:
             self._raise_trouble("an expired token")
             raise NotTested(
-                "; ".join(self._why_not)
+                "; ".join(self._reasons(role))
                 or "no expired token: name a way to one under [expiry] in the target file"
             )
         for trouble in self._troubled:
@@ -126,7 +126,8 @@ class Expiry(ExpiryWays):
                     self._too_late[role], "the latency and the rate limit of the target"
                 )
             self._raise_trouble("a token in its last minute")
-            why = f" ({'; '.join(self._why_not)})" if self._why_not else ""
+            reasons = self._reasons(role)
+            why = f" ({'; '.join(reasons)})" if reasons else ""
             lacking = "" if self._options.clock_url or self._options.signing_key else LAST_MINUTE
             raise NotTested(
                 "no token in its last minute: give clock_url or signing_key_env under "
@@ -152,6 +153,11 @@ class Expiry(ExpiryWays):
                 "a refresh in a token's last minute takes the target's clock and a user made for it"
             )
         return self._renewed
+
+    def _reasons(self, role: str) -> list[str]:
+        """Why no way led to an expired token of a role, each once."""
+        lacking = [str(self._lacking[role])] if role in self._lacking else []
+        return list(dict.fromkeys(self._why_not + lacking))
 
     def _raise_trouble(self, missing: str) -> None:
         if self._troubled:

@@ -23,7 +23,7 @@ from rolecall.token_bank import BankedToken, TokenBank
 from rolecall.tokens import Caller, claims_of, header_of
 from rolecall.toolkit.clock import ClockReading
 from rolecall.toolkit.expired_tokens import ExpiredToken
-from rolecall.toolkit.last_minute import LastMinute, issued_at
+from rolecall.toolkit.last_minute import Expiring, LastMinute, issued_at
 from rolecall.toolkit.target_time import target_time
 
 #: Seconds by which a token must be past its end before it counts as expired: a minute's leeway is
@@ -44,9 +44,7 @@ class ExpiryWays(LastMinute):
 
     async def _from_bank(self, last: bool) -> list[ExpiredToken]:
         """Put tonight's tokens into the bank, and present what earlier runs put in."""
-        tonight = await asyncio.gather(
-            *(self._world.fresh_caller(role) for role in self._world.roles)
-        )
+        tonight = await asyncio.gather(*map(self._to_be_kept, self._world.roles))
         now = await target_time(self._world, tonight[-1].grant)
         moment = now.earliest(this_moment())
         visit = await in_thread(self._recalled_visit, tonight, moment)
@@ -68,6 +66,15 @@ class ExpiryWays(LastMinute):
             )
             for d in deposits
         ]
+
+    async def _to_be_kept(self, role: str) -> Caller:
+        """A session of an account, for the bank: the one that the run shares, where it may have no
+        other.
+        """
+        try:
+            return await self._world.fresh_caller(role)
+        except NotTested:
+            return await self._world.user(role)
 
     def _recalled_visit(self, tonight: Sequence[Caller], now: float) -> dict[str, Any]:
         """The same in a replay, where no bank is visited."""
@@ -114,7 +121,8 @@ class ExpiryWays(LastMinute):
         """Make tokens like the issued ones, with the target's key: one that has a minute left, and
         one that has expired.
         """
-        callers = await self._callers()
+        expiring = await self._callers(of_their_own=False)
+        callers = expiring.all
         for caller in callers:
             await self._signs(caller)  # what they need is made now
         clock = await target_time(self._world, callers[-1].grant)
@@ -122,9 +130,9 @@ class ExpiryWays(LastMinute):
         moment = int(clock.earliest(this_moment()))
         fresh = [
             self.forge(caller, issued=moment + _MINUTE - lifetime, expires=moment + _MINUTE)
-            for caller in callers
+            for caller in expiring.each
         ]
-        await self._last_minutes(fresh[:-1], "signing key", clock, last=last)
+        await self._last_minutes(fresh, "signing key", clock, last=last)
         seen = [
             almost.exchange
             for (_, source), almost in self._almost.items()
@@ -145,7 +153,7 @@ class ExpiryWays(LastMinute):
             self.forge(caller, issued=moment - lifetime - 2 * MARGIN, expires=moment - 2 * MARGIN)
             for caller in callers
         ]
-        return _expired(past, "signing key")
+        return _expired(expiring.instead(past), "signing key")
 
     def _withdraw(self, source: str) -> None:
         """Forget the last minutes of a way that turned out to be none."""
@@ -217,7 +225,8 @@ class ExpiryWays(LastMinute):
 
     async def _waited(self, last: bool) -> list[ExpiredToken]:
         """Wait for the end of tokens that live short enough."""
-        callers = await self._callers()
+        expiring = await self._callers()
+        callers = expiring.all
         lives = [caller.grant.lifetime or float("inf") for caller in callers]
         if max(lives) > self._options.wait:
             raise NotTested(
@@ -227,7 +236,7 @@ class ExpiryWays(LastMinute):
         end = this_moment() + max(lives)
         await sleep(max(lives) + 2)
         await self._outlast(callers, end + MARGIN)
-        return _expired(callers, "wait")
+        return _expired(expiring, "wait")
 
     async def _by_clock(self, last: bool) -> list[ExpiredToken]:
         """Move the target's clock to a minute before the end, then past it; where that fails, put
@@ -242,7 +251,8 @@ class ExpiryWays(LastMinute):
     async def _aged(self, last: bool) -> list[ExpiredToken]:
         if self._world.read_only:
             raise NotTested("--read-only: the target's clock would be moved")
-        callers, renewable = await self._callers(), await self._renewable()
+        expiring, renewable = await self._callers(), await self._renewable()
+        callers = expiring.all
         for caller in callers:
             await self._signs(caller)  # what they need is made now
         lifetime = self._world.dialect.lifetime
@@ -250,25 +260,17 @@ class ExpiryWays(LastMinute):
         first = max(0, int(min(lifetime, lives)) - _MINUTE)
         now = await self._at_first(first, callers[-1])
         if now:
-            await self._last_minutes(callers[:-1], "clock", now, last=last)
+            await self._last_minutes(expiring.each, "clock", now, last=last)
         lasts = min(lifetime, lives) > _LASTING
         renewed = await self._renew(renewable) if now and renewable and lasts else None
-        over = max(
-            [
-                lifetime,
-                *(
-                    int(self._over(caller) - issued)
-                    for caller in callers
-                    if (issued := issued_at(caller))
-                ),
-            ]
-        )
+        ages = (int(self._over(of) - issued) for of in callers if (issued := issued_at(of)))
+        over = max([lifetime, *ages])
         await self._advance(over + _MINUTE - first, over + _MINUTE)
         await self._prove(callers)
         if renewed:
             await self._try_renewed(renewed)
-        aged = _expired(callers, "clock")
-        again = {caller.role: await self._ask_again(caller) for caller in callers[:-1]}
+        aged = _expired(expiring, "clock")
+        again = {caller.role: await self._ask_again(caller) for caller in expiring.each}
         if not now:
             why = (
                 "an answer in a token's last minute: neither a new token's iat nor the Date "
@@ -351,12 +353,16 @@ def _output(words: Sequence[str], what: str) -> str:
     return str(recalled(what, done.stdout.strip))
 
 
-def _expired(callers: Sequence[Caller], source: str) -> list[ExpiredToken]:
-    """The callers of `Expiry._callers` with their tokens at an end, the last of them as the spare
-    one; a made token has no session.
+def _expired(expiring: Expiring, source: str) -> list[ExpiredToken]:
+    """The callers of `LastMinute._callers` with their tokens at an end; a made token has no
+    session.
     """
-    expired = [
-        ExpiredToken(caller, source, caller.session.refresh_token if caller.session else "")
-        for caller in callers
+    return [
+        ExpiredToken(
+            caller,
+            source,
+            caller.session.refresh_token if caller.session else "",
+            is_spare=number >= len(expiring.each),
+        )
+        for number, caller in enumerate(expiring.all)
     ]
-    return [*expired[:-1], replace(expired[-1], is_spare=True)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from rolecall.evidence import Exchange
 from rolecall.fields import seconds_to_wait
@@ -11,13 +12,32 @@ from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.pausing import sleep, this_moment
 from rolecall.spec.claims import LIFETIME_TOLERANCE, numeric_date
 from rolecall.tokens import Caller, Grant, claims_of
+from rolecall.toolkit.account_sessions import account_session
 from rolecall.toolkit.clock import ClockReading, TargetClock
 from rolecall.toolkit.expired_tokens import AlmostExpired, TooLate
 from rolecall.toolkit.things import Request
-from rolecall.toolkit.throwaway_users import ThrowawayUser, account_session, throwaway_user
+from rolecall.toolkit.throwaway_users import ThrowawayUser, throwaway_user
 from rolecall.toolkit.world import World
 
 _LONGEST_PAUSE = 120.0  # seconds; what a Retry-After asks for beyond that is not waited for
+
+
+class Expiring(NamedTuple):
+    """Callers whose tokens are going to expire: one of each role that has one, and the spare one of
+    the lowest role, if there is one.
+    """
+
+    each: list[Caller]
+    spare: list[Caller]
+
+    @property
+    def all(self) -> list[Caller]:
+        """All of them, the spare one last."""
+        return [*self.each, *self.spare]
+
+    def instead(self, others: list[Caller]) -> Expiring:
+        """Others in the place of `all`, in the same order."""
+        return Expiring(others[: len(self.each)], others[len(self.each) :])
 
 
 class LastMinute:
@@ -28,6 +48,7 @@ class LastMinute:
         self._options = world.target.expiry
         self.clock = TargetClock(world)
         self._made: dict[str, ThrowawayUser] = {}  # by user: those whose tokens are going to expire
+        self._lacking: dict[str, NotTested] = {}  # by role: why it has no token that is to expire
         self._almost: dict[tuple[str, str], AlmostExpired] = {}  # by role and source
         # By token: what it was let in with in its last minute.
         self._let_in: dict[str, Request] = {}
@@ -36,22 +57,40 @@ class LastMinute:
         self._renewed: AlmostExpired | None = None
         self._not_renewed = ""  # which answer is missing for that
 
-    async def _callers(self) -> list[Caller]:
+    async def _callers(self, *, of_their_own: bool = True) -> Expiring:
         """A session of each role whose token is going to expire, and one more of the lowest, whose
         user is going to log in again.
 
         Their users are made by the run, where it can: a log-in to an account may end the account's
-        other sessions.
+        other sessions. Else they are sessions of the accounts, which the whole run may share where
+        nothing is to become of their tokens. Where a role has none, only that has no evidence.
+
+        Raises:
+            NotTested: no role has one.
         """
         roles = self._world.roles
-        return await asyncio.gather(*(self._caller(role) for role in (*roles, roles[0])))
+        found = await asyncio.gather(
+            *(self._caller(role, of_their_own) for role in (*roles, roles[0])),
+            return_exceptions=True,
+        )
+        for role, caller in zip((*roles, ""), found, strict=True):
+            if isinstance(caller, NotTested):
+                self._lacking[role] = caller
+            elif isinstance(caller, BaseException):
+                raise caller
+        *each, spare = ([caller] if isinstance(caller, Caller) else [] for caller in found)
+        if not any(each):
+            raise self._lacking[roles[0]]
+        return Expiring([caller for callers in each for caller in callers], spare)
 
-    async def _caller(self, role: str) -> Caller:
+    async def _caller(self, role: str, of_its_own: bool) -> Caller:
         try:
             made = await throwaway_user(self._world, role)
         except TransientFailure:
             raise
         except (NotTested, Inconclusive) as none:
+            if not of_its_own:
+                return await self._world.user(role)
             return await account_session(self._world, role, none)
         self._made[made.caller.user] = made
         return made.caller

@@ -15,13 +15,13 @@ from rolecall.pausing import alarm
 from rolecall.spec.model import THROWAWAY_USER, TOKEN
 from rolecall.target import Account
 from rolecall.tokens import Caller, Grant
+from rolecall.toolkit.account_sessions import WANTED, account_session
 from rolecall.toolkit.callers import session
 from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.world import World
 
-_WANTED = "a user of one's own: "
-_NEEDED = f"{_WANTED}users made by this run cannot"
+_NEEDED = f"{WANTED}users made by this run cannot"
 
 
 @dataclass(frozen=True)
@@ -166,22 +166,6 @@ async def fresh_session(world: World, role: str) -> Caller:
         session for session in world.spare.get(role, ()) if session.user != user.caller.user
     ]
     return await another_session(world, user)
-
-
-async def account_session(world: World, role: str, none: Exception) -> Caller:
-    """A session of a role's account, since the run could make no user for it.
-
-    Args:
-        none: why there is no such user.
-
-    Raises:
-        NotTested: the account has been logged in often enough; it says both.
-    """
-    try:
-        return await world.fresh_caller(role)
-    except NotTested as spent:
-        cause = f"{none}".removeprefix(_WANTED)
-        raise NotTested(f"{cause}, and {spent}", spent.capability) from None
 
 
 async def another_session(world: World, user: ThrowawayUser) -> Caller:

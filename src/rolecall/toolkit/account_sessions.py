@@ -1,0 +1,58 @@
+"""Sessions of the accounts, for want of users that the run makes: their log-ins are few.
+
+What others need more is left to them: a test leaves some to those of the levels above it, and all
+leave some to the tests of expiry, which come last, to the clock, and to the tidy-up.
+"""
+
+from __future__ import annotations
+
+from rolecall.evidence import current_test
+from rolecall.outcomes import NotTested
+from rolecall.tokens import Caller
+from rolecall.toolkit.world import World
+
+WANTED = "a user of one's own: "
+#: Log-ins of the lowest role, of which most tests want one, that a level leaves to those above.
+_ABOVE = {"must": 0, "derived": 4}
+_TOPMOST = 8  # which those leave that decide nothing
+#: Log-ins that are left to the tests of expiry: of the lowest role, and of each other one.
+_TO_EXPIRE, _TO_EXPIRE_ONCE = 4, 1
+#: Log-ins of the highest role that follow the moves of the clock, and the tidy-up; and as many more
+#: where its account has to see the time.
+_TO_TIDY_UP, _TO_SEE_THE_TIME = 3, 7
+
+
+async def account_session(world: World, role: str, none: Exception) -> Caller:
+    """A session of a role's account, since the run could make no user for it.
+
+    Args:
+        none: why there is no such user.
+
+    Raises:
+        NotTested: the account has been logged in often enough; it says both.
+    """
+    try:
+        if world.gate.log_ins.left(world.account(role).email) <= _for_others(world, role):
+            raise NotTested(
+                f"the log-ins to [accounts.{role}] that are left are for tests that need them more"
+            )
+        return await world.fresh_caller(role)
+    except NotTested as spent:
+        cause = f"{none}".removeprefix(WANTED)
+        raise NotTested(f"{cause}, and {spent}", spent.capability) from None
+
+
+def _for_others(world: World, role: str) -> int:
+    test, expiry, left = current_test(), world.target.expiry, 0
+    if role == world.highest:
+        left += _TO_TIDY_UP
+        left += _TO_SEE_THE_TIME if expiry.clock_url and _nobody_new(world) else 0
+    if test.is_last:
+        return left
+    if role != world.roles[0]:
+        return left + (_TO_EXPIRE_ONCE if expiry else 0)
+    return left + (_TO_EXPIRE if expiry else 0) + _ABOVE.get(test.level, _TOPMOST)
+
+
+def _nobody_new(world: World) -> bool:
+    return world.new_users.refusal(world.roles[0]) is not None
