@@ -48,10 +48,8 @@ from tests.support.token_answers import (
     segment,
 )
 
-#: But for the one that closes connections below the feet of a client: `test_http` and the self-test
-#: have it.
-#: Not among them: a server that breaks off what nobody looks at here; and one whose log-ins give an
-#: old token again, which a certification lets pass and a load run does not: there it may be a cache.
+#: One closes connections below the feet of a client: `test_http` and the self-test have it. The
+#: log-ins of the other give an old token again: a load run takes that for a cache.
 _OTHERS = {"closes-without-saying", "log-in-gives-the-token-of-an-hour-ago"}
 LEGAL = [
     variant.name
