@@ -23,7 +23,6 @@ from rolecall.toolkit.requests import Requests
 from rolecall.toolkit.shared import SingleFlight, invalidate, shared_setup
 from rolecall.toolkit.things import Fixture, Request
 
-
 #: What helps where a server refuses the run's names, for the signs in them or for their length.
 _BODY = "body, which may hold {name} in another member that is shown, "
 
