@@ -59,6 +59,15 @@ def test_where_there_is_none_nothing_can_be_looked_at() -> None:
         shared(Server(), read_only=True)
 
 
+@pytest.mark.parametrize(("status", "helps"), [(400, True), (422, True), (403, False)])
+def test_a_refused_name_says_what_helps(status: int, helps: bool) -> None:
+    """Where a body is refused, the name in it may be the cause, and could stand elsewhere."""
+    with pytest.raises(Inconclusive) as caught:
+        shared(answering("create-contact", (status, None)))
+
+    assert ("may hold {name} in another member" in caught.value.look_at) is helps
+
+
 # --- Ready-made --------------------------------------------------------------------------------
 
 

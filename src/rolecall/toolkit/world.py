@@ -23,6 +23,9 @@ from rolecall.toolkit.requests import Requests
 from rolecall.toolkit.shared import SingleFlight, invalidate, shared_setup
 from rolecall.toolkit.things import Fixture, Request
 
+#: What helps where a server refuses the run's names, for the signs in them or for their length.
+_BODY = "body, which may hold {name} in another member that is shown, "
+
 
 @dataclass
 class Attacks:
@@ -249,9 +252,10 @@ class World(Requests):
                 return await self.wait_for(
                     Fixture(operation.resource, id, request.name, exchange, conversation)
                 )
+        named = exchange is not None and exchange.status in REFUSED
         raise Inconclusive(
             f"a {resource} to test with: {exchange}",
-            f"[operations.create-{resource}] in the target file",
+            f"[operations.create-{resource}] {_BODY if named else ''}in the target file",
         )
 
     async def made(self, request: Request, answer: Exchange) -> Fixture | None:
