@@ -49,6 +49,7 @@ def test_a_run_is_judged_again_without_a_network(certified: Watched) -> None:
     assert said["then"]["verdict"] == said["now"]["verdict"] == "conformant"
 
 
+@pytest.mark.long
 def test_a_changed_answer_changes_the_verdict(certified: Watched, tmp_path: Path) -> None:
     """Where the evidence says that a guest was let in, the cell fails, and nothing else is said to
     be the same.

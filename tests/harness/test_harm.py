@@ -211,6 +211,7 @@ class Revoking(Stranger):
         return super().api_keys(method, rest, who, body)
 
 
+@pytest.mark.long
 def test_keys_that_nobody_can_delete_are_named(tmp_path: Path) -> None:
     """Where the deletion of every key is answered 404 the keys are alive: they are named as left
     behind, with exit code 7.
@@ -269,6 +270,7 @@ def test_what_cannot_be_looked_for_is_named(tmp_path: Path) -> None:
     assert finished.code == 7
 
 
+@pytest.mark.long
 def test_a_run_that_only_reads_sends_nothing_else(tmp_path: Path) -> None:
     """With --read-only the server counts GET, HEAD, OPTIONS and log-ins, and nothing else: no clock
     is moved either.

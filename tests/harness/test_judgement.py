@@ -113,6 +113,7 @@ NOT_CERTIFIED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", NOT_CERTIFIED)
 def test_a_server_that_pretends_is_not_certified(fault: str, tmp_path: Path) -> None:
     """A server that says one thing and does another is not certified, and the first finding says

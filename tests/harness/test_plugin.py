@@ -183,6 +183,7 @@ def wrong_cells() -> Iterator[Reference]:
         yield running
 
 
+@pytest.mark.long
 def test_x_stops_at_the_first_failure(wrong_cells: Reference, tmp_path: Path) -> None:
     """With ``-x`` the first failure ends the run, which tidies up and writes valid files."""
     words = (

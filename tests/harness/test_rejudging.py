@@ -93,7 +93,7 @@ def twice(option: str, folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("option", [*options(_FAULTS, _VARIANTS), *_TROUBLED])
+@pytest.mark.parametrize("option", sorted({*options(_FAULTS, _VARIANTS), *_TROUBLED}))
 def test_servers_are_judged_again_as_before(option: str, tmp_path: Path) -> None:
     """Every requirement has the outcome that it had, and all requests of tests are those of then in
     their order, for 20 variants, 40 faults, and targets that are slow, lag or break off.

@@ -683,6 +683,7 @@ def test_the_strongest_of_several_ways_counts(served: Served, tmp_path: Path) ->
     assert "command, evidence grade D: 403" in notes(finished)
 
 
+@pytest.mark.long
 def test_without_a_way_expiry_is_not_proven(served: Served, tmp_path: Path) -> None:
     """A whole run without any way to an expired token is inconclusive, and says that expiry was not
     proven and why.

@@ -242,6 +242,7 @@ def found(fault: str, select: str, folder: Path) -> set[str]:
     return {finding["requirement"] for finding in finished.results["findings"]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fault", "select", "expected"),
     [
