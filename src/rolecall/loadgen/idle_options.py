@@ -1,4 +1,8 @@
-"""Refuses options of a run that would have no effect: whoever gives one believes that it does."""
+"""Refuses options of a run that would have no effect: whoever gives one believes that it does.
+
+``--seed`` and ``--in-flight`` are never refused: they promise nothing that a run could lack, and
+scripts give them to every run.
+"""
 
 from __future__ import annotations
 
@@ -39,10 +43,7 @@ def see_that_all_have_an_effect(
 def _of_the_load(arguments: argparse.Namespace, *, is_open: bool) -> Iterator[tuple[str, str, str]]:
     """Names of options that do nothing with this kind of load, why, and what would help."""
     if not is_open:
-        for name in ("arrivals", "seed", "in_flight"):
-            yield name, "without a schedule", _CLOSED
-    elif arguments.arrivals != "poisson":
-        yield "seed", "on constant arrivals", "Give --arrivals poisson as well."
+        yield "arrivals", "without a schedule", _CLOSED
     if getattr(arguments, "most_users", None) is not None:
         for name in ("first_rate", "most_rate", "precision"):
             yield name, "beside --most-users", "That search raises clients, and no rate."
