@@ -332,7 +332,7 @@ class Tap:
         """Method and path of every request that passed."""
         for stream in self.sent:
             for method, path in re.findall(
-                rb"(GET|HEAD|OPTIONS|TRACE|POST|PUT|PATCH|DELETE) (\S+) HTTP/1\.1\r\n", stream
+                rb"(GET|HEAD|OPTIONS|TRACE|POST|PUT|PATCH|DELETE|QUERY) (\S+) HTTP/1\.1\r\n", stream
             ):
                 yield method.decode(), path.decode()
 

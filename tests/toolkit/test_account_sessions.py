@@ -40,7 +40,7 @@ def granted(
         target=SimpleNamespace(expiry=expiry),
         account=lambda name: Account(name, name, name, "Sesame"),
         gate=SimpleNamespace(log_ins=SimpleNamespace(left=lambda name: 14 - len(sent))),
-        new_users=SimpleNamespace(refusal=lambda role: object() if nobody_new else None),
+        new_users=SimpleNamespace(could=lambda role: not nobody_new),
         fresh_caller=log_in,
     )
 

@@ -46,13 +46,10 @@ def _for_others(world: World, role: str) -> int:
     test, expiry, left = current_test(), world.target.expiry, 0
     if role == world.highest:
         left += _TO_TIDY_UP
-        left += _TO_SEE_THE_TIME if expiry.clock_url and _nobody_new(world) else 0
+        sees_the_time = expiry.clock_url and not world.new_users.could(world.roles[0])
+        left += _TO_SEE_THE_TIME if sees_the_time else 0
     if test.is_last:
         return left
     if role != world.roles[0]:
         return left + (_TO_EXPIRE_ONCE if expiry else 0)
     return left + (_TO_EXPIRE if expiry else 0) + _ABOVE.get(test.level, _TOPMOST)
-
-
-def _nobody_new(world: World) -> bool:
-    return world.new_users.refusal(world.roles[0]) is not None

@@ -75,6 +75,10 @@ class NewUsers:
         refused = self._refused[role]
         return refused[-1] if len(refused) >= _IN_VAIN and role not in self._able else None
 
+    def could(self, role: str) -> bool:
+        """Whether a new user of a role has logged in."""
+        return role in self._able
+
     def logged_in(self, role: str, login: Exchange, *, could: bool) -> None:
         """Note what the first log-in of a new user of a role was answered."""
         if could:
