@@ -75,7 +75,7 @@ class TimedTarget:
                 accounts=dict.fromkeys(ROLES),
             ),
             gate=SimpleNamespace(log_ins=SimpleNamespace(left=lambda email: self.log_ins_left)),
-            new_users=SimpleNamespace(refusal=lambda role: None),
+            new_users=SimpleNamespace(could=lambda role: True),
             client=SimpleNamespace(send=self.send, dead=None, secrets=Secrets()),
             tokens=SimpleNamespace(issue=self.issue),
             account=lambda name: Account(name, name, f"{name}@example.org", "Sesame"),
