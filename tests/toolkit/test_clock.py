@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,14 +29,6 @@ from tests.support.exchanges import exchange
 from tests.support.timed_target import DAY, LOST, STAYS, TimedTarget, in_turn, refusing
 
 MINUTE = 60
-
-
-@pytest.fixture
-def timed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[TimedTarget]:
-    """A target in memory."""
-    target = TimedTarget(monkeypatch, tmp_path)
-    yield target
-    target.ledger.close()
 
 
 async def moves(timed: TimedTarget, *seconds: float) -> None:

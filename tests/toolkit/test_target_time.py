@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from email.utils import formatdate
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,14 +16,6 @@ from rolecall.toolkit.target_time import target_time
 from tests.support.timed_target import TimedTarget
 
 AN_HOUR = 3600
-
-
-@pytest.fixture
-def timed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[TimedTarget]:
-    """A target in memory."""
-    target = TimedTarget(monkeypatch, tmp_path)
-    yield target
-    target.ledger.close()
 
 
 def asked(timed: TimedTarget) -> ClockReading:

@@ -14,7 +14,7 @@ refused there counts in a row of its own, too, ``not known yet``, and is asked f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import perf_counter
 from typing import ClassVar
 
@@ -173,28 +173,39 @@ class Scenario:
             and perf_counter() - grant.asked < self.context.lag.seconds
         )
 
-    def again(
+    def read_with(
         self,
-        response: Response | None,
-        use: Use,
-        ask: Callable[[], Response | None],
+        grant: SessionGrant,
+        operation: str,
+        request: bytes,
+        due: float,
         connection: LoadConnection | None = None,
     ) -> Response | None:
-        """Ask again as long as the answer is a refusal that a lag may explain: the last answer."""
+        """Send a read with a token, and again as long as it is refused as a lag may explain: the
+        last answer.
+        """
+        grant.session.use()
+        connection = connection or self.connection
+        expected = self.context.spec.operations[operation].success
+        response = self.call("GET", operation, request, due, expected, grant, connection)
         pause = 0.0
-        while self.is_early(response, use, connection or self.connection):
+        while (
+            response is not None
+            and response.status not in expected
+            and self.is_early(response, grant, connection)
+        ):
             pause = 2 * pause or FIRST_PAUSE
             gevent.sleep(pause)
-            response = ask()
+            now = perf_counter()
+            response = self.call("GET", operation, request, now, expected, grant, connection)
         if pause and response is not None:
             self.context.lag.note(came=outcome_of(response.status) == "granted")
         return response
 
-    def is_early(self, response: Response | None, use: Use, connection: LoadConnection) -> bool:
+    def is_early(self, response: Response, use: Use, connection: LoadConnection) -> bool:
         """Whether an answer is a refusal that a lag may explain, and nothing else does."""
         return (
-            response is not None
-            and response.status in self._refusals(use)
+            response.status in self._refusals(use)
             and not use.may_be_refused
             and self._is_young(use, connection)
         )
@@ -234,18 +245,7 @@ class Scenario:
             connection: another one than the client's own.
         """
         request = self.context.read(PROFILE, grant)
-        grant.session.use()
-        expected = self.context.spec.operations[PROFILE].success
-        response = self.call("GET", PROFILE, request, due, expected, grant, connection)
-        if response is not None and response.status in self.context.lost_token:
-            response = self.again(
-                response,
-                grant,
-                lambda: self.call(
-                    "GET", PROFILE, request, perf_counter(), expected, grant, connection
-                ),
-                connection,
-            )
+        response = self.read_with(grant, PROFILE, request, due, connection)
         if response is None or outcome_of(response.status) in ("unknown", "throttled"):
             return None
         return self.context.invariants.own_profile(grant, response, request, judged=judged)

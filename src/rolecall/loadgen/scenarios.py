@@ -83,15 +83,7 @@ class SessionScenario(RefreshingScenario):
         """Read a list; a client whose token is lawfully refused logs in anew."""
         context = self.context
         request = context.read(operation, grant)
-        grant.session.use()
-        expected = context.spec.operations[operation].success
-        response = self.call("GET", operation, request, due, expected, grant)
-        if response is not None and response.status in context.lost_token:
-            response = self.again(
-                response,
-                grant,
-                lambda: self.call("GET", operation, request, perf_counter(), expected, grant),
-            )
+        response = self.read_with(grant, operation, request, due)
         if response is None:
             return
         context.allowed(operation, grant, response, request)

@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from rolecall.reference.app import Server
+from rolecall.reference.app import Action, Server
 from rolecall.reference.call import Answer, Call
-from rolecall.reference.resources import RESOURCES, Change
+from rolecall.reference.resources import RESOURCES, Change, duplicate_email
+from rolecall.reference.store import StoredAccount
 from rolecall.reference.strict_json import Document, NotJson, dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
@@ -162,6 +163,44 @@ def let_users_change_their_email(server: Server) -> None:
     def with_email(members: Document, principal: Principal) -> Document:
         kept = {"email": members["email"]} if "email" in members else {}
         return {**profile_members(members, principal), **kept}
+
+
+def compare_emails_to_the_letter(server: Server, key: Callable[[str], str] = str) -> dict[str, str]:
+    """Let everybody change the own e-mail, also to another user's in other letters: taken is only
+    what is the same to the letter. The users who did so, by the ``key`` of that e-mail.
+    """
+    let_users_change_their_email(server)
+    claimed: dict[str, str] = {}
+    set_email = server.store.set_email
+
+    @instead_of(server.store.set_email)
+    def unlike_to_the_letter(id: str, email: str) -> None:
+        other = server.store.account_by_email(email)
+        if other is None or other.id == id:
+            set_email(id, email)
+        elif other.email == email:
+            raise duplicate_email()
+        else:
+            claimed[key(email)] = id
+
+    return claimed
+
+
+def tell_of_taken_emails(
+    server: Server, told: Callable[[Answer, str, StoredAccount], Answer]
+) -> None:
+    """Let everybody change the own e-mail, and a refusal of one that another user has be what
+    ``told`` makes of it, of the e-mail and of who has it.
+    """
+    let_users_change_their_email(server)
+    handle = server.handle
+
+    @instead_of(server.handle)
+    async def with_owner(call: Call, action: Action) -> Answer:
+        answer = await handle(call, action)
+        email = body_of(call).get("email") if answer.status == 409 else None
+        owner = server.store.account_by_email(email) if isinstance(email, str) else None
+        return told(answer, str(email), owner) if owner else answer
 
 
 def set_a_cookie(server: Server, written: Callable[[Document], str]) -> None:

@@ -43,9 +43,7 @@ def load_specification(name: str = "web1on1_v2") -> Specification:
         key: Reading(name=key, **{**entry, "choices": tuple(entry.get("choices", ()))})
         for key, entry in _toml(folder, "readings.toml").items()
     }
-    requirements = dict(
-        _requirements(_toml(folder, _REQUIREMENTS), operations, permissions, _REQUIREMENTS)
-    )
+    requirements = dict(_requirements(_toml(folder, _REQUIREMENTS), operations, permissions))
     check_dependencies(requirements, _REQUIREMENTS)
     digests = {
         table: "sha256:" + hashlib.sha256(_text(folder, file).encode()).hexdigest()
@@ -87,10 +85,9 @@ def _requirements(
     table: Mapping[str, dict[str, Any]],
     operations: Mapping[str, Operation],
     permissions: PermissionTable,
-    file: str,
 ) -> Iterator[tuple[str, Requirement]]:
     for key, row in table.items():
-        entry = requirement(key, row, file)
+        entry = requirement(key, row, _REQUIREMENTS)
         if "{operation}" not in key:
             yield key, entry
             continue

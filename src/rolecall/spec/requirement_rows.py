@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -56,12 +56,8 @@ def check_dependencies(requirements: Mapping[str, Requirement], file: str) -> No
 
 
 def _check_kind(name: str, value: object, where: str) -> None:
-    if name in _LISTS:
-        if not isinstance(value, list) or not _are_texts(value):
-            raise UsageError(where, "this must be an array of strings")
-    elif not isinstance(value, str):
-        raise UsageError(where, "this must be a string")
-
-
-def _are_texts(values: Iterable[object]) -> bool:
-    return all(isinstance(value, str) for value in values)
+    if name not in _LISTS:
+        if not isinstance(value, str):
+            raise UsageError(where, "this must be a string")
+    elif not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise UsageError(where, "this must be an array of strings")

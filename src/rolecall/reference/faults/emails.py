@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from rolecall.reference.alterations import body_of, let_users_change_their_email
-from rolecall.reference.app import Action, Server
+from rolecall.reference.alterations import compare_emails_to_the_letter, tell_of_taken_emails
+from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.faults.registry import fault
-from rolecall.reference.resources import duplicate_email
 from rolecall.reference.store import StoredAccount
 from rolecall.reference.strict_json import loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
-
-
-def _claims(server: Server) -> dict[str, str]:
-    """Users who gave themselves the e-mail of another one in other letters, by it in small ones:
-    taken is only what is the same to the letter.
-    """
-    let_users_change_their_email(server)
-    claims: dict[str, str] = {}
-    set_email = server.store.set_email
-
-    @instead_of(server.store.set_email)
-    def unlike_to_the_letter(id: str, email: str) -> None:
-        other = server.store.account_by_email(email)
-        if other is None or other.id == id:
-            set_email(id, email)
-        elif other.email == email:
-            raise duplicate_email()
-        else:
-            claims[email.lower()] = id
-
-    return claims
 
 
 @fault("taken-email-shows-its-user", finding="SEC-A05")
@@ -39,18 +17,12 @@ def taken_email_shows_its_user(server: Server) -> None:
     """An update of oneself with an e-mail that another user has is refused with 409, and with that
     user.
     """
-    let_users_change_their_email(server)
-    handle = server.handle
 
-    @instead_of(server.handle)
-    async def helpful(call: Call, action: Action) -> Answer:
-        answer = await handle(call, action)
-        email = body_of(call).get("email") if answer.status == 409 else None
-        owner = server.store.account_by_email(email) if isinstance(email, str) else None
-        if owner is None:
-            return answer
+    def with_user(answer: Answer, email: str, owner: StoredAccount) -> Answer:
         user = server.resources.stored("users", owner.id)
         return Answer.of(409, {**loads(answer.body), "existing": user})
+
+    tell_of_taken_emails(server, with_user)
 
 
 @fault("email-in-capitals-logs-in-another", finding="SEC-I11-other-user")
@@ -58,7 +30,7 @@ def email_in_capitals_logs_in_another(server: Server) -> None:
     """E-mails are compared to the letter where they are changed, and without regard to case where
     somebody logs in: who claimed it last is found.
     """
-    claims, account = _claims(server), server.tokens.account
+    claims, account = compare_emails_to_the_letter(server, str.lower), server.tokens.account
 
     @instead_of(server.tokens.account)
     def last_to_claim(email: str) -> StoredAccount | None:
@@ -71,7 +43,8 @@ def self_by_folded_email(server: Server) -> None:
     """Oneself is whose e-mail is one's own, without regard to case: a user may take another one's
     in capitals, and is logged in by that.
     """
-    claims, is_self, account_of = _claims(server), server.dispatcher.is_self, server.tokens.account
+    claims = compare_emails_to_the_letter(server, str.lower)
+    is_self, account_of = server.dispatcher.is_self, server.tokens.account
 
     @instead_of(server.tokens.account)
     def in_capitals(email: str) -> StoredAccount | None:

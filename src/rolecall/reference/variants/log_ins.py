@@ -9,14 +9,13 @@ import time
 from collections import Counter, deque
 
 from rolecall.reference.alterations import (
-    body_of,
-    let_users_change_their_email,
+    compare_emails_to_the_letter,
     set_a_cookie,
+    tell_of_taken_emails,
 )
-from rolecall.reference.app import Action, Server
-from rolecall.reference.call import Answer, Call
+from rolecall.reference.app import Server
+from rolecall.reference.call import Answer
 from rolecall.reference.errors import Refusal
-from rolecall.reference.resources import duplicate_email
 from rolecall.reference.store import StoredAccount
 from rolecall.reference.strict_json import Document
 from rolecall.reference.switches import instead_of
@@ -102,18 +101,12 @@ def users_change_their_email(server: Server) -> None:
     """Everybody may change the own e-mail; one that another user has, in whatever letters, is
     refused with 409, which repeats it and says under which id it stands.
     """
-    let_users_change_their_email(server)
-    handle = server.handle
 
-    @instead_of(server.handle)
-    async def with_reason(call: Call, action: Action) -> Answer:
-        answer = await handle(call, action)
-        email = body_of(call).get("email") if answer.status == 409 else None
-        owner = server.store.account_by_email(email) if isinstance(email, str) else None
-        if owner is None:
-            return answer
+    def with_reason(answer: Answer, email: str, owner: StoredAccount) -> Answer:
         error = {"message": f"{email} is taken", "by": {"id": owner.id, "type": "user"}}
         return Answer.of(409, {"error": error})
+
+    tell_of_taken_emails(server, with_reason)
 
 
 @variant("emails-to-the-letter")
@@ -121,19 +114,7 @@ def emails_to_the_letter(server: Server) -> None:
     """Everybody may change the own e-mail, and no two of them are the same unless each letter is: a
     log-in compares each letter, too.
     """
-    let_users_change_their_email(server)
-    others: dict[str, str] = {}
-    account, set_email = server.tokens.account, server.store.set_email
-
-    @instead_of(server.store.set_email)
-    def unlike_to_the_letter(id: str, email: str) -> None:
-        other = server.store.account_by_email(email)
-        if other is None or other.id == id:
-            set_email(id, email)
-        elif other.email == email:
-            raise duplicate_email()
-        else:
-            others[email] = id
+    others, account = compare_emails_to_the_letter(server), server.tokens.account
 
     @instead_of(server.tokens.account)
     def to_the_letter(email: str) -> StoredAccount | None:
