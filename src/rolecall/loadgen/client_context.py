@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import count
 from time import perf_counter
@@ -22,7 +21,7 @@ from rolecall.loadgen.checks.sampling import Sampling
 from rolecall.loadgen.checks.sessions import SessionGrant
 from rolecall.loadgen.checks.token_answer import read_json
 from rolecall.loadgen.checks.violations import Violations
-from rolecall.loadgen.elsewhere import Elsewhere, Lag
+from rolecall.loadgen.lag import Lag
 from rolecall.loadgen.measure.recorder import Entry, Recorder
 from rolecall.loadgen.roster import Roster
 from rolecall.loadgen.transport import outgoing
@@ -147,8 +146,7 @@ class ClientContext:
         self.beside = 0
         #: How many tokens were given out that may be tried at once.
         self.tokens = 0
-        #: Other connections, on which tokens are tried; and how long they may be unknown there.
-        self._elsewhere = Elsewhere(self.connect, self.ask)
+        #: How long what was given on one connection may be unknown on another one.
         self.lag = Lag(dialect.consistency)
         #: Numbers for clients that are not to do all the same at the same time.
         self.numbers = count()
@@ -194,14 +192,6 @@ class ClientContext:
         self._connections.add(connection)
         return connection
 
-    def elsewhere(self, request: bytes) -> AbstractContextManager[LoadConnection | None]:
-        """Another connection than those of the clients; None where there is none, and where there
-        is only one client.
-        """
-        if len(self._connections) < 2 or self.is_over:
-            return nullcontext()
-        return self._elsewhere.connection(request)
-
     def ask(self, connection: WireConnection, request: bytes) -> Response | None:
         """Send a request beside the load; None where there is no answer."""
         self.beside += 1
@@ -232,7 +222,6 @@ class ClientContext:
 
     def tidy(self) -> dict[str, list[str]]:
         """Delete what was made; tell what was sampled, what not, and what is left."""
-        self._elsewhere.close()
         left = self.revocations.close() if self.revocations else []
         with self._sampling_begins:  # a run may be over before they are prepared
             sampling = self._sampling

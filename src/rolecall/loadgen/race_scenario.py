@@ -11,7 +11,7 @@ import gevent
 from rolecall.loadgen.checks.races import Race, RaceCall, explanations, is_lost, outcome_of
 from rolecall.loadgen.checks.sessions import Path, Refresh, SessionGrant
 from rolecall.loadgen.client_context import ClientContext, LoadConnection
-from rolecall.loadgen.elsewhere import BRIEFLY, FIRST_PAUSE
+from rolecall.loadgen.lag import BRIEFLY, FIRST_PAUSE
 from rolecall.loadgen.scenario import RefreshingScenario, sound
 from rolecall.loadgen.transport.wire import Response
 
@@ -117,7 +117,8 @@ class RefreshRaceScenario(RefreshingScenario):
         winners = [grant for grant in given if grant is not None]
         for winner in winners:
             works[winner.token] = self.show_profile(winner, perf_counter(), judged=False)
-        for pause in self._pauses(patient=patient):
+        pauses = self._pauses(patient=patient)
+        for pause in pauses:
             if not works or True in works.values() or None in works.values():
                 break  # one is enough: the others, that one's refresh may have revoked
             gevent.sleep(pause)
@@ -129,7 +130,7 @@ class RefreshRaceScenario(RefreshingScenario):
         self.grant = None
         for winner in winners:
             if winner.refresh_token not in refreshes:
-                refreshes[winner.refresh_token] = self._try(winner, patient=patient)
+                refreshes[winner.refresh_token] = self._try(winner, pauses)
         return works, refreshes
 
     def _pauses(self, *, patient: bool) -> Iterator[float]:
@@ -146,13 +147,19 @@ class RefreshRaceScenario(RefreshingScenario):
     def _try_again(self, grant: SessionGrant) -> bool | None:
         """Present a refresh token once more that a race was about, and nobody won."""
         grant.session.reuse()
-        works = self._try(grant, patient=True, racing=True)
+        works = self._try(grant, self._pauses(patient=True), racing=True)
         grant.session.reused(answered=works is not None, refused=False)
         return works
 
-    def _try(self, given: SessionGrant, *, patient: bool, racing: bool = False) -> bool | None:
-        """Refresh with what a client holds: whether that works; None where it is not known."""
-        context, pauses = self.context, self._pauses(patient=patient)
+    def _try(
+        self, given: SessionGrant, pauses: Iterator[float], *, racing: bool = False
+    ) -> bool | None:
+        """Refresh with what a client holds: whether that works; None where it is not known.
+
+        Args:
+            pauses: the seconds between looks that are left to the race; all its winners share them.
+        """
+        context = self.context
         request = context.refresh_post(given)
         # A refusal is not an error: who takes a second use for theft ends the token family.
         expected = (*context.dialect.refreshed, *context.dialect.refused)

@@ -23,7 +23,7 @@ import gevent
 from rolecall.loadgen.checks.races import outcome_of
 from rolecall.loadgen.checks.sessions import Path, Refresh, SessionGrant, Use
 from rolecall.loadgen.client_context import ClientContext, LoadConnection
-from rolecall.loadgen.elsewhere import FIRST_PAUSE
+from rolecall.loadgen.lag import FIRST_PAUSE
 from rolecall.loadgen.roster import Login
 from rolecall.loadgen.transport.failure import Failure
 from rolecall.loadgen.transport.wire import Response
@@ -174,40 +174,33 @@ class Scenario:
         )
 
     def read_with(
-        self,
-        grant: SessionGrant,
-        operation: str,
-        request: bytes,
-        due: float,
-        connection: LoadConnection | None = None,
+        self, grant: SessionGrant, operation: str, request: bytes, due: float
     ) -> Response | None:
         """Send a read with a token, and again as long as it is refused as a lag may explain: the
         last answer.
         """
         grant.session.use()
-        connection = connection or self.connection
         expected = self.context.spec.operations[operation].success
-        response = self.call("GET", operation, request, due, expected, grant, connection)
+        response = self.call("GET", operation, request, due, expected, grant)
         pause = 0.0
         while (
             response is not None
             and response.status not in expected
-            and self.is_early(response, grant, connection)
+            and self.is_early(response, grant)
         ):
             pause = 2 * pause or FIRST_PAUSE
             gevent.sleep(pause)
-            now = perf_counter()
-            response = self.call("GET", operation, request, now, expected, grant, connection)
+            response = self.call("GET", operation, request, perf_counter(), expected, grant)
         if pause and response is not None:
             self.context.lag.note(came=outcome_of(response.status) == "granted")
         return response
 
-    def is_early(self, response: Response, use: Use, connection: LoadConnection) -> bool:
+    def is_early(self, response: Response, use: Use) -> bool:
         """Whether an answer is a refusal that a lag may explain, and nothing else does."""
         return (
             response.status in self._refusals(use)
             and not use.may_be_refused
-            and self._is_young(use, connection)
+            and self._is_young(use, self.connection)
         )
 
     def log_in(self, due: float, name: str = "issue") -> SessionGrant | None:
@@ -226,26 +219,16 @@ class Scenario:
         context = self.context
         context.tokens += 1
         if context.tokens % _TRIED == 1:
-            self.given_on = self.connection
-            with context.elsewhere(context.read(PROFILE, grant)) as connection:
-                self.show_profile(grant, perf_counter(), connection=connection)
+            self.show_profile(grant, perf_counter())
 
-    def show_profile(
-        self,
-        grant: SessionGrant,
-        due: float,
-        *,
-        judged: bool = True,
-        connection: LoadConnection | None = None,
-    ) -> bool | None:
+    def show_profile(self, grant: SessionGrant, due: float, *, judged: bool = True) -> bool | None:
         """Fetch the profile of the token's user: whether it came; None if nothing is known.
 
         Args:
             judged: whether a refusal is a violation where nothing explains it.
-            connection: another one than the client's own.
         """
         request = self.context.read(PROFILE, grant)
-        response = self.read_with(grant, PROFILE, request, due, connection)
+        response = self.read_with(grant, PROFILE, request, due)
         if response is None or outcome_of(response.status) in ("unknown", "throttled"):
             return None
         return self.context.invariants.own_profile(grant, response, request, judged=judged)
@@ -340,7 +323,7 @@ class RefreshingScenario(Scenario):
         while (
             response is not None
             and response.status not in expected
-            and self.is_early(response, refresh, self.connection)
+            and self.is_early(response, refresh)
         ):
             refresh.unanswered(left=False)  # refused, it did nothing: this one is as the first
             pause = 2 * pause or FIRST_PAUSE

@@ -1,6 +1,4 @@
-"""Tokens on other connections than the one on which they were given: what is not shared, and what
-lags.
-"""
+"""What was given on one connection and is used on another one: what lags, what is not shared."""
 
 from __future__ import annotations
 
@@ -15,12 +13,12 @@ from time import perf_counter
 
 import pytest
 
-from rolecall.loadgen import elsewhere
+from rolecall.loadgen import lag as lags
 from rolecall.loadgen.client_context import ClientContext, LoadConnection
-from rolecall.loadgen.elsewhere import Lag
+from rolecall.loadgen.lag import Lag
 from rolecall.loadgen.race_scenario import RefreshRaceScenario
 from rolecall.loadgen.scenario import RefreshingScenario
-from rolecall.loadgen.scenarios import IssuanceScenario, RefreshPostScenario, SessionScenario
+from rolecall.loadgen.scenarios import RefreshPostScenario, SessionScenario
 from tests.loadgen.test_scenarios import context_of, errors
 from tests.support.miniatures import Connection, Miniature, Received, json_response, response
 from tests.support.token_answers import DAY, USER, claims, document
@@ -32,19 +30,15 @@ PATIENCE = 0.5
 class Processes:
     """A server that answers each connection by a process of its own, which knows what it gave.
 
-    What the others gave it knows ``lag`` seconds later, or never. It has ``most`` connections to
-    give; others it leaves waiting.
+    What the others gave it knows ``lag`` seconds later, or never.
     """
 
     lag: float | None = None
-    most: int = 100
     given: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def __call__(self, request: Received, connection: Connection) -> None:
         """Answer a request."""
-        if request.connection > self.most:
-            connection.wait(5)
-        elif request.path.startswith("/v2/auth/token"):
+        if request.path.startswith("/v2/auth/token"):
             presented = request.path.partition("refreshToken=")[2] or json.loads(request.body).get(
                 "refreshToken"
             )
@@ -77,15 +71,6 @@ def loaded(server: Processes) -> Iterator[tuple[ClientContext, Miniature]]:
         yield context, miniature
 
 
-def issued(context: ClientContext, count: int) -> IssuanceScenario:
-    """So many log-ins of a client beside which there is another one."""
-    client, other = IssuanceScenario(context), IssuanceScenario(context)
-    for _ in range(count):
-        client.step(perf_counter())
-    other.close()
-    return client
-
-
 def taking_turns(context: ClientContext, client: RefreshingScenario, steps: int) -> None:
     """Steps of a session, over two connections in turn, as senders of an open loop take them."""
     connections: list[LoadConnection] = [context.connect(), context.connect()]
@@ -94,27 +79,6 @@ def taking_turns(context: ClientContext, client: RefreshingScenario, steps: int)
     for step in range(steps):
         client.use(connections[step % 2 :])
         client.step(perf_counter())
-
-
-def test_a_token_that_one_process_alone_knows_is_found() -> None:
-    """The first token that is tried shows it, since it is tried on another connection."""
-    with loaded(Processes(lag=None)) as (context, server):
-        issued(context, 2)
-
-    assert context.violations.counts == {"token-dead": 1}
-    asked = [request for request in server.received if request.method == "GET"]
-    assert asked[-1].at - asked[0].at > 0.6 * PATIENCE  # it was asked again before that was said
-
-
-@pytest.mark.parametrize("lag", [0.0, 0.05, 0.2])
-def test_a_lag_between_processes_is_no_fault(lag: float) -> None:
-    """A token that is known elsewhere a moment later is neither dead nor an error (AMB-17)."""
-    with loaded(Processes(lag=lag)) as (context, _):
-        issued(context, 120)
-
-    assert not context.violations.counts
-    assert not errors(context)
-    assert ("not known yet" in context.entries) is (lag > 0)
 
 
 @pytest.mark.parametrize("scenario", [RefreshPostScenario, SessionScenario])
@@ -137,36 +101,11 @@ def test_sessions_that_one_process_alone_knows_are_broken(
     scenario: type[RefreshingScenario], kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is not known elsewhere in the end is a violation, as ever."""
-    monkeypatch.setattr(elsewhere, "_IN_VAIN", 1)
+    monkeypatch.setattr(lags, "_IN_VAIN", 1)
     with loaded(Processes(lag=None)) as (context, _):
         taking_turns(context, scenario(context), 12)
 
     assert context.violations.counts[kind]
-
-
-def test_a_single_client_tries_its_tokens_itself() -> None:
-    """Where there is one connection, there is no other one to try a token on."""
-    with loaded(Processes(lag=None)) as (context, server):
-        client = IssuanceScenario(context)
-        client.step(perf_counter())
-        client.close()
-
-    assert {request.connection for request in server.received} == {1}
-    assert not context.violations.counts
-
-
-def test_a_server_without_another_connection_is_not_blamed() -> None:
-    """Where another connection has no answer, tokens are tried on the client's own."""
-    with loaded(Processes(lag=None, most=1)) as (context, server):
-        issued(context, 60)
-
-    assert not context.violations.counts
-    assert not errors(context)
-    assert [request.connection for request in server.received if request.method == "GET"] == [
-        2,
-        1,
-        1,
-    ]
 
 
 def test_waits_in_vain_become_short() -> None:
