@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rolecall.commands import add_select, add_target, say_result
@@ -13,7 +12,6 @@ from rolecall.endings import end_as_ctrl_c_does
 from rolecall.errors import RolecallError
 from rolecall.harness.options import OPTIONS, Options
 from rolecall.screen import harmless, has_colours, say, width_of
-from rolecall.whole_files import NotWrittenWhole
 
 if TYPE_CHECKING:
     from rolecall.harness.run import Run
@@ -62,13 +60,12 @@ def run(arguments: argparse.Namespace) -> int:
         finished = run_suite(words, progress)
     except RolecallError as error:
         summary = summary_of_no_run(error)
-        with suppress(NotWrittenWhole):  # the error itself says more
-            append_to_job_page(summary)
+        append_to_job_page(summary)
         tell_of_no_run(arguments, error, summary)
         raise
     try:
         return _print(arguments, finished)
-    finally:  # also where the job's page cannot be written
+    finally:  # also where it cannot be printed
         tell(arguments, finished)
 
 
