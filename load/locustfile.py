@@ -26,7 +26,7 @@ from locust.runners import (
     MasterRunner,
     WorkerRunner,
 )
-from users import USERS, Arrivals, ScenarioUser
+from users import USERS, Arrivals, ScenarioUser  # before anything of rolecall
 
 from rolecall.errors import UsageError
 from rolecall.loadgen import options as load_options

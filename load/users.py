@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 
 import gevent
+import import_path  # noqa: F401  # before anything of rolecall
 from locust import User, task
 from locust.user.task import LOCUST_STATE_STOPPING
 

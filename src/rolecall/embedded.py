@@ -49,6 +49,7 @@ def _server(options: Sequence[str], environment: dict[str, str]) -> Iterator[sub
     """The server's process, as long as the block lasts."""
     command = [
         sys.executable,
+        "-P",  # a user's own module in the working directory is none of ours
         "-m",
         "rolecall",
         "serve",

@@ -100,7 +100,7 @@ def cases() -> list[Case]:
     """
     listed = [Case("baseline", "baseline", description="The reference server as it is.")]
     for option in ("--list-variants", "--list-faults"):
-        command = [sys.executable, "-m", "rolecall", "serve", option]
+        command = [sys.executable, "-P", "-m", "rolecall", "serve", option]
         lines = subprocess.run(
             command, capture_output=True, text=True, check=True
         ).stdout.splitlines()

@@ -271,7 +271,7 @@ def _run_load(case: Case, duration: str, place: Path) -> Result:
     result = Result(case)
     words = [*case.load, f"--duration={duration}", "--json", "--out", str(place)]
     words += [f"--serve-option={option}" for option in case.options]
-    command = [sys.executable, "-m", "rolecall", "load", *words]
+    command = [sys.executable, "-P", "-m", "rolecall", "load", *words]
     try:
         finished = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=_TIMEOUT

@@ -1,0 +1,59 @@
+"""What lies in the working directory, or that it is gone, is no part of a command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Finished, environment, finish
+
+#: Names of modules that Python, Locust or we import; users have files of such names.
+NAMES = ("email", "token", "signal", "rolecall", "starlette", "locust", "conftest", "msgspec")
+#: As the command is installed: Python does not look for modules in the working directory.
+COMMAND = (sys.executable, "-P", "-m", "rolecall")
+
+
+def rolecall(*words: str, cwd: Path) -> Finished:
+    """Run the command in a folder, as its script does."""
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [*COMMAND, *words],
+        cwd=cwd,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    return finish(process, cwd / "reports" / "runs", began)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with modules of the user's, each of which says that it was run."""
+    for name in NAMES:
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name}.py was run')\n")
+    return tmp_path
+
+
+def test_modules_of_the_user_are_not_run_by_the_server(folder: Path) -> None:
+    """The embedded server imports none of them."""
+    finished = rolecall("check", cwd=folder)
+
+    assert "was run" not in finished.said
+    assert finished.code == 0, finished.said
+
+
+@pytest.mark.parametrize("processes", [(), ("--workers", "2")], ids=["one", "workers"])
+def test_modules_of_the_user_are_not_run_under_load(folder: Path, processes: list[str]) -> None:
+    """Locust's processes import none of them, which Locust does for locustfiles of the user's."""
+    words = ("load", "issuance", "--rate", "5", "--duration", "1s", *processes)
+    finished = rolecall(*words, cwd=folder)
+
+    assert "was run" not in finished.said
+    assert finished.code in {0, 3}, finished.said  # 3: this machine was busy
+    assert "POST issue" in finished.stdout
