@@ -22,6 +22,7 @@ from rolecall.harness.collection import (
     phase_of,
     requirement_of,
 )
+from rolecall.harness.failure_text import FailureTexts
 from rolecall.harness.options import OPTIONS, PYTEST_OPTIONS, Options
 from rolecall.harness.results import TestResult, Verdict
 from rolecall.harness.run import Run
@@ -59,6 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
     _refuse_other_runners(config)
     config.stash[RUN] = Run(options)
     config.pluginmanager.register(ConformancePlugin(config.stash[RUN]), "rolecall-suite")
+    config.pluginmanager.register(FailureTexts(), "rolecall-failure-texts")
 
 
 def _refuse_other_runners(config: pytest.Config) -> None:
