@@ -94,3 +94,14 @@ def test_what_others_mind_is_left_alone() -> None:
         signal.raise_signal(signal.SIGINT)
 
     assert seen == [signal.SIGINT]
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_only_as_long_as_the_block_lasts(number: signal.Signals) -> None:
+    """Inside the block each of them raises KeyboardInterrupt; afterwards they are as before."""
+    before = [signal.getsignal(each) for each in ENDING]
+
+    with pytest.raises(KeyboardInterrupt), endings.ending_as_ctrl_c_does():
+        signal.raise_signal(number)
+
+    assert [signal.getsignal(each) for each in ENDING] == before

@@ -43,6 +43,21 @@ def end_as_ctrl_c_does() -> None:
 
 
 @contextmanager
+def ending_as_ctrl_c_does() -> Iterator[None]:
+    """The same as long as the block lasts; afterwards the signals mean what they meant before."""
+    numbers = [signal.SIGINT, signal.SIGTERM, *([] if _HANGUP is None else [_HANGUP])]
+    before = {number: signal.getsignal(number) for number in numbers}
+    end_as_ctrl_c_does()
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                if handler is not None:  # else it was not set from Python
+                    signal.signal(number, handler)
+
+
+@contextmanager
 def first_noted(note: Callable[[], None]) -> Iterator[None]:
     """Inside the block the signal that ends the run calls ``note``, instead of raising
     KeyboardInterrupt in the middle of anything; a second one is raised.

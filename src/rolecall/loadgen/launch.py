@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rolecall.embedded import embedded_target
+from rolecall.endings import ending_as_ctrl_c_does
 from rolecall.errors import ExitCode, UsageError
 from rolecall.loadgen import compare, plan, result
 from rolecall.loadgen.accounts import COLUMNS, LoadAccount
@@ -199,9 +200,7 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
     see_that_all_have_an_effect(arguments, options, is_open=is_open)
     target = _allowed_target(arguments.target) if arguments.target else None
     with contextlib.ExitStack() as stack:
-        stack.callback(
-            signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, signal.default_int_handler)
-        )
+        stack.enter_context(ending_as_ctrl_c_does())
         stack.enter_context(result.folder_of_run(run, argv, arguments.scenario))
         where, target = (_target_argv(arguments), target) if target else _embedded(arguments, stack)
         coexist = sessions_coexist(target)
