@@ -23,6 +23,10 @@ from rolecall.target import Target
 from rolecall.transit import NoTunnel
 
 _ERRNO = re.compile(r"\[Errno (\d+)\]")  # one for each address, where a name has several
+#: Errors of this machine, which say nothing of the target: no file for another connection.
+_NO_FILE = frozenset({errno.EMFILE, errno.ENFILE})
+#: How often a connection for which there is no file is tried, and seconds between two tries.
+_TRIES, _PAUSE = 20, 0.1
 
 #: A text up to a quoted string that does not end.
 _FINISHED = re.compile(rb'(?:[^"]+|"(?:[^"\\]|\\.)*")*', re.DOTALL)
@@ -126,7 +130,7 @@ class Network(httpx.AsyncBaseTransport):
         exchange.at, exchange.started = time.time(), time.monotonic()
         try:
             async with asyncio.timeout(self._timeout):
-                response = await connection.handle_async_request(request)
+                response = await self._sent(request, connection)
                 response.request = request
                 await _read(response)
             if was_open and self._keeps is None:
@@ -144,6 +148,20 @@ class Network(httpx.AsyncBaseTransport):
             await self._done_with(connection, exchange, verbatim=verbatim)
         self.last_answer = time.monotonic()
         return response
+
+    async def _sent(self, request: httpx.Request, connection: Connection) -> httpx.Response:
+        """Send a request. Where this machine has no file for a new connection, idle ones are closed
+        for it and those in use waited for: nothing was sent yet.
+        """
+        for _ in range(_TRIES):
+            try:
+                return await connection.handle_async_request(request)
+            except httpx.ConnectError as error:
+                if not _has_no_file(error):
+                    raise
+            await self.aclose()
+            await asyncio.sleep(_PAUSE)
+        return await connection.handle_async_request(request)
 
     async def _done_with(
         self, connection: Connection, exchange: Exchange, *, verbatim: bool
@@ -218,6 +236,8 @@ def _sentence(error: Exception) -> str:
     """What a transport error means, without the library's words where they say nothing."""
     if said := _of_its_cause(error):
         return said
+    if _has_no_file(error):
+        return f"this machine has no file left for a connection ({error}): ulimit -n"
     meanings: dict[type[Exception], str] = {
         httpx.ConnectError: "the connection is not accepted",
         httpx.RemoteProtocolError: "the answer was cut off or is not HTTP",
@@ -248,3 +268,12 @@ def _of_its_cause(error: Exception) -> str:
             return "no server listens there"
         cause = cause.__cause__ or cause.__context__
     return ""
+
+
+def _has_no_file(error: BaseException | None) -> bool:
+    """Whether a connection failed because this process, or this machine, has too many files."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _NO_FILE:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
