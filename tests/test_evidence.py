@@ -51,6 +51,7 @@ class TestExchange:
             b'{"token": "cut',
             b"\xff\xfe",
             b"[" * 100_000,
+            b'{"a": ' + b"1" * 5000,
             b'{"a": NaN',
             b'{"a": NaN}',
             b'{"a": -Infinity}',
@@ -89,8 +90,9 @@ class TestExchange:
             b'{"a":' * (JSON_DEPTH + 1) + b"1" + b"}" * (JSON_DEPTH + 1),
             b"[" * 50_000 + b"]" * 50_000,
             b"[" + b"{}," * JSON_VALUES + b"{}]",
+            b'{"a": ' + b"1" * 5000 + b"}",
         ],
-        ids=["arrays", "objects", "deeper than Python reads", "wide"],
+        ids=["arrays", "objects", "deeper than Python reads", "wide", "a long number"],
     )
     def test_json_beyond_the_bounds(self, body: bytes) -> None:
         """JSON that is nested too deeply, or has too many values, is not looked at: nothing is

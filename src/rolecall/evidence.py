@@ -291,7 +291,7 @@ _documents = _Documents()
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON (RFC 8259 6)")
+    raise json.JSONDecodeError("not JSON (RFC 8259 6)", name, 0)
 
 
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
@@ -306,9 +306,9 @@ def _read(body: bytes) -> Any:
         return _TOO_LARGE
     try:
         document = _whole(_DECODER.decode(body.decode("utf-8-sig")), body)
-    except ValueError:
+    except (json.JSONDecodeError, UnicodeDecodeError):
         return _NO_JSON
-    except RecursionError:
+    except (RecursionError, ValueError):  # of levels, and of a whole number's digits
         return _TOO_LARGE if opened == closed else _NO_JSON
     return _TOO_LARGE if sum(opened) > JSON_DEPTH and _depth(document) > JSON_DEPTH else document
 
