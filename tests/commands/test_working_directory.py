@@ -57,3 +57,21 @@ def test_modules_of_the_user_are_not_run_under_load(folder: Path, processes: lis
     assert "was run" not in finished.said
     assert finished.code in {0, 3}, finished.said  # 3: this machine was busy
     assert "POST issue" in finished.stdout
+
+
+@pytest.mark.parametrize("command", ["certify", "plan"])
+def test_a_folder_that_is_gone(command: str, tmp_path: Path) -> None:
+    """A working directory that was deleted is one clear message, and no bug of ours."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = (
+        f"import os; os.rmdir(os.getcwd()); os.execv({sys.executable!r}, {[*COMMAND, command]!r})"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=gone, capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == 2, ended.stderr
+    assert "the working directory: it has been deleted" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "bug" not in ended.stderr

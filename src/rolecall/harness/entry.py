@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from importlib.resources import as_file, files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,6 +34,7 @@ def run_suite(options: Sequence[str], progress: Progress, plugins: Sequence[obje
         RolecallError: the run could not be brought to its end.
         KeyboardInterrupt: there was one before the run began.
     """
+    _see_that_the_working_directory_is_there()
     said = io.StringIO()
     with as_file(files("rolecall.conformance")) as folder:
         words = ["-c", str(folder / "pytest.toml"), "--disable-plugin-autoload"]
@@ -73,6 +75,15 @@ def run_without_target(
     if run.exit_code is ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     return run
+
+
+def _see_that_the_working_directory_is_there() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UsageError(
+            "the working directory", "it has been deleted", "Go to another folder first."
+        ) from None
 
 
 @contextlib.contextmanager
