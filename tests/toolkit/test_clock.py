@@ -7,6 +7,7 @@ one clock is followed through every way in which a hook may fail.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from typing import Any
 
@@ -392,3 +393,24 @@ def test_a_throttled_hook_is_trouble(timed: TimedTarget) -> None:
 
     with pytest.raises(TransientFailure):
         asyncio.run(timed.expiry.clock.move(DAY))
+
+
+@pytest.mark.parametrize(("left", "sent"), [(5, []), (6, [MINUTE, MINUTE, -2 * MINUTE])])
+def test_no_move_without_a_way_back(timed: TimedTarget, left: int, sent: list[float]) -> None:
+    """Where an account sees the time, the clock is moved only while log-ins are left to see it put
+    back: of the last ones none is spent on a move.
+    """
+    timed.log_ins_left = left
+
+    async def story() -> None:
+        with contextlib.suppress(NotTested):
+            await timed.expiry.clock.move(MINUTE)
+            timed.log_ins_left = 4
+            await timed.expiry.clock.move(MINUTE)
+            timed.log_ins_left = 3
+            await timed.expiry.clock.move(MINUTE)
+        await timed.expiry.clock.put_back(60)
+
+    asyncio.run(story())
+
+    assert (timed.moved, timed.expiry.clock.left()) == (sent, [])

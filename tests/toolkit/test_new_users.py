@@ -95,3 +95,19 @@ def test_users_who_cannot_log_in_are_made_three_times() -> None:
     assert users.refusal("agent") is None
     users.logged_in("guest", exchange(status=200), could=True)
     assert users.refusal("guest") is None
+
+
+def test_seats_that_come_to_an_end() -> None:
+    """Users of a role can be made as long as the last one that was wanted was made and logged in;
+    what became of another role says nothing.
+    """
+    users = NewUsers(DIALECT)
+    users.logged_in("guest", exchange(status=200), could=True)
+    users.wanted("admin", made=False)
+    assert users.could("guest")
+
+    users.wanted("guest", made=False)
+    assert not users.could("guest")
+
+    users.wanted("guest", made=True)
+    assert users.could("guest")

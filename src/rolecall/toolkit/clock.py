@@ -32,6 +32,8 @@ from rolecall.toolkit.world import World
 TOO_FAR_APART = 60
 _SLACK = 10.0  # seconds by which clocks drift meanwhile, and by which those of several hosts differ
 _ROUNDS = 3  # moves back that are answered, and may have been carried out or not
+#: Log-ins that an account which sees the time needs from the first move on, and from a later one.
+_THERE_AND_BACK, _BACK = 6, 4
 _BLIND = 5  # looks at a clock that shows none of the times that it may have
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between two looks
 ISSUE, DATE = "iat", "Date"
@@ -174,7 +176,8 @@ class TargetClock:
         """Move the clock on, or back.
 
         Raises:
-            NotTested: nothing may be written, or nothing shows the target's time.
+            NotTested: nothing may be written, nothing shows the target's time, or who sees it may
+                not log in often enough to see it put back.
             Trouble: it is unknown whether it was moved, and a retry may help.
             Inconclusive: the hook does not say that it was moved.
         """
@@ -188,7 +191,20 @@ class TargetClock:
                     "a clock that can be put back: neither a Date header nor a token's iat shows "
                     "the target's time"
                 )
+        self._keep_a_way_back()
         await uncancelled(self._send(seconds))
+
+    def _keep_a_way_back(self) -> None:
+        account = self._account
+        if account is None or account.name not in self._world.target.accounts:
+            return  # a user of the run may log in as often as it takes
+        if self._world.gate.log_ins.left(account.email) < (
+            _BACK if self._moves else _THERE_AND_BACK
+        ):
+            raise NotTested(
+                "a clock that can be put back: the run can make no user who sees the time, and the "
+                f"log-ins to [accounts.{account.name}] that are left are too few"
+            )
 
     async def _send(self, seconds: float, *, is_undoing: bool = False) -> None:
         seconds = int(seconds) if seconds == int(seconds) else seconds

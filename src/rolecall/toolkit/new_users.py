@@ -27,6 +27,7 @@ class NewUsers:
         self._are_late: bool | None = None
         self._refused: defaultdict[str, list[Exchange]] = defaultdict(list)  # by role
         self._able: set[str] = set()
+        self._not_made: set[str] = set()
 
     async def log_in(self, ask: Ask, made: float) -> Exchange:
         """What the first log-in of a user is answered, who was made at a moment (monotonic s), or
@@ -76,8 +77,12 @@ class NewUsers:
         return refused[-1] if len(refused) >= _IN_VAIN and role not in self._able else None
 
     def could(self, role: str) -> bool:
-        """Whether a new user of a role has logged in."""
-        return role in self._able
+        """Whether a new user of a role has logged in, and the last one that was wanted was made."""
+        return role in self._able and role not in self._not_made
+
+    def wanted(self, role: str, *, made: bool) -> None:
+        """Note whether the last user of a role that was wanted was made: seats come to an end."""
+        (self._not_made.discard if made else self._not_made.add)(role)
 
     def logged_in(self, role: str, login: Exchange, *, could: bool) -> None:
         """Note what the first log-in of a new user of a role was answered."""

@@ -43,6 +43,7 @@ async def throwaway_user(world: World, role: str, **members: Any) -> ThrowawayUs
         raise NotTested(f"{_NEEDED} log in as {role} ({refusal})", THROWAWAY_USER)
     request, answer, fixture = await make_user(world, role=role, **members)
     email, password = request.body.get("email"), request.body.get("password")
+    world.new_users.wanted(role, made=fixture is not None)
     if fixture is None or not isinstance(email, str) or not isinstance(password, str):
         lacking = THROWAWAY_USER if answer.status < 500 else ""
         raise NotTested(f"{_NEEDED} be made with e-mail, password and role ({answer})", lacking)

@@ -224,6 +224,20 @@ def no_new_admins(server: Server) -> None:
         check(members)
 
 
+@variant("few-seats", "trouble")
+def few_seats(server: Server) -> None:
+    """Three users can be made; whoever wants another one is told that all seats are taken: 409."""
+    create, left = server.resources.create, [3]
+
+    @instead_of(server.resources.create)
+    async def seated(call: Call, principal: Principal, resource: str) -> Answer:
+        if resource == "users" and not left[0]:
+            raise Refusal(409, "All seats are taken")
+        answer = await create(call, principal, resource)
+        left[0] -= resource == "users"
+        return answer
+
+
 @variant("full-organizations-stay")
 def full_organizations_stay(server: Server) -> None:
     """An organization with users or groups in it is not deleted: 409 until it is empty."""
