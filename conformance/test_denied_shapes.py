@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import pytest
 
@@ -15,6 +16,7 @@ from rolecall.toolkit.expiry import Expiry
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import ALONE, EXPIRY, operations, requirement
 from rolecall.toolkit.shapes import SHAPES, attempts, denied, in_turn
+from rolecall.toolkit.telling_users import another_account, user_of_account
 from rolecall.toolkit.victims import Tried, expect_untouched, victim
 from rolecall.toolkit.world import World
 
@@ -57,14 +59,20 @@ DENIED_AT_ITS_PATH = _denied_at_its_path()
 async def test_a_refused_read_is_refused_in_every_shape(
     operation: str, world: World, judge: Judge
 ) -> None:
-    """A denied read is denied with a filter, a selection, another media type or a condition."""
+    """A denied read is denied with a filter, a selection, another media type or a condition, and
+    whatever the role of a user who is asked for.
+    """
+    asked, met = world.spec.operations[operation], Counter[str]()
     for attempt in attempts(operation, everything=world.intrusive):
         caller = await world.user(attempt.role)
-        request = await world.request(world.spec.operations[operation], caller)
+        whose = another_account(world, asked, attempt.role, met[attempt.role])
+        request = await world.request(asked, caller, await user_of_account(world, whose))
+        met[attempt.role] += 1
 
-        answer = await sent(world, request, caller, attempt.shape, request.operation.requirement)
+        answer = await sent(world, request, caller, attempt.shape, asked.requirement)
 
-        expect_still_refused(world, answer, request, str(attempt))
+        how = f"{attempt}, of the user of {whose}" if whose else f"{attempt}"
+        expect_still_refused(world, answer, request, how)
     await judge.control(request)
 
 

@@ -15,6 +15,7 @@ from rolecall.spec.model import Cell
 from rolecall.toolkit.effect_judge import SETTLING
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import SUMMARY, cells, requirement
+from rolecall.toolkit.telling_users import on_own_thing, protected_account
 from rolecall.toolkit.throwaway_users import changeable
 from rolecall.toolkit.world import World
 
@@ -50,7 +51,9 @@ async def test_an_allowed_read_shows_the_thing(cell: Cell, world: World, judge: 
     """Who may list or fetch is shown the thing that is there."""
     operation = world.spec.operations[cell.operation]
     caller = await world.caller(cell.role, cell.credential)
-    request = await world.request(operation, caller)
+    request = await world.request(
+        operation, caller, await protected_account(world, operation, caller)
+    )
 
     answer = await world.perform(request, caller)
 
@@ -101,7 +104,7 @@ async def test_an_allowed_update_reads_back(cell: Cell, world: World, judge: Jud
     """What a caller who may update has written is there when it is read again."""
     operation = world.spec.operations[cell.operation]
     caller = await world.caller(cell.role, cell.credential)
-    request = await world.request_on_own_fixture(operation, caller)
+    request = await on_own_thing(world, operation, caller)
 
     answer = await world.perform(request, caller)
 
@@ -139,7 +142,7 @@ async def test_an_allowed_delete_removes_the_thing(cell: Cell, world: World, jud
     """What a caller who may delete has deleted is gone."""
     operation = world.spec.operations[cell.operation]
     caller = await world.caller(cell.role, cell.credential)
-    request = await world.request_on_own_fixture(operation, caller)
+    request = await on_own_thing(world, operation, caller)
 
     answer = await world.perform(request, caller)
 
@@ -214,7 +217,7 @@ async def test_a_refused_write_does_nothing(cell: Cell, world: World, judge: Jud
     """
     operation = world.spec.operations[cell.operation]
     caller = await world.caller(cell.role, cell.credential)
-    request = await world.request_on_own_fixture(operation, caller)
+    request = await on_own_thing(world, operation, caller)
 
     answer = await world.perform(request, caller)
 

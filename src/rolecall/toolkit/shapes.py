@@ -57,7 +57,11 @@ def _narrow(name: str, query: str, **queries: str) -> Shape:
 #: caller's address; {highest}: the role that may most; {admin}: the user of an account with it.
 SHAPES: tuple[Shape, ...] = (
     _narrow("with an id filter", "id={id}"),
-    _narrow("of the own organization", "organization={organization}"),
+    _narrow(
+        "of the own organization",
+        "organization={organization}",
+        **{"organization-group": "organizations={organization}"},
+    ),
     _narrow(
         "of oneself",
         "user={self}",

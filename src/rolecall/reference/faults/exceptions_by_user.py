@@ -1,0 +1,76 @@
+"""Faults that make an exception by whom a request is about: by the role of a user, by a group."""
+
+from __future__ import annotations
+
+from rolecall.reference.alterations import asked_for
+from rolecall.reference.app import Server
+from rolecall.reference.call import Answer, Call
+from rolecall.reference.errors import Refusal
+from rolecall.reference.faults.exceptions import exempt, query_of
+from rolecall.reference.faults.registry import fault
+from rolecall.reference.settings import ROLES
+from rolecall.reference.switches import instead_of
+from rolecall.reference.tokens import Principal
+
+
+@fault("agents-look-guests-up", finding="PERM-fetch-user")
+def agents_look_guests_up(server: Server) -> None:
+    """An agent may fetch a user who is a guest: agents look after guests."""
+    exempt(
+        server,
+        lambda call, principal, operation: (
+            operation == "fetch-user"
+            and principal.user.get("role") == "agent"
+            and asked_for(server, call).get("role") == ROLES[0]
+        ),
+    )
+
+
+@fault("bots-delete-guests", finding="PERM-delete-user")
+def bots_delete_guests(server: Server) -> None:
+    """A bot may delete a user who is a guest, to tidy up after a visit."""
+    exempt(
+        server,
+        lambda call, principal, operation: (
+            operation == "delete-user"
+            and principal.user.get("role") == "bot"
+            and asked_for(server, call).get("role") == ROLES[0]
+        ),
+    )
+
+
+@fault("admins-are-protected", finding="PERM-delete-user")
+def admins_are_protected(server: Server) -> None:
+    """Nobody may delete a user who is an admin: 403, for the table's admin as well."""
+    delete = server.resources.delete
+
+    @instead_of(server.resources.delete)
+    def others_only(principal: Principal, resource: str, id: str) -> Answer:
+        if resource == "users" and server.resources.stored(resource, id).get("role") == ROLES[-1]:
+            raise Refusal(403, "Admins are protected")
+        return delete(principal, resource, id)
+
+
+@fault("admins-are-hidden", finding="PERM-fetch-user")
+def admins_are_hidden(server: Server) -> None:
+    """A user who is an admin is fetched by admins only: bots get 403, and other users they get."""
+    fetch = server.resources.fetch
+
+    @instead_of(server.resources.fetch)
+    def others_only(call: Call, principal: Principal, resource: str, id: str) -> Answer:
+        role = server.resources.stored(resource, id).get("role") if resource == "users" else ""
+        if role == ROLES[-1] and principal.user.get("role") == "bot":
+            raise Refusal(403, "Admins are hidden")
+        return fetch(call, principal, resource, id)
+
+
+@fault("groups-of-ones-organization-listed", finding="PERM-list-organization-groups")
+def groups_of_ones_organization_listed(server: Server) -> None:
+    """The organization groups that the own organization is in are listed for everybody in it."""
+    exempt(
+        server,
+        lambda call, principal, operation: (
+            operation == "list-organization-groups"
+            and query_of(call).get("organizations") == principal.user.get("organization")
+        ),
+    )
