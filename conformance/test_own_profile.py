@@ -74,14 +74,21 @@ def twice(body: Mapping[str, Any], role: str, admin: str) -> bytes:
 
 async def write_otherwise(world: World, user: ThrowawayUser) -> Exchange:
     """Let a made-up user write the highest role into itself in other forms of an update: a merge
-    patch (RFC 7396), and a body with two roles.
+    patch (RFC 7396), a body with two roles, and a list, alone and as a JSON patch (RFC 6902).
     """
     plain = await world.request(world.spec.operations["update-user-self"], user.caller)
     merge = {"content": json.dumps({**plain.body, "role": world.highest}).encode()}
     double = {"content": twice(plain.body, user.account.role, world.highest)}
+    parts = [
+        {"op": "add", "path": f"/{name}", "value": value, name: value}
+        for name, value in {**plain.body, "role": world.highest}.items()
+    ]
+    listed = {"content": json.dumps(parts).encode()}
     for options, media_type in (
         (merge, "application/merge-patch+json"),
         (double, "application/json"),
+        (listed, "application/json"),
+        (listed, "application/json-patch+json"),
     ):
         headers = {"content-type": media_type}
         answer = await world.send(

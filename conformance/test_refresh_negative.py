@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, NotTested
@@ -272,21 +272,26 @@ async def test_a_second_refresh_token_opens_no_other_session(
 @requirement("SEC-R16")
 @each("where", ("body", "body-of-all", "query", "query-of-all"))
 async def test_a_refresh_does_not_widen_the_scope(where: str, world: World, judge: Judge) -> None:
-    """A refresh that asks for a wider scope is refused, or ignores it."""
+    """A refresh that asks for a wider scope, or for all of them and as another user, is refused, or
+    ignores it.
+    """
     caller = await fresh_session(world, world.roles[0])
-    scope = " ".join(world.roles) if where.endswith("all") else world.highest
-    refresh_token = caller.grant.refresh_token
+    method = "post" if where.startswith("body") else "get"
+    wished = {"refreshToken": caller.grant.refresh_token, "scope": world.highest}
+    if where.endswith("all"):
+        other = await world.user(world.highest)
+        wished |= {"scope": " ".join(world.roles), "role": world.highest}
+        wished |= {name: other.user for name in ("user", "userId", "_id") if other.user}
+        wished["clientId"] = other.email  # of a GET; a POST needs the own one
 
-    if where.startswith("body"):
-        body = {"refreshToken": refresh_token, "clientId": caller.email, "scope": scope}
+    if method == "post":
+        body = {**wished, "clientId": caller.email}
         answer = await world.tokens.post(body, caller=str(caller), attack="SEC-R16")
     else:
-        path = f"{TOKEN_PATH}?refreshToken={quote(refresh_token, safe='')}&scope={quote(scope)}"
+        path = f"{TOKEN_PATH}?{urlencode(wished, quote_via=quote)}"
         answer = await world.send("GET", path, caller, attack="SEC-R16", repeatable=False)
 
-    await judge.expect_refresh_at_most(
-        answer, caller, "post" if where.startswith("body") else "get"
-    )
+    await judge.expect_refresh_at_most(answer, caller, method)
 
 
 # --- HEAD --------------------------------------------------------------------------------------

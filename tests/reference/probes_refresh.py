@@ -236,6 +236,19 @@ async def query_scope(api: Api) -> bool:
     return bool(read(await api.get_refresh("bot", token, scope="admin"))["scope"] == "admin")
 
 
+@sees("refresh-for-user-of-body")
+async def body_user(api: Api) -> bool:
+    token, admin = read(await api.login("bot"))["refreshToken"], api.user("admin")["id"]
+    answer = await api.post_refresh(token, api.server.accounts["bot"].email, userId=admin)
+    return bool(read(answer)["user"] == admin)
+
+
+@sees("get-refresh-for-client-id")
+async def query_client(api: Api) -> bool:
+    token, admin = read(await api.login("bot"))["refreshToken"], api.server.accounts["admin"]
+    return bool(read(await api.get_refresh("bot", token, clientId=admin.email))["user"] == admin.id)
+
+
 @sees("bearer-decides-post-refresh")
 async def bearer_decides(api: Api) -> bool:
     body = {

@@ -53,6 +53,14 @@ sees("role-twice-in-a-body")(becomes("admin", b'{"role":"guest","role":"admin"}'
 sees("merge-patch-unfiltered")(
     becomes("admin", b'{"role":"admin"}', "application/merge-patch+json")
 )
+sees("json-patch-unfiltered")(
+    becomes(
+        "admin",
+        b'[{"op":"replace","path":"/role","value":"admin"}]',
+        "application/json-patch+json",
+    )
+)
+sees("list-for-an-object-unfiltered")(becomes("admin", b'[{"role":"admin"}]'))
 
 # --- answered and not kept ----------------------------------------------------------------------
 

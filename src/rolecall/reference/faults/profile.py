@@ -9,7 +9,7 @@ from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.settings import ROLES
-from rolecall.reference.strict_json import Document
+from rolecall.reference.strict_json import Document, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
@@ -106,3 +106,41 @@ def _raw_names(server: Server) -> None:
                 name: value for name, value in body.items() if "$" not in name and "." not in name
             }
         return members(body)
+
+
+def _own_role_in_list(server: Server, kind: str, role_in: Callable[[Document], object]) -> None:
+    """Take an update that is a list of this media type, and set a role that is found in it."""
+    update = server.resources.update
+
+    @instead_of(server.resources.update)
+    async def assigning(call: Call, principal: Principal, resource: str, id: str) -> Answer:
+        is_such = resource == "users" and call.header(b"content-type") == kind
+        parts = loads(call.body) if is_such else None
+        if not isinstance(parts, list):
+            return await update(call, principal, resource, id)
+        server.resources.existing(principal, resource, id)
+        roles = [role for part in parts if isinstance(part, dict) for role in (role_in(part),)]
+        role = next((role for role in roles if role in ROLES), None)
+        members = {} if role is None else {"role": role}
+        return server.resources.updated(change_stored(server, resource, id, **members))
+
+
+@fault("json-patch-unfiltered", finding="SEC-A06")
+def json_patch_unfiltered(server: Server) -> None:
+    """PATCH takes application/json-patch+json as well, whose paths nothing filters: /role is set.
+
+    Modelled on OWASP API3:2023, broken object property level authorization.
+    """
+    _own_role_in_list(
+        server,
+        "application/json-patch+json",
+        lambda part: part.get("value") if part.get("path") == "/role" else None,
+    )
+
+
+@fault("list-for-an-object-unfiltered", finding="SEC-A06")
+def list_for_an_object_unfiltered(server: Server) -> None:
+    """The filter of an update goes through the members of an object; the objects of a list get past
+    it, and are merged one after the other.
+    """
+    _own_role_in_list(server, "application/json", lambda part: part.get("role"))

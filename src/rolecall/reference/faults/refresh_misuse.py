@@ -80,6 +80,28 @@ def refresh_grants_scope_of_query(server: Server) -> None:
     )
 
 
+@fault("refresh-for-user-of-body", finding="SEC-R16")
+def refresh_for_user_of_body(server: Server) -> None:
+    """The tokens of a POST refresh are those of the user whom a member userId names."""
+    after = server.tokens.refresh_after_expiry
+
+    @instead_of(server.tokens.refresh_after_expiry)
+    def of_named(call: Call, body: Document) -> Answer:
+        answer, named = after(call, body), server.resources.stored("users", f"{body.get('userId')}")
+        return server.tokens.tokens(named, "*") if named else answer
+
+
+@fault("get-refresh-for-client-id", finding="SEC-R16")
+def get_refresh_for_client_id(server: Server) -> None:
+    """GET refresh takes a clientId as POST does, and its user is who the new tokens are for."""
+    before = server.tokens.refresh_before_expiry
+
+    @instead_of(server.tokens.refresh_before_expiry)
+    def of_client(call: Call) -> Answer:
+        answer, client = before(call), server.tokens.account(dict(call.query).get("clientId", ""))
+        return server.tokens.tokens(server.tokens.user(client.id), "*") if client else answer
+
+
 @fault("bearer-decides-post-refresh", finding="SEC-R13")
 def bearer_decides_post_refresh(server: Server) -> None:
     """POST refresh with somebody's bearer gives tokens of the bearer's user."""
