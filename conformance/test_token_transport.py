@@ -117,10 +117,16 @@ async def test_a_token_in_the_query_is_not_seen(
     )
 
 
+#: Header fields other than Authorization in which servers of all kinds take a token.
+OTHER_FIELDS = ("x-access-token", "x-auth-token", "x-authorization", "x-api-key", "x-token")
+
+
 @requirement("SEC-H05")
-async def test_a_token_in_a_cookie_is_not_seen(world: World, attacker: Attacker) -> None:
-    """A good token in a cookie, or the cookies that came with it, without an Authorization header,
-    are rejected.
+async def test_a_token_in_a_cookie_or_another_field_is_not_seen(
+    world: World, attacker: Attacker
+) -> None:
+    """A good token in a cookie or in header fields of other names, or the cookies that came with
+    it, without an Authorization header, are rejected.
     """
     highest = await world.user(world.highest)
     names = ("access_token", "token", "jwt", "Authorization")
@@ -133,7 +139,9 @@ async def test_a_token_in_a_cookie_is_not_seen(world: World, attacker: Attacker)
     )
 
     await attacker.expect_rejected(
-        attack="SEC-H05", headers={"cookie": cookie}, statuses=attacker.unreadable
+        attack="SEC-H05",
+        headers={**dict.fromkeys(OTHER_FIELDS, highest.token), "cookie": cookie},
+        statuses=attacker.unreadable,
     )
 
 

@@ -42,6 +42,7 @@ sees("anonymous-crashes")(carried()(lambda token: {}))
 sees("any-scheme")(carried()(lambda token: {"Authorization": f"Basic {token}"}))
 sees("no-scheme")(carried()(lambda token: {"Authorization": token}))
 sees("token-in-cookie")(carried()(lambda token: {"Cookie": f"token={token}"}))
+sees("token-in-another-header")(carried()(lambda token: {"X-Access-Token": token}))
 
 
 @sees("capitals-of-the-scheme-refused")

@@ -181,6 +181,12 @@ def token_in_cookie(server: Server) -> None:
     )
 
 
+@fault("token-in-another-header", finding="SEC-H05")
+def token_in_another_header(server: Server) -> None:
+    """The token may come in X-Access-Token, without a scheme."""
+    _token_from(server, lambda call: call.header(b"x-access-token"))
+
+
 @fault("session-cookie", finding="SEC-H05")
 def session_cookie(server: Server) -> None:
     """A log-in sets a cookie with the token, and the cookie is as good as the header."""
