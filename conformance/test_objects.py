@@ -266,19 +266,25 @@ async def test_a_pattern_is_nobodys_id(pattern: str, world: World) -> None:
 
 @requirement("SEC-A05")
 async def test_an_id_beside_ones_own_opens_nothing(world: World, judge: Judge) -> None:
-    """A fetch of one's own id and another one, in a list, does not show the other user."""
+    """A fetch of one's own id and another one, in a list or in its place by dot segments, does not
+    show the other user.
+    """
     caller, other = (await lockable_account(world)).caller, await world.shared("user")
     plain = await world.request(world.spec.operations["fetch-user-self"], caller)
-    ids = f"{in_path(caller.user)},{in_path(other.id)}"
+    own, others = in_path(caller.user), in_path(other.id)
 
-    answer = await world.send(
-        "GET", plain.path.replace(in_path(caller.user), ids), caller, attack="SEC-A05"
-    )
+    fields = [("authorization", f"Bearer {caller.token}".encode())]
+    for ids in (f"{own},{others}", f"{own}/../{others}"):  # httpx would resolve the dots
+        answer = await world.client.send_raw(
+            "GET", plain.path.replace(own, ids), fields, caller=str(caller), attack="SEC-A05"
+        )
 
-    expect_no_crash(answer)
-    if where := shown_in(answer, other):
-        async with unless_open(world, judge, "fetch-user", caller):
-            raise Finding(f"nothing of {other}", f"{answer.status} with it in {where}", answer)
+        expect_no_crash(answer)
+        if where := shown_in(answer, other):
+            async with unless_open(world, judge, "fetch-user", caller):
+                raise Finding(
+                    f"nothing of {other} at {ids}", f"{answer.status} with it in {where}", answer
+                )
 
 
 @requirement("SEC-A05")

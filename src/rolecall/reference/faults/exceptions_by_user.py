@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from rolecall.reference.alterations import asked_for
+import re
+
+from rolecall.reference.alterations import asked_for, route_past_the_guard
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
@@ -74,3 +76,20 @@ def groups_of_ones_organization_listed(server: Server) -> None:
             and query_of(call).get("organizations") == principal.user.get("organization")
         ),
     )
+
+
+@fault("dots-behind-the-own-id", finding="SEC-A05")
+def dots_behind_the_own_id(server: Server) -> None:
+    """The guard takes the first id of a path for the user who is asked for, and lets one look at
+    oneself; the router goes by the path without its dot segments.
+
+    Modelled on CVE-2021-41773 and its like, where a path is normalised behind the check.
+    """
+
+    def found(call: Call) -> re.Match[str] | None:
+        path = re.fullmatch(r"/v2/users/([0-9a-f]{24})/\.\./([0-9a-f]{24})", call.path)
+        if path is None or path[1] != server.guard.authenticate(call).id:
+            return None
+        return re.search(r"(users)/([0-9a-f]{24})$", f"/v2/users/{path[2]}")
+
+    route_past_the_guard(server, found)
