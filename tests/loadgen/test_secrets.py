@@ -15,12 +15,11 @@ from tests.support.servers import serving, target
 #: Violations show exchanges, with all that was sent and received in them.
 FAULTS = {
     "issuance": "one-token-in-300-of-another-user",
-    "refresh-get": "refresh-tokens-run-out",
+    "refresh-get": "one-token-in-300-of-another-user",
     "refresh-race": "race-kills-both-winners",
 }
-#: More than 100 a second in every part of the run, for the secrets to run out wherever their five
-#: seconds begin; and as many races as five accounts carry while winners are asked for again, since
-#: one beside others of its account proves nothing.
+#: As many races as five accounts carry while winners are asked for again, since one beside others of
+#: its account proves nothing.
 RATES = {"refresh-get": "300", "refresh-race": "40"}
 #: On two workers by day: the scenario with all kinds of secrets, and the one with the most tokens.
 ON_WORKERS = {"mixed", "guarded"}

@@ -287,6 +287,7 @@ def _run_load(case: Case, duration: str, place: Path) -> Result:
                 sample["requirement"] for sample in _by_cause(document["violation_samples"])
             )
         )
+        result.advice = [kind["requirement"] for kind in document.get("advice", ())]
         result.reasons = document["reasons"]
     except ValueError:
         result.crash = finished.stderr.strip() or "the process ended without a word"

@@ -161,15 +161,15 @@ def test_the_master_finds_what_two_workers_were_given() -> None:
     mine, yours, both, owner = numbers(4)
     for number in (mine, both, both):
         first.add(number)
-    first.add(owner, 7)
+    first.add(owner, 7 << 9)
     second.add(yours)
     second.add(both)
-    second.add(owner, 7)
+    second.add(owner, 7 << 9)
 
     assert master.merge(first.take()) == 0
     assert master.merge(second.take()) == 1
     assert first.take() == second.take() == b""
-    first.add(yours, 7)
+    first.add(yours, 7 << 9)
     assert master.merge(first.take()) == 1
 
 

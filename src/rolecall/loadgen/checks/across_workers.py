@@ -23,14 +23,18 @@ class AcrossWorkers:
         """Add what a worker's `Invariants.take` returned."""
         for _ in range(self._tokens.merge(delta["tokens"])):
             self._violations.report(
-                "token-repeated",
+                "session-repeated",
                 "an access token, or its jti, was given out twice",
                 history=_ACROSS,
             )
-        for _ in range(self._refresh_tokens.merge(delta["refresh_tokens"])):
-            self._violations.report(
-                "refresh-token-repeated", "a refresh token was given out twice", history=_ACROSS
-            )
+        same, other = self._refresh_tokens.merge_by_user(delta["refresh_tokens"])
+        for kind, times, whose in (
+            ("session-repeated", same, "twice"),
+            ("refresh-token-repeated", other, "to two users"),
+        ):
+            for _ in range(times):
+                message = f"a refresh token was given out {whose}"
+                self._violations.report(kind, message, history=_ACROSS)
         for user, account in pairs(delta["users"]):
             if self._accounts.setdefault(user, account) != account:
                 self._violations.report(

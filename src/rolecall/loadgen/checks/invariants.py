@@ -12,19 +12,22 @@ another id.
 What may come twice. The specification says of a refresh that "the new access token and refresh
 token should be used", and not what becomes of the old one (AMB-08), so:
 
-* An access token with a `jti` is known by that, one without by its whole text. A `jti` never comes
-  twice, but in answer to the same refresh token: a server may answer a repeated refresh as it
-  answered the first one (a race, a grace window). As the continuation of itself it does not come: a
-  refresh gives a new token.
-* Without a `jti`, two tokens of one user and one second are the same to the letter, rightly: `iat`
-  counts whole seconds. So such a token may come again for the same user, and for no other; but not
-  once the server's clock, which the other tokens show, has gone on by `_ONE_SECOND` before it was
-  asked for: then it was not issued now. Tokens that are so old when they are new here show that the
-  server has several clocks, and this rule is dropped.
-* A refresh token never comes twice in answer to log-ins: each is a session of its own (SEC-I18). In
-  answer to a refresh it may be the one that was sent (a server that does not rotate), or one that
-  was given out for the same refresh token before. Everything else, above all one token for two
-  users or for two sessions, is a violation.
+* An access token with a `jti` is known by that, one without by its whole text. It may come again in
+  answer to the same refresh token: a server may answer a repeated refresh as it answered the first
+  one (a race, a grace window). `iat` counts whole seconds, so two tokens of one user and one second
+  may be the same to the letter. A token whose `iat` is not past was issued now, whatever its `jti`:
+  some servers give all tokens of a user one.
+* An old token is one of which the server's clock, which the other tokens show, had gone on by
+  `_ONE_SECOND` before it was asked for: it was not issued now. A refresh gives a *new* access
+  token, so an old one that comes again is a violation (`token-repeated`). Tokens that are so old
+  when they are new here show that the server has several clocks, and this rule is dropped.
+* No sentence says that a log-in gives a new access token, or a session of its own: SEC-I18 is
+  advice, and so are an old token, a `jti` and a refresh token that come again for the same user
+  (`session-repeated`). A session that shares its refresh token is not gone on with.
+* A refresh token of two users is a violation (`refresh-token-repeated`): "the payload consists of
+  the refreshToken and a clientId being the user or bot email", and it can be only one's. In answer
+  to a refresh it may be the one that was sent (a server that does not rotate), or one that was
+  given out for the same refresh token before.
 
 What may be refused. Each refusal that becomes a violation breaks a sentence of the specification,
 and is one only where nothing lawful explains it; `sessions` keeps account of that, and has the
@@ -60,6 +63,7 @@ from rolecall.loadgen.checks.owners import TELLING, Owners
 from rolecall.loadgen.checks.races import outcome_of
 from rolecall.loadgen.checks.seen_tokens import (
     PLACES,
+    USER_BITS,
     SeenTokens,
     fingerprint,
     own_fingerprint,
@@ -100,6 +104,26 @@ _MOST_REMEMBERED, _LONGEST_REMEMBERED = (
     256,
     1024,
 )  # scopes, and heads of tokens; a server has a handful of short ones
+
+_SHARED = ("session-repeated", "the refresh token was given out before, for another session")
+_OF_TWO_USERS = ("refresh-token-repeated", "the refresh token was given to another user before")
+_OLD = ("token-repeated", "the refresh gave an access token that was given out before")
+_SAME_LOGIN = ("session-repeated", "the log-in gave an access token that was given out before")
+_SAME_JTI = ("session-repeated", "the access token, or its jti, was given out before")
+#: What does not keep a client from going on with the tokens.
+_HARMLESS = frozenset({_SAME_LOGIN, _SAME_JTI})
+
+
+def _repeated(age: int, *, refreshed: bool) -> tuple[str, str]:
+    """What is wrong with a token that is known: the kind, and the message.
+
+    Args:
+        age: seconds for which it has been there; 0 where it was issued now, as far as is known.
+        refreshed: whether a refresh gave it.
+    """
+    if not age:
+        return _SAME_JTI
+    return _OLD if refreshed else _SAME_LOGIN
 
 
 class Invariants:
@@ -144,9 +168,8 @@ class Invariants:
         self._heads: set[str] = set()  # first parts of tokens that are in order
         self._names_user = False  # whether refresh tokens here begin with their user's id
         self._clock = -inf  # how far the server's clock is ahead of ours, at least
-        self._texts = self._old_texts = (
-            0  # tokens without a jti: all, and those that were old when they were new here
-        )
+        self._newest = -(2**63)  # the latest `iat`
+        self._all = self._old = 0  # tokens: all, and those that were old when they were new here
 
     @property
     def users(self) -> set[str]:
@@ -227,31 +250,36 @@ class Invariants:
             self._names_user = True
         else:  # something is wrong, or in order in a less common way
             wrong += self._misfits(holder, given, claims, refresh)
+        user = holder.fingerprint & USER_BITS
         if refresh is None:
-            previous, owner, asked, latest = None, 0, session.sent, 0
+            previous, owner, asked, latest = None, user, session.sent, 0
         else:
             previous, asked, latest = refresh.previous, refresh.asked, refresh.latest
-            owner = previous.refresh_fingerprint
-        if not self._is_new(token, claims, owner, holder, asked) or (
-            previous and token == previous.token and claims.jti is not None
-        ):
-            wrong.append(("token-repeated", "the access token, or its jti, was given out before"))
+            owner = previous.refresh_fingerprint & ~USER_BITS | user
+        if not self._is_new(token, claims, owner, holder, asked):
+            age = self._age(claims, asked)
+            lifetime -= age
+            wrong.append(_repeated(age, refreshed=previous is not None))
         if previous is not None and refresh_token == previous.refresh_token:
-            mine = owner
+            mine = previous.refresh_fingerprint
         else:
             mine = self._fingerprint(refresh_token)
             if not self._refresh_tokens.add(mine, owner):
-                wrong.append(
-                    (
-                        "refresh-token-repeated",
-                        "the refresh token was given out before, for another session",
-                    )
-                )
+                is_own = self._refresh_tokens.is_of_user(mine, owner)
+                wrong.append(_SHARED if is_own else _OF_TWO_USERS)
         for kind, message in wrong:
             if message:  # else it is told already
                 self.violations.report(kind, message, request, response)
         return SessionGrant(
-            token, refresh_token, named, session, latest, asked, lifetime, mine, not wrong
+            token,
+            refresh_token,
+            named,
+            session,
+            latest,
+            asked,
+            lifetime,
+            mine,
+            not wrong or all(found in _HARMLESS for found in wrong),
         )
 
     def _answers_login(self, session: LoginSession, response: Response, request: bytes) -> bool:
@@ -440,23 +468,35 @@ class Invariants:
         return good
 
     def _is_new(self, token: str, claims: Claims, owner: int, holder: Holder, asked: float) -> bool:
-        """Whether a token may have been issued after it was asked for (`time.perf_counter`)."""
-        jti = claims.jti
+        """Whether a token, or its jti, is not known, or may come again.
+
+        Args:
+            asked: when the first request was sent that may have got it (`time.perf_counter`).
+        """
+        issued, jti = claims.iat, claims.jti
+        self._all += 1
+        if issued > self._newest:  # once a second: what comes later in it shows less
+            self._newest = issued
+            self._clock = max(self._clock, issued - perf_counter())
+        is_old = issued + _ONE_SECOND <= asked + self._clock
         if type(jti) is str and jti:
-            return self._tokens.add(self._fingerprint(jti), owner)
-        issued = claims.iat
+            is_new = self._tokens.add(self._fingerprint(jti), owner)
+            self._old += is_old and is_new
+            return is_new
         text = self._fingerprint(token)
-        self._texts += 1
-        if issued + _ONE_SECOND > asked + self._clock:
-            ahead = issued - perf_counter()
-            if ahead > self._clock:  # noqa: PLR1730  # twice as fast
-                self._clock = ahead
+        if not is_old:
             return self._tokens.add(text, holder.fingerprint)
         if not self._tokens.knows(text):
-            self._old_texts += 1
+            self._old += 1
             return True
-        has_one_clock = self._old_texts * _FEW <= self._texts
+        has_one_clock = self._old * _FEW <= self._all
         return not has_one_clock and self._tokens.add(text, holder.fingerprint)
+
+    def _age(self, claims: Claims, asked: float) -> int:
+        """Seconds for which an old token has been there already; 0 where that is not certain."""
+        age = asked + self._clock - claims.iat
+        has_one_clock = self._old * _FEW <= self._all
+        return int(age) if has_one_clock and age >= _ONE_SECOND else 0
 
     def _role(self, scope: object) -> str:
         """The role that a scope stands for."""

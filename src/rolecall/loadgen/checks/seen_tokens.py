@@ -23,6 +23,8 @@ from array import array
 from collections.abc import Iterator
 from hashlib import blake2b
 
+#: The bits of an owner that say which user it is; the others say what else it depends on.
+USER_BITS = 2**9 - 1
 #: Places of a table unless told otherwise; eight bytes each.
 PLACES = 2**21
 _WAYS = 4
@@ -76,7 +78,7 @@ class SeenTokens:
         """Note a fingerprint (0.6 us).
 
         Args:
-            owner: who may be given it again, as a number of 64 bits; 0 for none.
+            owner: who may be given it again, as a number of 64 bits; up to `USER_BITS` for nobody.
 
         Returns:
             Whether that is in order: it was not seen before, or only with the same owner.
@@ -104,19 +106,28 @@ class SeenTokens:
         return True
 
     def _is_owned(self, place: int, owner: int) -> bool:
-        return place & self._mask == owner & self._mask and owner != 0
+        return place & self._mask == owner & self._mask and owner > USER_BITS
+
+    def is_of_user(self, fingerprint: int, owner: int) -> bool:
+        """Whether a fingerprint was seen before, of an owner with the same user."""
+        place, user = self._place(fingerprint), self._mask & USER_BITS
+        return place != 0 and place & user == owner & user
 
     def knows(self, fingerprint: int) -> bool:
         """Whether a fingerprint was seen before, of any owner (0.4 us)."""
+        return self._place(fingerprint) != 0
+
+    def _place(self, fingerprint: int) -> int:
+        """What is noted of a fingerprint; 0 where nothing is."""
         table, mask = self._table, self._mask
         at = (fingerprint & mask) * _WAYS
         for way in range(at, at + _WAYS):
             place = table[way]
             if not place:  # as in `add`
-                return False
+                return 0
             if place ^ fingerprint <= mask:
-                return True
-        return False
+                return place
+        return 0
 
     def take(self) -> bytes:
         """The new ones: 16 bytes each, fingerprint and owner, little-endian."""
@@ -125,7 +136,13 @@ class SeenTokens:
 
     def merge(self, delta: bytes) -> int:
         """Note what a worker has seen; how many of it others have seen before."""
-        return sum(not self.add(fingerprint, owner) for fingerprint, owner in pairs(delta))
+        return sum(self.merge_by_user(delta))
+
+    def merge_by_user(self, delta: bytes) -> tuple[int, int]:
+        """The same, apart: what was seen before for the same user, and for another one."""
+        again = [seen for seen in pairs(delta) if not self.add(*seen)]
+        same = sum(self.is_of_user(fingerprint, owner) for fingerprint, owner in again)
+        return same, len(again) - same
 
 
 def as_bytes(numbers: array[int]) -> bytes:

@@ -69,9 +69,18 @@ KINDS: Mapping[str, Kind] = {
     "lifetime": Kind(
         "ISSUE-lifetime", "A token expires 24 hours after it was issued, within a minute."
     ),
-    "token-repeated": Kind("SEC-I18", "No access token, and no jti, is given out twice."),
+    "token-repeated": Kind(
+        "REFRESH-new-token",
+        "A refresh gives a new access token, and none that was given out before.",
+    ),
     "refresh-token-repeated": Kind(
-        "SEC-I18", "No refresh token is given out twice, except to its own session."
+        "REFRESH-client", "A refresh token has one user, and is given to no other one."
+    ),
+    "session-repeated": Kind(
+        "SEC-I18",
+        "Two log-ins are two sessions: neither an access token, nor its jti, nor a refresh token "
+        "is given out twice.",
+        advises=True,
     ),
     "login-refused": Kind(
         "ISSUE-status", "A user who has logged in before is not refused under load."
