@@ -108,6 +108,64 @@ def test_sessions_that_one_process_alone_knows_are_broken(
     assert context.violations.counts[kind]
 
 
+def with_one_connection(context: ClientContext, client: RefreshingScenario, steps: int) -> None:
+    """Steps of a client of the closed loop, each second of which is over at once."""
+    client.prepare()
+    for _ in range(steps):
+        context.anew_at = 0.0
+        client.step(perf_counter())
+    client.close()
+
+
+@pytest.mark.parametrize(("lag", "kinds"), [(None, {"token-dead"}), (0.05, set())])
+def test_a_client_of_the_closed_loop_comes_anew_now_and_then(
+    lag: float | None, kinds: set[str]
+) -> None:
+    """It sends over one connection, whose process may be the only one that knows its tokens: some
+    new tokens are tried over a new connection, which takes the place of the old one. All requests
+    are counted, and what lags is waited for.
+    """
+    with loaded(Processes(lag=lag)) as (context, miniature):
+        with_one_connection(context, SessionScenario(context), 12)
+
+    assert set(context.violations.counts) == kinds
+    assert miniature.connections > 1
+    assert context.beside == 0
+    samples = context.violations.samples
+    assert all("on another connection" in sample.message for sample in samples)
+
+
+def test_a_new_connection_is_open_before_anything_is_measured_on_it() -> None:
+    """And there is none more often than once a second."""
+    with loaded(Processes(lag=0.0)) as (context, miniature):
+        client = RefreshPostScenario(context)
+        client.prepare()
+        opened: list[tuple[float, float]] = []
+        plain, call = LoadConnection.open, client.call
+
+        def open_slowly(connection: LoadConnection) -> None:
+            plain(connection)
+            time.sleep(0.2)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(LoadConnection, "open", open_slowly)
+            patch.setattr(
+                client,
+                "call",
+                lambda *given, **named: (
+                    opened.append((given[3], perf_counter())),
+                    call(*given, **named),
+                )[1],
+            )
+            began = perf_counter()
+            for _ in range(120):
+                client.step(perf_counter())
+        client.close()
+
+    assert 2 <= miniature.connections <= 2 + (perf_counter() - began)
+    assert all(now - due < 0.1 for due, now in opened)
+
+
 def test_waits_in_vain_become_short() -> None:
     """Where nothing was ever known late, later waits are short; one that was not in vain tells that
     the server lags.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from time import perf_counter
@@ -38,6 +39,8 @@ from rolecall.transit import Transit
 if TYPE_CHECKING:
     from rolecall.loadgen.deny_scenario import Revocations
 
+#: Seconds for a connection that is opened beside what is measured.
+_SOON = 1.0
 #: What is told of the cells in the end: those sampled, those with expired tokens, those not sampled
 #: and what is not tested with the reason, and what is left behind.
 SAMPLED = ("cells", "expired", "others", "not_tested", "left")
@@ -58,6 +61,14 @@ class LoadConnection(WireConnection):
         super().__init__(origin, timeout=timeout, verify=verify)
         self.entry: Entry | None = None
         self.due = 0.0
+
+    def open(self) -> None:
+        """Open it beside what is measured; where that does not succeed at once, the next exchange
+        tries it again, and is measured.
+        """
+        self.deadline = perf_counter() + min(self._timeout, _SOON)
+        with suppress(Failure):
+            self._connect()
 
 
 class ClientContext:
@@ -148,6 +159,8 @@ class ClientContext:
         self.tokens = 0
         #: How long what was given on one connection may be unknown on another one.
         self.lag = Lag(dialect.consistency)
+        #: When one of the clients is to come over a new connection next (`time.perf_counter`).
+        self.anew_at = 0.0
         #: Numbers for clients that are not to do all the same at the same time.
         self.numbers = count()
         #: The e-mails of the accounts that took part in what is measured.

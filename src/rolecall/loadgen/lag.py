@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 #: Times that a late token was waited for in vain, until the time for that is short.
 _IN_VAIN, BRIEFLY = 3, 0.3  # the latter in seconds
 #: Seconds between the first two looks; each pause is twice as long as the one before.
-FIRST_PAUSE = 0.02
+_FIRST_PAUSE = 0.02
+
+
+def pauses() -> Iterator[float]:
+    """Seconds between two looks, without an end."""
+    pause = _FIRST_PAUSE
+    while True:
+        yield pause
+        pause *= 2
 
 
 class Lag:

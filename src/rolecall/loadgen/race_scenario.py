@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from time import perf_counter
 
 import gevent
@@ -11,7 +12,7 @@ import gevent
 from rolecall.loadgen.checks.races import Race, RaceCall, explanations, is_lost, outcome_of
 from rolecall.loadgen.checks.sessions import Path, Refresh, SessionGrant
 from rolecall.loadgen.client_context import ClientContext, LoadConnection
-from rolecall.loadgen.lag import BRIEFLY, FIRST_PAUSE
+from rolecall.loadgen.lag import BRIEFLY, pauses
 from rolecall.loadgen.scenario import RefreshingScenario, sound
 from rolecall.loadgen.transport.wire import Response
 
@@ -33,6 +34,7 @@ class RefreshRaceScenario(RefreshingScenario):
         """Race over these connections from now on, one for each racer."""
         while len(connections) < self.context.racers:
             connections.append(self.context.connect())
+        self._connections = connections
         self.connection = connections[0]
         self._racers = connections[: self.context.racers]
 
@@ -117,8 +119,8 @@ class RefreshRaceScenario(RefreshingScenario):
         winners = [grant for grant in given if grant is not None]
         for winner in winners:
             works[winner.token] = self.show_profile(winner, perf_counter(), judged=False)
-        pauses = self._pauses(patient=patient)
-        for pause in pauses:
+        left = self._pauses(patient=patient)
+        for pause in left:
             if not works or True in works.values() or None in works.values():
                 break  # one is enough: the others, that one's refresh may have revoked
             gevent.sleep(pause)
@@ -130,17 +132,14 @@ class RefreshRaceScenario(RefreshingScenario):
         self.grant = None
         for winner in winners:
             if winner.refresh_token not in refreshes:
-                refreshes[winner.refresh_token] = self._try(winner, pauses)
+                refreshes[winner.refresh_token] = self._try(winner, left)
         return works, refreshes
 
     def _pauses(self, *, patient: bool) -> Iterator[float]:
         """Seconds between two looks, as long as something may be late."""
         lag = self.context.lag
         until = perf_counter() + (lag.seconds if patient else min(BRIEFLY, lag.seconds))
-        pause = FIRST_PAUSE
-        while perf_counter() + pause < until:
-            yield pause
-            pause *= 2
+        yield from takewhile(lambda pause: perf_counter() + pause < until, pauses())
         if patient:
             lag.note(came=False)
 
@@ -152,12 +151,12 @@ class RefreshRaceScenario(RefreshingScenario):
         return works
 
     def _try(
-        self, given: SessionGrant, pauses: Iterator[float], *, racing: bool = False
+        self, given: SessionGrant, left: Iterator[float], *, racing: bool = False
     ) -> bool | None:
         """Refresh with what a client holds: whether that works; None where it is not known.
 
         Args:
-            pauses: the seconds between looks that are left to the race; all its winners share them.
+            left: the seconds between looks that are left to the race; all its winners share them.
         """
         context = self.context
         request = context.refresh_post(given)
@@ -168,7 +167,7 @@ class RefreshRaceScenario(RefreshingScenario):
             refresh = context.invariants.refresh(given, "POST", racing=racing)
             response = self.call("POST", name, request, perf_counter(), expected, refresh)
             outcome = outcome_of(response.status if response else None)
-            pause = next(pauses, None) if outcome == "refused" else None
+            pause = next(left, None) if outcome == "refused" else None
             if pause is None:
                 break
             refresh.unanswered(left=False)  # refused, it did nothing

@@ -14,7 +14,7 @@ refused there counts in a row of its own, too, ``not known yet``, and is asked f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from time import perf_counter
 from typing import ClassVar
 
@@ -23,13 +23,17 @@ import gevent
 from rolecall.loadgen.checks.races import outcome_of
 from rolecall.loadgen.checks.sessions import Path, Refresh, SessionGrant, Use
 from rolecall.loadgen.client_context import ClientContext, LoadConnection
-from rolecall.loadgen.lag import FIRST_PAUSE
+from rolecall.loadgen.lag import pauses
 from rolecall.loadgen.roster import Login
 from rolecall.loadgen.transport.failure import Failure
 from rolecall.loadgen.transport.wire import Response
 
 #: Of so many tokens one is tried at once. The others are tried by those who use them.
 _TRIED = 50
+
+
+#: Seconds after which a client comes over a new connection again.
+_ANEW = 1.0
 
 
 #: Seconds that a client waits at most because a 429 said so.
@@ -55,6 +59,7 @@ class Scenario:
     def __init__(self, context: ClientContext) -> None:
         self.context = context
         self.connection = context.connect()
+        self._connections = [self.connection]
         #: Where what is held was given, if that is known.
         self.given_on: LoadConnection | None = None
         self._login: Login | None = None  # the account that is held
@@ -73,6 +78,7 @@ class Scenario:
         """Send over these connections from now on; those that are missing are added to the list."""
         if not connections:
             connections.append(self.context.connect())
+        self._connections = connections
         self.connection = connections[0]
 
     def step(self, due: float) -> None:
@@ -182,16 +188,16 @@ class Scenario:
         grant.session.use()
         expected = self.context.spec.operations[operation].success
         response = self.call("GET", operation, request, due, expected, grant)
-        pause = 0.0
+        waits: Iterator[float] | None = None
         while (
             response is not None
             and response.status not in expected
             and self.is_early(response, grant)
         ):
-            pause = 2 * pause or FIRST_PAUSE
-            gevent.sleep(pause)
+            waits = waits or pauses()
+            gevent.sleep(next(waits))
             response = self.call("GET", operation, request, perf_counter(), expected, grant)
-        if pause and response is not None:
+        if waits is not None and response is not None:
             self.context.lag.note(came=outcome_of(response.status) == "granted")
         return response
 
@@ -219,7 +225,23 @@ class Scenario:
         context = self.context
         context.tokens += 1
         if context.tokens % _TRIED == 1:
+            if perf_counter() >= context.anew_at:
+                self._come_anew()
             self.show_profile(grant, perf_counter())
+
+    def _come_anew(self) -> None:
+        """Go on over a new connection, as clients do now and then: another process of the server
+        may answer it, and not know the token.
+
+        It takes the place of the old one, so that there are never more than there were; and it is
+        open before anything is measured on it. Once a second is enough, and wears out no ports.
+        """
+        context, old = self.context, self.connection
+        context.anew_at = perf_counter() + _ANEW
+        old.close()
+        new = context.connect()
+        new.open()
+        self.given_on, self.connection, self._connections[0] = old, new, new
 
     def show_profile(self, grant: SessionGrant, due: float, *, judged: bool = True) -> bool | None:
         """Fetch the profile of the token's user: whether it came; None if nothing is known.
@@ -231,7 +253,10 @@ class Scenario:
         response = self.read_with(grant, PROFILE, request, due)
         if response is None or outcome_of(response.status) in ("unknown", "throttled"):
             return None
-        return self.context.invariants.own_profile(grant, response, request, judged=judged)
+        elsewhere = self.given_on is not None and self.connection is not self.given_on
+        return self.context.invariants.own_profile(
+            grant, response, request, judged=judged, elsewhere=elsewhere
+        )
 
 
 class AroundScenario(Scenario):
@@ -315,7 +340,7 @@ class RefreshingScenario(Scenario):
         the server says that it is not up to it (5xx), the client tries again, as clients do;
         whether it may be refused then, `Refresh` knows.
         """
-        context, pause = self.context, 0.0
+        context, waits = self.context, None
         request = context.refresh_get(grant) if path == "GET" else context.refresh_post(grant)
         name, expected = f"refresh-{path.lower()}", context.dialect.refreshed
         refresh = context.invariants.refresh(grant, path)
@@ -326,8 +351,8 @@ class RefreshingScenario(Scenario):
             and self.is_early(response, refresh)
         ):
             refresh.unanswered(left=False)  # refused, it did nothing: this one is as the first
-            pause = 2 * pause or FIRST_PAUSE
-            gevent.sleep(pause)
+            waits = waits or pauses()
+            gevent.sleep(next(waits))
             refresh = context.invariants.refresh(grant, path)
             response = self.call(path, name, request, perf_counter(), expected, refresh)
         if response is None:
@@ -336,7 +361,7 @@ class RefreshingScenario(Scenario):
         given = context.invariants.refreshed(refresh, response, request)
         if outcome_of(response.status) in ("granted", "refused"):
             self.grant, self.given_on = sound(given), self.connection
-            if pause:
+            if waits is not None:
                 context.lag.note(came=given is not None)
             if self.grant is not None:
                 self.try_now_and_then(self.grant)

@@ -110,6 +110,10 @@ _OF_TWO_USERS = ("refresh-token-repeated", "the refresh token was given to anoth
 _OLD = ("token-repeated", "the refresh gave an access token that was given out before")
 _SAME_LOGIN = ("session-repeated", "the log-in gave an access token that was given out before")
 _SAME_JTI = ("session-repeated", "the access token, or its jti, was given out before")
+_ELSEWHERE = (
+    " on another connection than the one on which it was given: several processes, or machines, "
+    "may not share what they know"
+)
 #: What does not keep a client from going on with the tokens.
 _HARMLESS = frozenset({_SAME_LOGIN, _SAME_JTI})
 
@@ -342,12 +346,19 @@ class Invariants:
         return given, claims
 
     def own_profile(
-        self, grant: SessionGrant, response: Response, request: bytes, *, judged: bool = True
+        self,
+        grant: SessionGrant,
+        response: Response,
+        request: bytes,
+        *,
+        judged: bool = True,
+        elsewhere: bool = False,
     ) -> bool:
         """Check the answer to "fetch user details (self)"; `LoginSession.use` came before.
 
         Args:
             judged: whether a refusal is a violation where nothing explains it.
+            elsewhere: whether the token was given on another connection.
 
         Returns:
             Whether it is the profile of the token's user.
@@ -364,9 +375,9 @@ class Invariants:
             )
             self.violations.report("profile-of-another", message, request, response)
         elif judged and outcome_of(response.status) == "refused" and not grant.may_be_refused:
-            self.violations.report(
-                "token-dead", f"a new access token is answered {response.status}", request, response
-            )
+            where = _ELSEWHERE if elsewhere else ""
+            message = f"a new access token is answered {response.status}{where}"
+            self.violations.report("token-dead", message, request, response)
         return False
 
     # --- What is wrong --------------------------------------------------------------------------
