@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 from time import perf_counter
+from typing import Any
 
 import pytest
 
@@ -147,16 +148,13 @@ def test_a_new_connection_is_open_before_anything_is_measured_on_it() -> None:
             plain(connection)
             time.sleep(0.2)
 
+        def noted(*given: Any, **named: Any) -> Any:
+            opened.append((given[3], perf_counter()))
+            return call(*given, **named)
+
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(LoadConnection, "open", open_slowly)
-            patch.setattr(
-                client,
-                "call",
-                lambda *given, **named: (
-                    opened.append((given[3], perf_counter())),
-                    call(*given, **named),
-                )[1],
-            )
+            patch.setattr(client, "call", noted)
             began = perf_counter()
             for _ in range(120):
                 client.step(perf_counter())

@@ -240,7 +240,7 @@ class ClientContext:
             sampling = self._sampling
             if sampling is None:
                 return {name: [] for name in SAMPLED} | {"left": left}
-            cells = [*sampling.cells, *sampling.shaped]
+            cells = [*sampling.cells, *sampling.shaped, *sampling.strange]
             found = (
                 list(map(str, cells)),
                 list(map(str, sampling.expired)),

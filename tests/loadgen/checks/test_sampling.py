@@ -33,6 +33,7 @@ from rolecall.reference.errors import Refusal
 from rolecall.reference.permissions import LOWEST_SCOPE
 from rolecall.reference.server import Running, running
 from rolecall.reference.settings import Settings
+from rolecall.reference.strict_json import Document
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Expired
 from rolecall.reference.variants import VARIANTS
@@ -149,7 +150,8 @@ class Sampled:
             [cell for cell in self.sampling.cells if cell.allowed is allowed]
             for allowed in (False, True)
         ]
-        kinds = list(filter(None, [*kinds, self.sampling.shaped, self.sampling.expired]))
+        more = self.sampling.shaped, self.sampling.expired, self.sampling.strange
+        kinds = list(filter(None, [*kinds, *more]))
         for _ in range(rounds * len(kinds) * max(map(length, kinds), default=0)):
             self.turn()
 
@@ -262,21 +264,23 @@ def test_what_cannot_be_deleted_is_named() -> None:
 
 
 def test_every_kind_in_turn() -> None:
-    """A denied cell, an allowed one, a denied one in a shape, and an expired token: in turn, and
-    all of them come up.
+    """A denied cell, an allowed one, a denied one in a shape, an expired token, and no good one: in
+    turn, and all of them come up.
     """
     with sampled(signing=True) as it:
-        probes = [it.sampling.next() for _ in range(4 * len(it.sampling.cells))]
+        probes = [it.sampling.next() for _ in range(5 * len(it.sampling.cells))]
 
     rows = ["cells denied", "cells allowed", "denied, other shapes", "expired tokens"]
+    rows.append("without a good token")
     assert all(isinstance(probe, Probe) for probe in probes)
     assert [probe.row for probe in probes if probe and probe.stage == "first"][:2] == rows[:2]
     assert all(
-        rows[number % 4] == probe.row
+        rows[number % 5] == probe.row
         for number, probe in enumerate(probes)
         if probe and probe.stage == "first"
     )
-    everything = (*it.sampling.cells, *it.sampling.shaped, *it.sampling.expired)
+    tried = it.sampling
+    everything = (*tried.cells, *tried.shaped, *tried.expired, *tried.strange)
     assert {str(probe.cell) for probe in probes if probe} == {str(cell) for cell in everything}
 
 
@@ -587,6 +591,50 @@ def test_a_denial_that_turns_into_permission() -> None:
     assert "was denied before the load, and is now answered 20" in sample.message
     assert "HTTP/1.1 200 OK" in sample.exchange
     assert "<token-" in sample.exchange
+
+
+def test_a_signature_that_is_no_longer_looked_at() -> None:
+    """A forged token that is let in after the load has begun is a violation, and nothing else."""
+    with sampled() as it:
+
+        @instead_of(it.server.verifier.signature_holds)
+        def unchecked(message: bytes, signature: str, header: Document) -> bool:
+            return True
+
+        it.turns()
+
+    assert set(it.violations.counts) == {"forged-let-in"}
+    message = it.violations.samples[0].message
+    assert "(a changed signature) was refused before the load, and is now answered 200" in message
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kinds"),
+    [
+        (200, b'[{"id":"1"}]', {"anonymous-let-in"}),
+        (200, b'{"id":"1"}', {"anonymous-let-in"}),
+        (200, b'{"error":{"message":"busy"}}', set()),
+        (200, b"", set()),
+        (429, b"", set()),
+        (503, b"", set()),
+    ],
+)
+def test_nobody_in_particular_is_let_in(status: int, body: bytes, kinds: set[str]) -> None:
+    """Who shows something without a token does what is denied to everybody; who says with a success
+    that it failed does not.
+    """
+    with sampled() as it:
+        known = it.server.dispatcher.answer
+
+        @instead_of(it.server.dispatcher.answer)
+        async def open_to_all(call: Call) -> Answer:
+            if call.header_values(b"authorization"):
+                return await known(call)
+            return Answer(status, body)
+
+        it.turns()
+
+    assert set(it.violations.counts) == kinds
 
 
 def test_a_denial_that_shows_the_thing_is_none() -> None:

@@ -30,7 +30,7 @@ class Probe:
         grant: of a cell, with what it is tried.
         is_renewed: whether a log-in has just gone before it, so that another one would be of no
             use.
-        presented: of a cell that is tried with an expired token.
+        presented: of a cell that is tried with an expired token, or with none that is good.
     """
 
     cell: SampledCell
@@ -54,7 +54,7 @@ class Probe:
     def row(self) -> str:
         """The row that it counts in: there are a few, not one for each cell."""
         if self.presented:
-            return "expired tokens"
+            return "expired tokens" if self.cell.is_expired else "without a good token"
         if self.cell.allowed or self.stage == "before":
             return "cells allowed"
         return "denied, other shapes" if self.cell.shape else "cells denied"

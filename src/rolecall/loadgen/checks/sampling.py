@@ -16,7 +16,7 @@ once.
 Denied reads are tried in other shapes as well (`shapes`). A shape that was refused before the load
 with a status of another meaning, as a path that leads nowhere is, counts as open only where its
 answer shows what is denied. And what each role may read is asked with expired tokens (`expired`),
-where there are some.
+where there are some, without a token, and with a forged one (`strangers`).
 
 Where there are several accounts of a role, the one that tries its cells is not logged in by the
 load: on a server with one session for each user, its token would be dead most of the time.
@@ -35,6 +35,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from rolecall.loadgen.accounts import LoadAccount
+from rolecall.loadgen.checks import strangers
 from rolecall.loadgen.checks.expired import ExpiredTokens, Presented
 from rolecall.loadgen.checks.invariants import Invariants
 from rolecall.loadgen.checks.probes import Probe, SampledCaller, in_turn
@@ -78,6 +79,7 @@ class Sampling:
         cells: what is sampled of the table as it stands there.
         shaped: denied reads in other shapes.
         expired: what is asked with expired tokens.
+        strange: what is asked without a good token.
         others: what is not sampled, each with the reason.
         not_tested: what is not tested at all, with the reason.
     """
@@ -99,6 +101,7 @@ class Sampling:
         self.cells: list[SampledCell] = []
         self.shaped: list[SampledCell] = []
         self.expired: list[SampledCell] = []
+        self.strange: list[SampledCell] = []
         self.others: list[str] = []
         self.not_tested: list[str] = []
         self._tokens = expired or ExpiredTokens(ExpiryOptions(), origin.url)
@@ -118,6 +121,8 @@ class Sampling:
         self._turns: Iterator[SampledCell] = iter(())
         #: Statuses that say that the token is not good, or no longer.
         self.lost_token = frozenset((*dialect.anonymous, *dialect.expired))
+        #: Statuses with which somebody without a good token is refused.
+        self._refusals = (*dialect.anonymous, *dialect.malformed, *dialect.denied)
 
     # --- Before and after the load --------------------------------------------------------------
 
@@ -146,11 +151,12 @@ class Sampling:
                     f"{cell}: {answer.status if answer else 'no answer'}, not {_word(cell.allowed)}"
                 )
         self._try_expired()
+        self._try_strangers()
         self._try_shapes(perf_counter() + _LONGEST)
         kinds = (
             [cell for cell in self.cells if cell.allowed is allowed] for allowed in (False, True)
         )
-        self._turns = in_turn([*kinds, self.shaped, self.expired])
+        self._turns = in_turn([*kinds, self.shaped, self.expired, self.strange])
 
     def close(self) -> list[str]:
         """Delete the things; returns what could not be deleted, as ``user 5f47d8...``."""
@@ -278,6 +284,18 @@ class Sampling:
             self.others += [f"more expired tokens: {why}" for why in self._tokens.why_not]
         self.others += refused
 
+    def _try_strangers(self) -> None:
+        """Ask without a good token for what the roles may read, and keep what is refused."""
+        for index, role in enumerate(self._callers):
+            may = [cell for cell in self.cells if cell.role == role and cell.allowed]
+            for cell in strangers.asked_by_strangers(may, index):
+                answer = self._try(cell)
+                if answer is not None and outcome_of(answer.status) == "refused":
+                    self.strange.append(cell)
+                else:
+                    status = answer.status if answer else "no answer"
+                    self.others.append(f"{cell}: {status} before the load, not refused")
+
     def _with_expired(self, way: str, role: str) -> Iterator[SampledCell]:
         """The own profile, a list and a fetch, plainly and in a few shapes."""
         index = list(self._callers).index(role)
@@ -318,7 +336,9 @@ class Sampling:
         return any(answer is not None and answer.status in operation.success for answer in answers)
 
     def _present(self, cell: SampledCell) -> Presented:
-        """The expired token with which a cell is tried now."""
+        """What a cell is tried with now, in place of its role's good token."""
+        if not cell.is_expired:
+            return strangers.credential(cell.way, self._callers[cell.role].grant)
         return self._tokens.present(
             cell.way, cell.role, self._callers[cell.role].grant, self._invariants.holder
         )
@@ -393,7 +413,7 @@ class Sampling:
         """The next request, or a log-in for it; None where nothing is sampled.
 
         In turn it is that of a denied cell, of an allowed one, of a denied one in another shape,
-        and one with an expired token.
+        one with an expired token, and one without a good token.
         """
         for cell in islice(self._turns, _PASSED_OVER):
             caller = self._callers[cell.role]
@@ -411,7 +431,14 @@ class Sampling:
             return self._after(probe.cell, answer)
         if probe.presented is None:
             return self._look_at_cell(probe, answer)
-        self._look_at_expired(probe.cell, probe.presented, probe.request, answer)
+        if probe.cell.is_expired:
+            self._look_at_expired(probe.cell, probe.presented, probe.request, answer)
+        elif strangers.shows(answer):
+            message = (
+                f"{probe.cell} was refused before the load, and is now answered {answer.status}"
+            )
+            kind = strangers.KINDS[probe.cell.way]
+            self._invariants.violations.report(kind, message, probe.request, answer)
         return None
 
     def _after(self, cell: SampledCell, answer: Response) -> Probe | None:
@@ -517,9 +544,8 @@ class Sampling:
         if cell.way:
             presented = self._present(cell)
             request = self._request_of(cell, presented.token)
-            return Probe(
-                cell, cell.method, f"{cell}", request, self._dialect.expired, presented=presented
-            )
+            expected = self._dialect.expired if cell.is_expired else self._refusals
+            return Probe(cell, cell.method, f"{cell}", request, expected, presented=presented)
         request = self._request_of(cell, grant.token)
         refused = (*self._dialect.denied, cell.refused) if cell.refused else self._dialect.denied
         expected = cell.operation.success if cell.allowed else refused

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
 from typing import Any, NamedTuple
 
+from rolecall.loadgen.checks.expired import BANK, CLOCK, KEY
 from rolecall.spec.model import Operation
 from rolecall.spec.templates import with_query
 
@@ -32,7 +33,8 @@ class SampledCell:
         shape: how the request differs from the plain one, in words.
         method: its method, where it is not the operation's.
         after: what is asked right before it.
-        way: where the expired token is from that it is tried with, in place of the role's own.
+        way: what it is tried with in place of the role's own token: where an expired one is from,
+            or what `strangers` present.
         refused: the status that it was refused with before the load where that is none that says
             denied.
     """
@@ -49,9 +51,17 @@ class SampledCell:
     way: str = ""
     refused: int = 0
 
+    @property
+    def is_expired(self) -> bool:
+        """Whether it is tried with an expired token."""
+        return self.way in (BANK, KEY, CLOCK)
+
     def __str__(self) -> str:
         more = ", ".join(
-            filter(None, (f"expired token: {self.way}" if self.way else "", self.shape))
+            filter(
+                None,
+                (f"expired token: {self.way}" if self.is_expired else self.way, self.shape),
+            )
         )
         return f"{self.operation.name} as {self.role}" + (f" ({more})" if more else "")
 

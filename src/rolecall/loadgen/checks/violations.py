@@ -109,6 +109,12 @@ KINDS: Mapping[str, Kind] = {
     ),
     "denied-allowed": Kind("SEC-A17", "What is denied stays denied under load."),
     "allowed-denied": Kind("SEC-A17", "What is allowed stays allowed under load."),
+    "anonymous-let-in": Kind(
+        "AUTH-required", "Without a token nothing is shown under load, either."
+    ),
+    "forged-let-in": Kind(
+        "SEC-J04", "A token with a changed signature is not let in under load, either."
+    ),
 }
 
 
