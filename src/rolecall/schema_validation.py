@@ -35,14 +35,14 @@ def validation_errors(name: str, document: Any, most: int = 5) -> list[str]:
         _validator(name).iter_errors(document),
         key=lambda error: list(map(str, error.absolute_path)),
     )
-    return [f"{error.json_path}: {_sentence(error)}" for error in errors[:most]]
+    sentences = dict.fromkeys(f"{error.json_path}: {_sentence(error)}" for error in errors)
+    return list(sentences)[:most]
 
 
 def _sentence(error: Any) -> str:
     if error.validator == "required":
-        return next(
-            f"{name} is missing" for name in error.validator_value if name not in error.instance
-        )
+        missing = [name for name in error.validator_value if name not in error.instance]
+        return f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
     if error.validator == "type":
         wanted = error.validator_value
         return (

@@ -20,7 +20,7 @@ from rolecall.loadgen.checks.invariants import Invariants
 from rolecall.loadgen.checks.races import Races
 from rolecall.loadgen.checks.sampling import Sampling
 from rolecall.loadgen.checks.sessions import SessionGrant
-from rolecall.loadgen.checks.token_answer import read_json
+from rolecall.loadgen.checks.token_answer import what_is_wrong_with_the_body
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.lag import Lag
 from rolecall.loadgen.measure.recorder import Entry, Recorder
@@ -301,10 +301,7 @@ class ClientContext:
         if response.status in self.spec.operations[operation].success:
             grant.session.let_in(refreshed=False, read=True)
             self._done.add(cell)
-            if not isinstance(read_json(response.body), list | dict):
-                message = (
-                    f"{operation} is answered {response.status} without a JSON array or object"
-                )
+            if message := what_is_wrong_with_the_body(operation, response):
                 self.violations.report("body", message, request, response)
         elif (
             response.status in self.dialect.denied

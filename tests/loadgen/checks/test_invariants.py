@@ -755,8 +755,8 @@ def test_a_login_that_never_worked_says_nothing_about_the_server() -> None:
 
 
 def test_a_token_shows_its_own_profile() -> None:
-    """The own profile is as it should be; another user's, none, and a refusal are violations, each
-    of its kind.
+    """The own profile is as it should be; another user's, none, what is no JSON and a refusal are
+    violations, each of its kind.
     """
     invariants = looking()
     grant = granted(invariants)
@@ -767,9 +767,44 @@ def test_a_token_shows_its_own_profile() -> None:
     assert not invariants.own_profile(grant, answer([]), LOGIN)
     assert not invariants.own_profile(grant, answer(b"{"), LOGIN)
     assert not invariants.own_profile(grant, answer({}, 403), LOGIN)
-    assert found(invariants) == {"profile-of-another": 3, "token-dead": 1}
+    assert found(invariants) == {"profile-of-another": 2, "body": 1, "token-dead": 1}
     assert not invariants.own_profile(grant, answer({}, 403), LOGIN, judged=False)
     assert found(invariants)["token-dead"] == 1
+
+
+def test_json_says_that_it_is() -> None:
+    """JSON of another Content-Type is a violation of RESPONSE-json: reads, and some of the answers
+    with tokens.
+    """
+    invariants = looking()
+    grant = granted(invariants)
+    html, vendors = (
+        Response(200, b"HTTP/1.1 200 OK\r\ncontent-type: " + kind, content, True)
+        for kind, content in (
+            (b"text/html", json.dumps({"id": USER}).encode()),
+            (b"application/vnd.x+json; v=2", json.dumps({"id": USER}).encode()),
+        )
+    )
+
+    assert invariants.own_profile(grant, vendors, LOGIN)
+    assert found(invariants) == {}
+    assert invariants.own_profile(grant, html, LOGIN)
+    assert found(invariants) == {"body": 1}
+    assert "text/html" in invariants.violations.samples[0].message
+    for _ in range(128):
+        asked(invariants, Response(200, html.head, json.dumps(document()).encode(), True))
+    assert found(invariants) == {"body": 3}
+
+
+def test_what_is_missing_is_named_once() -> None:
+    """A success that holds an error lacks all that a token answer has, each by its name."""
+    invariants = looking()
+
+    assert asked(invariants, answer({"error": {"message": "busy"}})) is None
+
+    (sample,) = invariants.violations.samples
+    assert sample.message.count("tokenType") == 1
+    assert "refreshToken" in sample.message
 
 
 # --- Whatever a server sends -------------------------------------------------------------------

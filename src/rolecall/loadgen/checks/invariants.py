@@ -79,6 +79,7 @@ from rolecall.loadgen.checks.sessions import (
 from rolecall.loadgen.checks.token_answer import (
     Claims,
     TokenAnswer,
+    is_said_to_be_json,
     is_unicode,
     jwt_claims,
     jwt_segment,
@@ -87,6 +88,7 @@ from rolecall.loadgen.checks.token_answer import (
     token_answer,
     token_answer_in,
     what_is_wrong,
+    what_is_wrong_with_the_body,
 )
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.transport.wire import Response
@@ -100,6 +102,7 @@ _ID = re.compile(r"[0-9a-f]{24}")
 _ONE_SECOND = 2.0
 _CONFLICT = 409
 _FEW = 20  # one in so many
+_LOOKED_AT = 64  # of so many answers with tokens one is asked for its Content-Type
 _MOST_REMEMBERED, _LONGEST_REMEMBERED = (
     256,
     1024,
@@ -326,6 +329,10 @@ class Invariants:
     def _content(self, response: Response, request: bytes) -> tuple[TokenAnswer, Claims] | None:
         """The answer's members and its token's claims; None, and a report, without tokens."""
         given = token_answer_in(response.body)
+        if not self._all % _LOOKED_AT and not is_said_to_be_json(response):
+            kind = (response.header(b"content-type") or b"none").decode("latin-1")
+            message = f"an answer with tokens has the Content-Type {kind}"
+            self.violations.report("body", message, request, response)
         if given is None:  # it is none, or is written in a less common way
             document = read_json(response.body)
             given = token_answer(document)
@@ -366,6 +373,10 @@ class Invariants:
         if response.status in self._profile:
             document = read_json(response.body)
             found = own_id(document)
+            if message := what_is_wrong_with_the_body("fetch-user-self", response):
+                self.violations.report("body", message, request, response)
+                if not found:
+                    return False
             if found == grant.user:
                 if grant.sound:  # else it is another session's
                     grant.session.let_in(refreshed=False, read=True)

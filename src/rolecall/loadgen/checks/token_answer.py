@@ -10,6 +10,7 @@ from msgspec import DecodeError, Meta, Struct, ValidationError, convert, field
 from msgspec.json import Decoder
 from pybase64 import b64decode
 
+from rolecall.loadgen.transport.wire import Response
 from rolecall.schema_validation import validation_errors
 from rolecall.spec.ids import id_text
 
@@ -74,6 +75,24 @@ def read_json(body: bytes) -> Any:
 
 def _whole(digits: str) -> int | float:
     return int(digits) if len(digits) < _LONG else float(digits)
+
+
+def is_said_to_be_json(response: Response) -> bool:
+    """Whether the Content-Type of an answer is that of JSON (RFC 8259 11, RFC 6839 3.1)."""
+    if b"application/json" in response.head:  # nearly always
+        return True
+    kind = (response.header(b"content-type") or b"").partition(b";")[0].strip().lower()
+    return kind == b"application/json" or kind.endswith(b"+json")
+
+
+def what_is_wrong_with_the_body(name: str, response: Response) -> str:
+    """Why an answer to a read is none, in words; empty where it is JSON and says so."""
+    if not isinstance(read_json(response.body), list | dict):
+        return f"{name} is answered {response.status} without a JSON array or object"
+    if not is_said_to_be_json(response):
+        found = (response.header(b"content-type") or b"none").decode("latin-1")
+        return f"{name} is answered {response.status} with JSON whose Content-Type is {found}"
+    return ""
 
 
 def token_answer_in(body: bytes) -> TokenAnswer | None:

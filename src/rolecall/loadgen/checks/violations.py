@@ -50,7 +50,7 @@ KINDS: Mapping[str, Kind] = {
         "ISSUE-jwt",
         "A token is a signed JWT that carries the user, and iat and exp in whole seconds.",
     ),
-    "body": Kind("RESPONSE-json", "An answer to a read is a JSON array or object."),
+    "body": Kind("RESPONSE-json", "An answer to a read is a JSON array or object, and says so."),
     "user-mismatch": Kind("ISSUE-user", "The answer's user is the user that the JWT names."),
     "another-user": Kind(
         "ISSUE-identity",
