@@ -85,7 +85,7 @@ class TestWords:
                 "--duration: 'soon' is not a duration",
             ),
             (["issuance", "--rate", "10", "--users", "3"], "either --rate or --users"),
-            (["issuance"], "either --rate or --users"),
+            (["issuance"], "rolecall: the load: needs either --rate or --users"),
             (["issuance", "--users", "0"], "--users: must be at least 1"),
             (["issuance", "--rate", "10", "--slo", "fast"], "--slo: 'fast' is not an objective"),
             (["issuance", "--rate", "10", "--weights", "mostly=1"], "'mostly=1' is not a weight"),

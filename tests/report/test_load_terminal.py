@@ -133,3 +133,26 @@ def test_figures_stand_in_columns_whatever_the_names(width: int | None) -> None:
     assert len(figures) == 2
     assert {len(row) for row in figures} == {len(head.removesuffix("   ms"))}
     assert head.endswith(" ms")
+
+
+@pytest.mark.parametrize(
+    ("workers", "said"),
+    [
+        ([], "CPU time not known"),
+        ([("local-1", 0.05, 1.0)], "process local-1 used 5% of a core; its machine was 100% busy"),
+        (
+            [("local-1", 0.05, 0.0), ("local-2", 0.5, 0.0)],
+            "process local-1 used 5% of a core, process local-2 used 50% of a core",
+        ),
+    ],
+)
+def test_what_the_generator_used(workers: list[tuple[str, float, float]], said: str) -> None:
+    """In words: which process used what share of a core."""
+    used = [
+        {"name": name, "state": "finished", "requests": 1, "cpu": cpu}
+        | ({"machine_busy": busy} if busy else {})
+        for name, cpu, busy in workers
+    ]
+    text = load_terminal.summary(run(workers=used), "folder")
+
+    assert f"generator     {said}; longest pause " in text

@@ -470,6 +470,16 @@ def test_the_document_of_a_search() -> None:
     )
 
 
+def test_there_is_no_knee_where_no_rate_failed() -> None:
+    """What was slower beyond a rate may be chance, as long as no rate was too much."""
+    found = searched(steady(100))
+    slower = [replace(judged, step=replace(judged.step, p50=0.1)) for judged in found.steps]
+    slower[0] = replace(slower[0], step=replace(slower[0].step, p50=0.001))
+
+    assert replace(found, steps=slower).document()["knee"] is not None
+    assert replace(found, steps=slower, failed=None).document()["knee"] is None
+
+
 def test_the_document_of_nothing() -> None:
     """A search that measured nothing has one, too."""
     document = Search(steady(100).measure, clock=lambda: 0.0).capacity().document()

@@ -179,17 +179,12 @@ def _profiled(arguments: argparse.Namespace) -> tuple[argparse.Namespace, str]:
     Raises:
         UsageError: the profile is unknown, or does not go with another option.
     """
+    from rolecall.loadgen.idle_options import see_that_the_duration_has_an_effect
     from rolecall.loadgen.objectives import Objective
     from rolecall.loadgen.profiles import BREAKPOINT, Profile
 
     if not arguments.profile:
-        parts = arguments.rate.split(",") if arguments.rate else []
-        if arguments.duration and parts and all(":" in part for part in parts):
-            raise UsageError(
-                "--duration",
-                "has no effect on a --rate that says its own lengths",
-                f"Leave it out, or write the rate without {parts[0].partition(':')[2]}.",
-            )
+        see_that_the_duration_has_an_effect(arguments.duration, arguments.rate)
         usual = {"duration": arguments.duration or _USUAL_DURATION, "schedule_profile": None}
         return argparse.Namespace(**{**vars(arguments), **usual}), ""
     if not arguments.rate or arguments.users is not None:
@@ -220,9 +215,9 @@ def _locust_argv(arguments: argparse.Namespace) -> list[str]:
 
     if (arguments.rate is None) == (arguments.users is None):
         raise UsageError(
-            "rolecall load",
-            "give either --rate or --users",
-            "--rate 100 is open, --users 20 is closed.",
+            "the load",
+            "needs either --rate or --users",
+            "--rate 100 is an open schedule, --users 20 a closed loop.",
         )
     if arguments.users is not None and arguments.users < 1:
         raise UsageError("--users", "must be at least 1")

@@ -40,6 +40,21 @@ def see_that_all_have_an_effect(
             raise UsageError(f"--{name.replace('_', '-')}", f"has no effect {why}", hint)
 
 
+def see_that_the_duration_has_an_effect(duration: str | None, rate: str | None) -> None:
+    """Check that a length is not given twice; before the usual one stands in for none.
+
+    Raises:
+        UsageError: ``--duration`` does nothing, since each part of ``--rate`` says its own length.
+    """
+    parts = rate.split(",") if rate else []
+    if duration and parts and all(":" in part for part in parts):
+        raise UsageError(
+            "--duration",
+            "has no effect on a --rate that says its own lengths",
+            f"Leave it out, or write the rate without {parts[0].partition(':')[2]}.",
+        )
+
+
 def _of_the_load(arguments: argparse.Namespace, *, is_open: bool) -> Iterator[tuple[str, str, str]]:
     """Names of options that do nothing with this kind of load, why, and what would help."""
     if not is_open:

@@ -204,11 +204,15 @@ def _figures(document: Mapping[str, Any]) -> Iterator[str]:
         )
     if accounts := document.get("accounts"):
         yield f"accounts      {accounts['used']:,} of {accounts['given']:,} took part"
-    cpu = ", ".join(f"{worker['name']} {worker['cpu']:.0%}" for worker in document["workers"])
+    used = ", ".join(
+        f"process {worker['name']} used {worker['cpu']:.0%} of a core"
+        for worker in document["workers"]
+    )
     pause = document["pauses"]["longest_ms"]
     busy = max((worker.get("machine_busy", 0.0) for worker in document["workers"]), default=0.0)
-    machine = f"; machine {busy:.0%} busy" if busy else ""
-    yield f"generator     CPU {cpu or 'not known'}{machine}; longest pause {pause:,.0f} ms"
+    machine = f"; its machine was {busy:.0%} busy" if busy else ""
+    longest = f"longest pause {pause:,.0f} ms"
+    yield f"generator     {used or 'CPU time not known'}{machine}; {longest}"
 
 
 def _wrong(document: Mapping[str, Any]) -> Iterator[str]:

@@ -50,7 +50,8 @@ class Capacity:
 
     def document(self) -> dict[str, Any]:
         """The findings of ``capacity.json``."""
-        best = knee(self.steps)
+        # where no rate failed, what is slower beyond one may be chance
+        best = None if self.failed is None else knee(self.steps)
         return {
             "axis": "rate",
             "outcome": str(self.outcome),
