@@ -68,6 +68,8 @@ def test_runs_that_cannot_be_compared_decide_nothing() -> None:
 
     assert (document["verdict"], document["exit_code"]) == ("invalid", 3)
     assert "other scenario" in document["reasons"][0]
+    (gate,) = document["comparison"]["gates"]
+    assert gate["sentence"] == "slower: not decided, the runs cannot be compared"
 
 
 def test_a_run_that_was_missed_stays_missed() -> None:

@@ -87,6 +87,7 @@ class BaselineGate:
         return True if low > self.limit else False if high <= self.limit else None
 
 
+_NOT_COMPARED = "not decided, the runs cannot be compared"
 _UNDECIDED = "the two runs do not decide it, run for longer"
 
 
@@ -105,8 +106,9 @@ def decided(document: Mapping[str, Any], gates: Sequence[BaselineGate]) -> dict[
     else:
         why = "; ".join(comparison["reasons"])
         judged = [
-            {"gate": gate.text, "held": None, "sentence": f"{gate.text}: {why}"} for gate in gates
-        ]
+            {"gate": gate.text, "held": None, "sentence": f"{gate.text}: {_NOT_COMPARED}"}
+            for gate in gates
+        ]  # why not, the comparison says
         failed, reasons = [], [f"the runs cannot be compared: {why}"]
     found = {**document, "comparison": {**comparison, "gates": judged}}
     if document["verdict"] != "met" or not reasons:

@@ -773,9 +773,7 @@ def test_a_token_shows_its_own_profile() -> None:
 
 
 def test_json_says_that_it_is() -> None:
-    """JSON of another Content-Type is a violation of RESPONSE-json: reads, and some of the answers
-    with tokens.
-    """
+    """A read that is answered with JSON of another Content-Type breaks RESPONSE-json."""
     invariants = looking()
     grant = granted(invariants)
     html, vendors = (
@@ -791,9 +789,6 @@ def test_json_says_that_it_is() -> None:
     assert invariants.own_profile(grant, html, LOGIN)
     assert found(invariants) == {"body": 1}
     assert "text/html" in invariants.violations.samples[0].message
-    for _ in range(128):
-        asked(invariants, Response(200, html.head, json.dumps(document()).encode(), True))
-    assert found(invariants) == {"body": 3}
 
 
 def test_what_is_missing_is_named_once() -> None:
@@ -880,7 +875,8 @@ def test_nothing_that_a_server_sends_breaks_the_checks(odd: str) -> None:
 
 def received(response: httpx.Response) -> Response:
     """An answer as our own client would have it."""
-    return Response(response.status_code, b"HTTP/1.1 200 OK", response.content, True)
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: {response.headers.get('content-type', '')}"
+    return Response(response.status_code, head.encode(), response.content, True)
 
 
 async def a_busy_day(

@@ -13,7 +13,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 
-from rolecall.loadgen.checks.seen_tokens import as_bytes
+from rolecall.loadgen.checks.seen_tokens import USER_BITS, as_bytes
 from rolecall.loadgen.checks.sessions import Holder
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.transport.wire import Response
@@ -96,6 +96,7 @@ class Owners:
 
     def _settle(self, holder: Holder, user: str) -> None:
         holder.user, holder.fingerprint = user, self._fingerprint(user)
+        holder.mark = holder.fingerprint & USER_BITS
         holder.prefix = f"{user}." if len(user) >= TELLING else "\0"
         if self._tells:
             self._met.extend((holder.fingerprint, self._fingerprint(holder.account.email)))

@@ -129,6 +129,7 @@ class Holder:
     """An account: its user, once that is known, and what may end its sessions.
 
     Attributes:
+        mark: the bits of the fingerprint that say which user it is, in an owner of `seen_tokens`.
         prefix: what its refresh tokens begin with if they begin with the user's id.
         lone: whether a log-in is known to end the user's other sessions.
         shared: whether other processes log in as this account, too.
@@ -143,6 +144,7 @@ class Holder:
         "harmless",
         "logins",
         "lone",
+        "mark",
         "others",
         "prefix",
         "reuses",
@@ -157,7 +159,7 @@ class Holder:
     ) -> None:
         self.account = account
         self.user = ""
-        self.fingerprint = 0
+        self.fingerprint = self.mark = 0
         self.prefix = "\0"
         self.lone = lone
         self.shared = shared
