@@ -142,13 +142,14 @@ async def update_each(
     world: World, fixture: Fixture, sent: Mapping[str, Any], before: Mapping[str, Any]
 ) -> list[Written]:
     """Update each member alone that was sent and is shown as sent; what the target took."""
-    updates = []
+    updates, whole = [], dict(sent)
     for name, value in sent.items():
         if _NOT_TRIED.fullmatch(name):
             continue
         kept = {path: text for path, text in leaves(value, (name,)) if at(before, path) == text}
-        if kept and (answer := await update(world, fixture, name, value)):
+        if kept and (answer := await update(world, fixture, name, value, whole)):
             updates.append(Written(name, kept, answer))
+            whole[name] = changed(value)
     return updates
 
 
@@ -270,15 +271,21 @@ async def full(world: World, resource: str) -> tuple[Fixture, dict[str, Any]]:
     return await world.wait_for(fixture), body if isinstance(body, dict) else {}
 
 
-async def update(world: World, fixture: Fixture, name: str, value: Any) -> Exchange | None:
+async def update(
+    world: World, fixture: Fixture, name: str, value: Any, whole: Mapping[str, Any]
+) -> Exchange | None:
     """Update one member of a thing as the highest role; the answer, or None where it is refused:
     not every member can be updated alone.
+
+    A target that updates by PUT is sent the ``whole`` thing with this member changed: PUT replaces
+    (RFC 9110 9.3.4), and what it does not name may go.
     """
     admin = await world.user(world.highest)
     plain = await world.request(
         world.spec.operations[f"update-{fixture.resource.name}"], admin, fixture
     )
-    request = world.members.understood(replace(plain, body={name: changed(value)}))
+    others = whole if plain.operation.method == "PUT" else {}
+    request = world.members.understood(replace(plain, body={**others, name: changed(value)}))
     if name not in request.body:
         return None
     answer = await world.send(

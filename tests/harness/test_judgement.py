@@ -605,6 +605,22 @@ def test_operations_may_be_done_otherwise(tmp_path: Path) -> None:
     assert all(b'"remark":"as we do it"' in body for body in made)
 
 
+def test_put_may_replace(tmp_path: Path) -> None:
+    """Who updates by PUT is sent a thing as a whole, and is not blamed that PUT replaces."""
+    put = """
+[operations.update-contact]
+method = "PUT"
+
+[operations.update-user]
+method = "PUT"
+"""
+    with serving("--variant", "put-replaces") as server:
+        finished = certify(server.target_file(tmp_path, more=put), "SEC-E10 and (contact or user)")
+
+    assert finished.results["findings"] == [], finished.said
+    assert finished.results["counts"]["tests"]["passed"] == 2, finished.said
+
+
 # --- Ids ---------------------------------------------------------------------------------------
 
 ODD = "/?#%"

@@ -16,6 +16,7 @@ from rolecall.spec.loading import load_specification
 from rolecall.tokens import Caller, Grant
 from rolecall.toolkit.callers import Callers
 from rolecall.toolkit.new_keys import NewKeys
+from rolecall.toolkit.preconditions import Preconditions
 from tests.support.exchanges import exchange
 from tests.support.token_answers import claims, jwt
 
@@ -47,6 +48,7 @@ def send(of: Caller | None, *, status: int, waits: float) -> Exchange:
     callers: Any = object.__new__(Callers)
     callers.dialect, callers.client = spec.dialect({}, "tests"), SimpleNamespace(send=answer)
     callers._new_keys = NewKeys(callers.dialect)
+    callers._preconditions = Preconditions()
     sent: Exchange = asyncio.run(callers.send("GET", "/v2/users", of))
     return sent
 

@@ -67,6 +67,38 @@ def test_a_thing_that_nobody_gets(reply: Answer) -> None:
     assert open_.value.look_at == "[operations.create-form] in the target file"
 
 
+@pytest.mark.parametrize(
+    "address", ["/v2/forms/{}", "https://inside.example:8443/chat/v2/forms/{}/"]
+)
+def test_a_thing_whose_id_is_in_its_address_alone(address: str) -> None:
+    """A create that is answered with nothing but a Location has made what is there."""
+    server = Server()
+
+    def addressed(asked: Asked) -> Answer:
+        status, document, *_ = server.usual(asked)
+        return status, None, {"Location": address.format(document["id"])}
+
+    async def story(world: World) -> Fixture:
+        made = await world.fresh("form")
+        assert world.gate.owns(Thing("form", made.id))
+        return made
+
+    server.instead("create-form", addressed)
+
+    assert play(story, server).id in server.things["form"]
+
+
+def test_an_address_of_something_else_is_no_id() -> None:
+    """A Location that does not lead to what was made makes nothing the run's own."""
+
+    async def story(world: World) -> None:
+        await world.fresh("form")
+
+    elsewhere = (201, None, {"Location": "/v2/users/000000000000000000000001"})
+    with pytest.raises(Inconclusive, match="whose id is neither in its body nor in Location"):
+        play(story, answering("create-form", elsewhere))
+
+
 def test_a_new_thing_is_waited_for_where_fetches_lag() -> None:
     """What a fetch shows a moment late is there when it is used; that it lags is known from then
     on.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import secrets as random
 import string
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from rolecall.bounds import ID_LIMIT
 from rolecall.evidence import Exchange, recalled
@@ -44,6 +45,22 @@ def id_of(exchange: Exchange) -> str:
     return own_id(
         exchange.json[0] if isinstance(exchange.json, list) and exchange.json else exchange.json
     )
+
+
+def id_at(location: str, path: str) -> str:
+    """The id in an address of a thing, as a Location has it; empty where it is no such address.
+
+    Args:
+        location: the address, whole or in part: a proxy may be before its host.
+        path: where such things are fetched, with the placeholder ``{id}``.
+    """
+    before, _, after = path.partition("{id}")
+    pattern = f"{re.escape(before)}([^/]+){re.escape(after)}/?"
+    try:
+        found = re.search(f"{pattern}$", urlsplit(location).path)
+    except ValueError:  # no address at all
+        return ""
+    return id_text(unquote(found[1])) if found else ""
 
 
 def walked(document: Any) -> Iterator[Any]:

@@ -25,6 +25,7 @@ from rolecall.target import Account, Target
 from rolecall.tokens import Caller, Grant, claims_of, key_in, user_of
 from rolecall.toolkit.members import Path
 from rolecall.toolkit.new_keys import NewKeys
+from rolecall.toolkit.preconditions import Preconditions
 from rolecall.toolkit.shared import invalidate, is_shared, shared_setup
 from rolecall.toolkit.spare_keys import SpareKeys
 from rolecall.toolkit.token_endpoint import TokenEndpoint
@@ -77,6 +78,7 @@ class Callers:
         #: The answers by which a caller has made things of a kind.
         self.made_by: defaultdict[tuple[str, str], list[Exchange]] = defaultdict(list)
         self._new_keys = NewKeys(self.dialect)
+        self._preconditions = Preconditions()
         self._spare_keys = SpareKeys(self.delete_key)
         self._given: dict[str, object] = {}
         self._numbers = itertools.count(1)
@@ -331,7 +333,9 @@ class Callers:
         """
         who, token = (str(caller), caller.token) if caller else ("nobody", "")
         ask = partial(self.client.send, method, path, caller=who, token=token, **options)
-        exchange = await self._new_keys.answer(token, ask)
+        exchange = await self._preconditions.answer(
+            method, ask, options.get("headers"), partial(self._new_keys.answer, token)
+        )
         refused = exchange.status in (*self.dialect.expired, *self.dialect.anonymous)
         if caller and refused and caller.may_have_ended(exchange):
             raise TransientFailure(

@@ -17,7 +17,7 @@ from rolecall.ledger import LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.pausing import this_moment
 from rolecall.run_folder import run_named
-from rolecall.spec.ids import id_of, own_id
+from rolecall.spec.ids import id_at, id_of, own_id
 from rolecall.spec.model import API_KEY, Operation
 from rolecall.spec.templates import bare, fill_path, in_address, mark_in
 from rolecall.tokens import Caller
@@ -120,11 +120,12 @@ class Making(Callers):
 
     async def _settle(self, entry: LedgerEntry, exchange: Exchange, sent: float) -> None:
         """Note the id that an answer gives, if it is certain that it is the new thing's."""
-        id = id_of(exchange)
+        id = id_of(exchange) or self._id_in_location(entry.resource, exchange)
         if not id or self.gate.is_others(entry.resource, id, sent):
             return
         entry.claimed = id
-        document = exchange.json[0] if isinstance(exchange.json, list) else exchange.json
+        first = exchange.json[0] if isinstance(exchange.json, list) and exchange.json else None
+        document = first if isinstance(first, dict) else exchange.document
         self.note_given(document.get("id", document.get("_id")))
         is_named = self.bears(document, entry.resource, entry.name)
         # Of those that are made at the same time, one is enough to prove that the target keeps its
@@ -134,6 +135,11 @@ class Making(Callers):
                 entry, id, is_named, exchange
             ):
                 self.gate.own(entry, id)
+
+    def _id_in_location(self, resource: str, exchange: Exchange) -> str:
+        """The id in the address of what was created (RFC 9110 15.3.2), where no body says it."""
+        operation = self.spec.operations.get(f"fetch-{resource}")
+        return id_at(exchange.header("location"), operation.path) if operation else ""
 
     async def _is_shown(
         self, entry: LedgerEntry, id: str, is_named: bool, exchange: Exchange

@@ -11,7 +11,7 @@ from typing import Any
 from rolecall.evidence import Exchange, cite, cite_look
 from rolecall.http.client import Client
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
-from rolecall.spec.ids import id_text, own_id
+from rolecall.spec.ids import id_of, id_text, own_id
 from rolecall.spec.model import Operation, Specification
 from rolecall.target import Target
 from rolecall.tokens import Caller, claims_of
@@ -253,8 +253,10 @@ class World(Requests):
                     Fixture(operation.resource, id, request.name, exchange, conversation)
                 )
         named = exchange is not None and exchange.status in REFUSED
+        silent = exchange is not None and exchange.ok and not id_of(exchange)
+        why = ", whose id is neither in its body nor in Location" if silent else ""
         raise Inconclusive(
-            f"a {resource} to test with: {exchange}",
+            f"a {resource} to test with: {exchange}{why}",
             f"[operations.create-{resource}] {_BODY if named else ''}in the target file",
         )
 

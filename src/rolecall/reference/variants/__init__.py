@@ -25,6 +25,7 @@ from rolecall.reference.variants import (
     sessions,
     tokens,
     trouble,
+    writing,
 )
 from rolecall.reference.variants.registry import VARIANTS, Variant
 
@@ -55,4 +56,5 @@ __all__ = [
     "sessions",
     "tokens",
     "trouble",
+    "writing",
 ]
