@@ -1,9 +1,12 @@
-"""The Authorization header: without it, no operation shows or does anything."""
+"""The Authorization header: without it, or with a forged token in it, no operation shows or does
+anything.
+"""
 
 from __future__ import annotations
 
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, NotTested
+from rolecall.toolkit.attacker import Attacker
 from rolecall.toolkit.expectations import expect_hidden
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import SUMMARY, operations, requirement
@@ -18,8 +21,12 @@ _NOT_MODIFIED = 304
 
 @requirement("AUTH-required")
 @operations(lambda operation: operation.effect in ("list", "fetch"))
-async def test_a_read_needs_a_token(operation: str, world: World, judge: Judge) -> None:
-    """A list or fetch without a token is refused and shows nothing, however it is asked for."""
+async def test_a_read_needs_a_token(
+    operation: str, world: World, judge: Judge, attacker: Attacker
+) -> None:
+    """A list or fetch without a token is refused and shows nothing, however it is asked for; with
+    one that another key signed it is refused as well.
+    """
     request = await world.request(world.spec.operations[operation], None)
 
     answer = await world.perform(request, None, attack="AUTH-required")
@@ -28,6 +35,23 @@ async def test_a_read_needs_a_token(operation: str, world: World, judge: Judge) 
     control = await judge.control(request)
     if request.operation.effect == "list" or world.intrusive:
         await expect_hidden_otherwise(request, control, world)
+    await expect_no_forgery(request, world, attacker)
+
+
+async def expect_no_forgery(request: Request, world: World, attacker: Attacker) -> None:
+    """A token that another key signed is let in here no more than elsewhere.
+
+    Raises:
+        Finding: it is let in.
+    """
+    if forger := await attacker.forger():
+        answer = cite(await world.perform(request, forger, attack="AUTH-required"))
+        if world.dialect.allows(request.operation, answer):
+            raise Finding(
+                "a refusal of a token that another key signed, as when the own user is fetched",
+                f"{answer.status}: it was let in here",
+                answer,
+            )
 
 
 async def expect_hidden_otherwise(request: Request, control: Exchange, world: World) -> None:
@@ -54,8 +78,12 @@ async def expect_hidden_otherwise(request: Request, control: Exchange, world: Wo
 
 @requirement("AUTH-required")
 @operations(lambda operation: operation.effect in ("create", "update", "delete"))
-async def test_a_write_needs_a_token(operation: str, world: World, judge: Judge) -> None:
-    """A create, update or delete without a token is refused, and changes nothing."""
+async def test_a_write_needs_a_token(
+    operation: str, world: World, judge: Judge, attacker: Attacker
+) -> None:
+    """A create, update or delete without a token is refused, and changes nothing; with one that
+    another key signed it is refused as well.
+    """
     tried = world.spec.operations[operation]
     victim = await (
         changeable(world, world.roles[0]) if tried.is_self else world.user(world.roles[0])
@@ -65,6 +93,7 @@ async def test_a_write_needs_a_token(operation: str, world: World, judge: Judge)
 
         await judge.expect_denied(answer, request, None)
         await judge.expect_no_effect(request, answer, victim)
+        await expect_no_forgery(request.renamed(world.new_name(operation)), world, attacker)
         if not request.operation.is_self:
             await judge.control(request)
 

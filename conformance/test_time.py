@@ -287,7 +287,10 @@ async def test_an_end_that_is_none_is_refused(end: str, world: World, attacker: 
     token = await ending(NO_END[end], world, attacker)
 
     await attacker.expect_rejected(
-        token, attack="SEC-T08", statuses=(*attacker.unreadable, *world.dialect.expired)
+        token,
+        attack="SEC-T08",
+        protected_requests=await attacker.first_protected_request(),
+        statuses=(*attacker.unreadable, *world.dialect.expired),
     )
 
 
@@ -297,7 +300,7 @@ async def test_an_end_far_away_breaks_nothing(end: str, world: World, attacker: 
     """A well signed token with a very large exp is refused, or believed; nothing breaks."""
     token = await ending(FAR_ENDS[end], world, attacker)
 
-    for protected_request in await attacker.protected_requests():
+    for protected_request in await attacker.first_protected_request():
         answer = await world.perform(protected_request, unissued(token), attack="SEC-T08")
         if not answer.ok:
             attacker.check_rejected(

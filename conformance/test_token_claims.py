@@ -69,7 +69,12 @@ async def test_a_token_has_one_spelling(spelling: str, attacker: Attacker) -> No
     """An issued token in JSON form, or with foreign characters in it, is rejected."""
     token = SPELLINGS[spelling](await attacker.issued())
 
-    await attacker.expect_rejected(token, attack="SEC-J15", statuses=attacker.unreadable)
+    await attacker.expect_rejected(
+        token,
+        attack="SEC-J15",
+        protected_requests=await attacker.first_protected_request(),
+        statuses=attacker.unreadable,
+    )
 
 
 @requirement("SEC-J15-signature")
@@ -79,7 +84,12 @@ async def test_a_signature_has_one_spelling(spelling: str, attacker: Attacker) -
     parts = await attacker.issued()
     token = f"{parts.head}.{parts.body}.{SIGNATURES[spelling](parts)}"
 
-    await attacker.expect_rejected(token, attack="SEC-J15-signature", statuses=attacker.unreadable)
+    await attacker.expect_rejected(
+        token,
+        attack="SEC-J15-signature",
+        protected_requests=await attacker.first_protected_request(),
+        statuses=attacker.unreadable,
+    )
 
 
 # --- The claims --------------------------------------------------------------------------------
@@ -152,7 +162,12 @@ async def test_a_token_of_nobody_is_refused(user: str, world: World, attacker: A
     ]
     token = await attacker.made(admin, body=with_member(parts.claims, "_id", *values))
 
-    await attacker.expect_rejected(token, attack="SEC-J17", statuses=attacker.unreadable)
+    await attacker.expect_rejected(
+        token,
+        attack="SEC-J17",
+        protected_requests=await attacker.first_protected_request(),
+        statuses=attacker.unreadable,
+    )
 
 
 @requirement("SEC-J18")

@@ -102,7 +102,10 @@ async def test_a_key_id_is_only_an_id(kid: str, attacker: Attacker) -> None:
     too_long = TOO_LONG if kid == "four-kilobytes" else ()
 
     answers = await attacker.expect_rejected(
-        token, attack="SEC-J12", statuses=(*attacker.unreadable, *too_long)
+        token,
+        attack="SEC-J12",
+        protected_requests=await attacker.first_protected_request(),
+        statuses=(*attacker.unreadable, *too_long),
     )
 
     if all(answer.finished - answer.started >= _ASLEEP for answer in answers):

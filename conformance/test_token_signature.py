@@ -64,7 +64,12 @@ async def test_a_strange_alg_is_refused(algorithm: str, attacker: Attacker) -> N
     values = [value.replace("{alg}", parts.algorithm) for value in STRANGE_ALGORITHMS[algorithm]]
     token = compact(with_member(parts.header, "alg", *values), parts.claims)
 
-    await attacker.expect_rejected(token, attack="SEC-J02", statuses=attacker.unreadable)
+    await attacker.expect_rejected(
+        token,
+        attack="SEC-J02",
+        protected_requests=await attacker.first_protected_request(),
+        statuses=attacker.unreadable,
+    )
 
 
 #: What can be wrong with a signature, or with the number of parts (five are an encrypted token's,
@@ -92,7 +97,12 @@ async def test_a_damaged_token_is_refused(damage: str, attacker: Attacker) -> No
     if token == f"{parts.head}.{parts.body}.{parts.signature}":
         raise Inconclusive("a signature that this damages", "ISSUE-jwt")
 
-    await attacker.expect_rejected(token, attack="SEC-J04", statuses=attacker.unreadable)
+    await attacker.expect_rejected(
+        token,
+        attack="SEC-J04",
+        protected_requests=await attacker.first_protected_request(),
+        statuses=attacker.unreadable,
+    )
 
 
 @requirement("SEC-J05")
@@ -116,7 +126,7 @@ async def test_an_edited_user_is_refused(world: World, attacker: Attacker) -> No
 
 
 @requirement("SEC-J06")
-@each("kind", ("of-the-targets-algorithm", "RSA", "EC", "oct"))
+@each("kind", ("of-the-targets-algorithm", "of-another-hash", "RSA", "EC", "oct"))
 async def test_another_key_is_refused(kind: str, attacker: Attacker) -> None:
     """An issued token's claims, signed with a key of our own of any kind, are not let in.
 
@@ -127,11 +137,19 @@ async def test_another_key_is_refused(kind: str, attacker: Attacker) -> None:
     if kind == "oct" and parts.algorithm.startswith("HS"):
         await expect_no_everyday_secret(attacker, parts)
         return
+    if kind == "of-another-hash":  # one that a table of verifiers may have no entry for
+        other = "HS256" if parts.algorithm == "HS512" else "HS512"
+        token = compact({**parts.header, "alg": other}, parts.claims, signed_by(other, OUR_SECRET))
+        one = await attacker.first_protected_request()
+        await attacker.expect_rejected(token, attack="SEC-J06", protected_requests=one)
+        return
     key = attacker.own_key(kind) if kind.isalpha() else attacker.own_key_for(parts.algorithm)
     token = compact({**parts.header, "alg": key.algorithm}, parts.claims, key.sign)
 
     await attacker.expect_rejected(token, attack="SEC-J06")
 
+
+OUR_SECRET = b"a secret of ours, that no server has, and long enough for every hash there is"
 
 #: What a secret is where somebody forgot to set one: the text of examples, and nothing at all.
 EVERYDAY = (b"secret", b"")

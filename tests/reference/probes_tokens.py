@@ -135,6 +135,10 @@ for _name, _probe in (
             )
         ),
     ),
+    (
+        "accepts-hashes-unknown",
+        opens(lambda api: api.forged(api.claims("admin"), {**HS256, "alg": "HS512"}, STRANGER)),
+    ),
     ("honours-embedded-jwk", opens(own_jwk)),
     (
         "kid-is-a-path",
@@ -184,6 +188,20 @@ for _name, _probe in (
     ("foreign-characters-crash", crashes(lambda api: "grüß.gott.x")),
 ):
     sees(_name)(_probe)
+
+
+@sees("signatures-unread-at-one-list")
+async def forged_reader(api: Api) -> bool:
+    token = api.forged(api.claims("admin"), HS256, STRANGER)
+    return (await api.ask("GET", "/v2/kbitems", token)).status_code == 200
+
+
+@sees("signatures-unread-at-one-update")
+async def forged_writer(api: Api) -> bool:
+    created = read(await api.ask("POST", "/v2/contacts", "bot", json={"meta": {"a": 1}}))
+    token = api.forged(api.claims("admin"), HS256, STRANGER)
+    path = f"/v2/contacts/{created['id']}"
+    return (await api.ask("PATCH", path, token, json={"meta": {"a": 2}})).status_code == 200
 
 
 @sees("widest-of-duplicate-claims")

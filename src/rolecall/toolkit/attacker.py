@@ -79,17 +79,29 @@ class Attacker:
         protected_requests = []
         for operation, owner in wanted:
             with contextlib.suppress(NotTested):
-                protected_requests += (
-                    [protected_request]
-                    if (protected_request := await self.protected_request(operation, owner))
-                    else []
-                )
+                if protected_request := await self.protected_request(operation, owner):
+                    protected_requests.append(protected_request)
         if not protected_requests:
             raise Inconclusive(
                 "a request that an issued token opens",
                 "PERM-fetch-user-self, PERM-list-services",
             )
         return protected_requests
+
+    async def first_protected_request(self) -> list[Request]:
+        """One alone, for what is tried in many spellings."""
+        return (await self.protected_requests())[:1]
+
+    @shared_setup
+    async def forger(self) -> Caller | None:
+        """Has the highest role's claims under a key of ours; None where all is open (SEC-J06)."""
+        highest = await self._world.user(self._world.highest)
+        parts, own = Parts.of(highest.token), self._world.spec.operations["fetch-user-self"]
+        key = own_key_for(parts.algorithm)
+        forger = unissued(compact({**parts.header, "alg": key.algorithm}, parts.claims, key.sign))
+        own_user = await self._world.request(own, highest)
+        is_open = (await self._world.perform(own_user, forger, attack="AUTH-required")).ok
+        return None if is_open else forger
 
     async def protected_request_of_everybody(self) -> Request:
         """A fetch that every role may do: it opens to any token that is accepted at all.

@@ -32,6 +32,7 @@ from rolecall.reference.faults import (
     refresh_misuse,
     refusals,
     signatures,
+    signatures_unread,
     token_transport,
     wire,
 )
@@ -60,6 +61,7 @@ THEMES = (
     near_misses,
     token_transport,
     signatures,
+    signatures_unread,
     claims,
     permissions,
     bypasses,

@@ -1,0 +1,58 @@
+"""Faults of where a signature is looked at: not at every route, not for every algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rolecall.reference.app import Server
+from rolecall.reference.call import Call
+from rolecall.reference.faults.registry import fault
+from rolecall.reference.strict_json import Document
+from rolecall.reference.switches import instead_of
+from rolecall.reference.tokens import Principal
+
+
+def _unread_where(server: Server, careless: Callable[[Call], bool]) -> None:
+    """Read tokens without a look at their signature where a request is of such a kind."""
+    authenticate, holds = server.guard.authenticate, server.verifier.signature_holds
+    is_careless = False
+
+    @instead_of(server.guard.authenticate)
+    def authenticated(call: Call) -> Principal:
+        nonlocal is_careless
+        is_careless = careless(call)
+        try:
+            return authenticate(call)
+        finally:
+            is_careless = False
+
+    @instead_of(server.verifier.signature_holds)
+    def believing(message: bytes, signature: str, header: Document) -> bool:
+        return is_careless or holds(message, signature, header)
+
+
+@fault("signatures-unread-at-one-list", finding="AUTH-required")
+def signatures_unread_at_one_list(server: Server) -> None:
+    """The list of knowledge items decodes a token to know who asks, and does not verify it."""
+    _unread_where(
+        server,
+        lambda call: call.resource == "kbitems" and call.id is None and call.verb == "GET",
+    )
+
+
+@fault("signatures-unread-at-one-update", finding="AUTH-required")
+def signatures_unread_at_one_update(server: Server) -> None:
+    """The update of a contact, which is of another part, trusts that a gateway verified tokens."""
+    _unread_where(server, lambda call: call.resource == "contacts" and call.verb == "PATCH")
+
+
+@fault("accepts-hashes-unknown", finding="SEC-J06")
+def accepts_hashes_unknown(server: Server) -> None:
+    """An HS algorithm that is not the server's own falls through the verification."""
+    holds = server.verifier.signature_holds
+
+    @instead_of(server.verifier.signature_holds)
+    def falling_through(message: bytes, signature: str, header: Document) -> bool:
+        algorithm = header.get("alg")
+        is_unknown = algorithm != server.verifier.key.algorithm
+        return (is_unknown and algorithm in ("HS384", "HS512")) or holds(message, signature, header)
