@@ -64,6 +64,16 @@ async def write(world: World, user: ThrowawayUser, members: dict[str, Any]) -> E
     return answer
 
 
+async def write_roles_between(world: World, user: ThrowawayUser) -> Exchange | None:
+    """Let a made-up user write each role into itself that is above its own, but for the highest: a
+    server may forbid that one by its name, or all that are more than a step away.
+    """
+    answer = None
+    for role in world.roles[world.roles.index(user.account.role) + 1 : -1]:
+        answer = await write(world, user, {"role": role})
+    return answer
+
+
 def twice(body: Mapping[str, Any], role: str, admin: str) -> bytes:
     """An update in which the role comes twice: the own one, and the highest."""
     return (
@@ -138,6 +148,7 @@ async def test_the_lowest_role_does_not_promote_itself(world: World) -> None:
 
     for assignment in ASSIGNMENTS:
         answer = await assign(world, user, assignment)
+    await write_roles_between(world, user)
 
     try:
         await expect_unpromoted(world, user, answer, "a role and a scope in every place")
@@ -146,6 +157,9 @@ async def test_the_lowest_role_does_not_promote_itself(world: World) -> None:
             user = await throwaway_user(world, world.roles[0])
             answer = await assign(world, user, assignment)
             await expect_unpromoted(world, user, answer, assignment)
+        user = await throwaway_user(world, world.roles[0])
+        if between := await write_roles_between(world, user):
+            await expect_unpromoted(world, user, between, "a role below the highest")
         raise
 
 
@@ -155,9 +169,9 @@ async def test_a_role_that_is_not_given_stays(world: World, attacker: Attacker) 
     user = await throwaway_user(world, world.roles[0])
     reserved = await world.request(attacker.reserved[0], user.caller)
 
-    for name in ("role", "scope"):
-        for value in NOT_GIVEN.values():
-            answer = await write(world, user, {name: value})
+    for value in NOT_GIVEN.values():
+        answer = await write(world, user, {"role": value})
+    answer = await write(world, user, {"scope": None})
     await expect_unpromoted(world, user, answer, "no role and no scope")
     for value in NOT_GIVEN.values():
         answer = await write(world, user, {"organization": value, "status": value})
@@ -206,6 +220,7 @@ async def test_no_role_below_the_highest_promotes_itself(
         update = await assign(world, user, assignment)
     for name in _share(NOT_GIVEN, role, world):
         await write(world, user, {"role": NOT_GIVEN[name]})
+    await write_roles_between(world, user)
     update = await write_otherwise(world, user)
 
     await expect_no_more_at_once(world, user, reserved)

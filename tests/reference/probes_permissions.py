@@ -250,6 +250,14 @@ sees("own-role-by-operator")(own_profile({"$set": {"role": "admin"}}))
 sees("own-role-dotted")(own_profile({"user.role": "admin"}))
 
 
+@sees("own-role-below-the-highest")
+async def own_profile_of_a_bot(api: Api) -> bool:
+    path = f"/v2/users/{api.user('guest')['id']}"
+    await api.ask("PATCH", path, "guest", json={"role": "bot"})
+    later = (await api.login("guest")).json()["token"]
+    return (await api.ask("GET", "/v2/users", later)).status_code == 200
+
+
 def key_of(scopes: object, path: str, expected: int) -> Probe:
     """Whether a key is made, or may do, what it should not."""
 

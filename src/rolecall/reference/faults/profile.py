@@ -34,6 +34,12 @@ def own_role_at_next_login(server: Server) -> None:
     _own_role(server, lambda body: body.get("role"))
 
 
+@fault("own-role-below-the-highest", finding="SEC-A06")
+def own_role_below_the_highest(server: Server) -> None:
+    """That nobody makes itself an admin is checked by that name; any other role may be taken."""
+    _own_role(server, lambda body: body.get("role") if body.get("role") != ROLES[-1] else None)
+
+
 @fault("own-role-at-once", finding="SEC-A06")
 def own_role_at_once(server: Server) -> None:
     """Everybody may set the own role, and the scope of a token is looked up at every request."""
