@@ -170,6 +170,14 @@ def test_what_it_may_follow_from_comes_first() -> None:
             "the right of agent to fetch-user-self, with its api-key",
         ),
         ({"cell": "list-users-guest-token", "actual": "200"}, "list-users: guest gets past it"),
+        (
+            {
+                "cell": "list-contacts-agent-token",
+                "actual": "200 without it",
+                "expected": "contact 5f in the answer",
+            },
+            "what list-contacts shows to agent, and why this thing is not among it",
+        ),
         ({"cell": "list-users-guest-token", "actual": "401"}, "which check refuses list-users"),
         (
             {"cell": "list-users-guest-token", "actual": "404", "expected": "403: may not"},

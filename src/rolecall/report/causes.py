@@ -313,6 +313,8 @@ def _look_at_cell(finding: Finding, status: str, expected: str) -> str:
             reading = _READING_OF_SUCCESS[operation.partition("-")[0]]
             return f"whether this status is meant: {_dialect(reading, finding)}"
         return f"the right of {role} to {operation}, with its {credential}, on the server"
+    if status == "2xx" and expected.endswith("in the answer"):
+        return f"what {operation} shows to {role}, and why this thing is not among it"
     if status == "2xx":
         return f"the check of the caller's role at {operation}: {role} gets past it"
     which = (
