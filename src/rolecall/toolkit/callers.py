@@ -77,8 +77,7 @@ class Callers:
         self.others: Counter[str] = Counter()
         #: The answers by which a caller has made things of a kind.
         self.made_by: defaultdict[tuple[str, str], list[Exchange]] = defaultdict(list)
-        self._new_keys = NewKeys(self.dialect)
-        self._preconditions = Preconditions()
+        self._new_keys, self._preconditions = NewKeys(self.dialect), Preconditions()
         self._spare_keys = SpareKeys(self.delete_key)
         self._given: dict[str, object] = {}
         self._numbers = itertools.count(1)
