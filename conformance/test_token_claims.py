@@ -72,7 +72,7 @@ async def test_a_token_has_one_spelling(spelling: str, attacker: Attacker) -> No
     await attacker.expect_rejected(
         token,
         attack="SEC-J15",
-        protected_requests=await attacker.first_protected_request(),
+        protected_requests=[await attacker.protected_request_for(spelling, SPELLINGS)],
         statuses=attacker.unreadable,
     )
 
@@ -87,7 +87,7 @@ async def test_a_signature_has_one_spelling(spelling: str, attacker: Attacker) -
     await attacker.expect_rejected(
         token,
         attack="SEC-J15-signature",
-        protected_requests=await attacker.first_protected_request(),
+        protected_requests=[await attacker.protected_request_for(spelling, SIGNATURES)],
         statuses=attacker.unreadable,
     )
 
@@ -165,7 +165,7 @@ async def test_a_token_of_nobody_is_refused(user: str, world: World, attacker: A
     await attacker.expect_rejected(
         token,
         attack="SEC-J17",
-        protected_requests=await attacker.first_protected_request(),
+        protected_requests=[await attacker.protected_request_for(user, NOBODY)],
         statuses=attacker.unreadable,
     )
 

@@ -104,7 +104,7 @@ async def test_a_key_id_is_only_an_id(kid: str, attacker: Attacker) -> None:
     answers = await attacker.expect_rejected(
         token,
         attack="SEC-J12",
-        protected_requests=await attacker.first_protected_request(),
+        protected_requests=[await attacker.protected_request_for(kid, KEY_IDS)],
         statuses=(*attacker.unreadable, *too_long),
     )
 

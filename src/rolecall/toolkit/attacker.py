@@ -88,9 +88,10 @@ class Attacker:
             )
         return protected_requests
 
-    async def first_protected_request(self) -> list[Request]:
-        """One alone, for what is tried in many spellings."""
-        return (await self.protected_requests())[:1]
+    async def protected_request_for(self, spelling: str, spellings: Iterable[str]) -> Request:
+        """One of the two, by turns: for what is tried in many spellings."""
+        protected_requests = await self.protected_requests()
+        return protected_requests[list(spellings).index(spelling) % len(protected_requests)]
 
     @shared_setup
     async def forger(self) -> Caller | None:
