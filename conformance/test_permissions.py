@@ -15,6 +15,7 @@ from rolecall.spec.model import Cell
 from rolecall.toolkit.effect_judge import SETTLING
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import SUMMARY, cells, requirement
+from rolecall.toolkit.participation import expect_to_take_part
 from rolecall.toolkit.telling_users import on_own_thing, protected_account
 from rolecall.toolkit.throwaway_users import changeable
 from rolecall.toolkit.world import World
@@ -59,6 +60,7 @@ async def test_an_allowed_read_shows_the_thing(cell: Cell, world: World, judge: 
 
     await judge.expect_allowed(answer, request, caller)
     if not await judge.shows(answer, request, caller):
+        await expect_to_take_part(world, request, caller)
         shown = "the caller's own user" if operation.is_self else f"{request.fixture}"
         raise Finding(f"{shown} in the answer", f"{answer.status} without it", answer)
 

@@ -14,6 +14,7 @@ from rolecall.tokens import Caller
 from rolecall.toolkit.effect_judge import EffectJudge
 from rolecall.toolkit.expectations import any_of, shown_in
 from rolecall.toolkit.lists import SMALLEST_PAGE
+from rolecall.toolkit.participation import expect_to_take_part
 from rolecall.toolkit.things import Fixture, Request, items
 from rolecall.toolkit.throwaway_users import fresh_session
 from rolecall.toolkit.turns import against_the_table
@@ -66,6 +67,7 @@ class Judge(EffectJudge):
             )
         if operation.effect == "create":
             await self._expect_no_limit(exchange, operation, caller)
+        await expect_to_take_part(self._world, request, caller)
         raise Finding(expected, f"{exchange.status}: it was refused", exchange)
 
     async def _expect_no_limit(
@@ -112,8 +114,7 @@ class Judge(EffectJudge):
         for role in self._world.spec.allowed_roles(operation.name):
             if role != caller.role:
                 other = await self._world.user(role)
-                answer = await self._try(operation, other)
-                if answer.ok:
+                if (answer := await self._try(operation, other)).ok:
                     cite(answer, "control")
                     return True
         return False

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rolecall.evidence import Exchange
 from rolecall.http.gate import Thing
-from rolecall.spec.model import Operation, Resource
+from rolecall.spec.model import Operation, Resource, Specification
 from rolecall.spec.templates import in_address
 
 
@@ -65,3 +65,15 @@ def items(exchange: Exchange) -> list[dict[str, Any]]:
         if isinstance(exchange.json, list)
         else []
     )
+
+
+def absent(
+    spec: Specification, resource: str, document: Mapping[str, Any], users: Iterable[str]
+) -> list[str]:
+    """Those of some users who are not among the participants that a document shows; none where it
+    shows no participants.
+    """
+    body = spec.operations[f"create-{resource}"].body or {}
+    member = next((name for name in body if body[name] == "{participants}"), "")
+    shown = str(document.get(member, ""))
+    return [user for user in users if shown and user not in shown]

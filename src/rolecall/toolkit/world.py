@@ -21,7 +21,7 @@ from rolecall.toolkit.members import REFUSED, Members, barely
 from rolecall.toolkit.new_users import NewUsers
 from rolecall.toolkit.requests import Requests
 from rolecall.toolkit.shared import SingleFlight, invalidate, shared_setup
-from rolecall.toolkit.things import Fixture, Request
+from rolecall.toolkit.things import Fixture, Request, absent
 
 #: What helps where a server refuses the run's names, for the signs in them or for their length.
 _BODY = "body, which may hold {name} in another member that is shown, "
@@ -194,14 +194,11 @@ class World(Requests):
         document = await self.observe(fixture, piece="")
         if document is None or own_id(document) != given.id:
             raise Inconclusive(f"{fixture}: no answer shows it", where)
-        body = self.spec.operations[f"create-{resource.name}"].body or {}
-        member = next((name for name in body if body[name] == "{participants}"), "")
-        shown = str(document.get(member, ""))
-        absent = [user for user in await self.participants() if shown and user not in shown]
-        if absent:
+        missing = absent(self.spec, resource.name, document, await self.participants())
+        if missing:
             raise Inconclusive(
                 f"{fixture} with the users of all accounts and keys in it: user "
-                f"{', '.join(absent)} does not take part",
+                f"{', '.join(missing)} does not take part",
                 where,
             )
         return fixture

@@ -11,7 +11,7 @@ from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
 from rolecall.reference.permissions import RANK
 from rolecall.reference.query import ListQuery
-from rolecall.reference.resources import RESOURCES
+from rolecall.reference.resources import RESOURCES, Change
 from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
@@ -189,6 +189,18 @@ def conversations_of_participants(server: Server) -> None:
             participant.get("user") == principal.id
             for participant in document.get("participants", [])
         )
+
+
+@variant("participants-come-later", "trouble")
+def participants_come_later(server: Server) -> None:
+    """Below bot, only participants reach a conversation, and the body of a create lets nobody in."""
+    conversations_of_participants(server)
+    new_conversation = server.resources.new_conversation
+
+    @instead_of(server.resources.new_conversation)
+    def alone(change: Change) -> Document:
+        change.members.pop("participants", None)
+        return new_conversation(change)
 
 
 @variant("list-limit-10")
