@@ -19,7 +19,7 @@ CREDENTIALS = (TOKEN, API_KEY)
 #: requirements.toml.
 API_KEYS, SIGNING_KEY, PUBLIC_KEY = "api-keys", "signing-key", "public-key"
 THROWAWAY_USER, SECOND_USER, INTRUSIVE = "throwaway-user", "second-user", "intrusive"
-LAST_MINUTE, LOWER_SCOPE = "clock-or-signing-key", "api-keys-or-signing-key"
+LAST_MINUTE = "clock-or-signing-key"
 CAPABILITIES = (
     API_KEYS,
     SIGNING_KEY,
@@ -28,7 +28,6 @@ CAPABILITIES = (
     SECOND_USER,
     INTRUSIVE,
     LAST_MINUTE,
-    LOWER_SCOPE,
 )
 
 

@@ -193,7 +193,7 @@ def conversations_of_participants(server: Server) -> None:
 
 @variant("participants-come-later", "trouble")
 def participants_come_later(server: Server) -> None:
-    """Below bot, only participants reach a conversation, and the body of a create lets nobody in."""
+    """Below bot, only participants reach a conversation; the body of a create lets nobody in."""
     conversations_of_participants(server)
     new_conversation = server.resources.new_conversation
 

@@ -203,3 +203,18 @@ def scope_of_current_role(server: Server) -> None:
             return one
         scopes = frozenset(scope for scope in one.scopes if RANK[scope] <= RANK[one.user["role"]])
         return Principal(one.user, scopes, one.credential, claims)
+
+
+@variant("rights-of-current-role")
+def rights_of_current_role(server: Server) -> None:
+    """What a time-based token may do is looked up: what its user's role may now, whatever the
+    token says.
+    """
+    person = server.verifier.person
+
+    @instead_of(server.verifier.person)
+    def current(claims: Document) -> Principal:
+        one = person(claims)
+        if one.credential == "api-key":
+            return one
+        return Principal(one.user, frozenset({one.user["role"]}), one.credential, claims)
