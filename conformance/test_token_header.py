@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
+from rolecall.evidence import Exchange
 from rolecall.jwt_forging import compact, signed_by
 from rolecall.outcomes import Finding, NotTested
 from rolecall.toolkit.attacker import KEY_SET, TOO_LONG, Attacker, unissued
@@ -101,15 +104,27 @@ async def test_a_key_id_is_only_an_id(kid: str, attacker: Attacker) -> None:
     )
     too_long = TOO_LONG if kid == "four-kilobytes" else ()
 
-    answers = await attacker.expect_rejected(
+    rejected = partial(
+        attacker.expect_rejected,
         token,
         attack="SEC-J12",
-        protected_requests=[await attacker.protected_request_for(kid, KEY_IDS)],
         statuses=(*attacker.unreadable, *too_long),
     )
+    one = await attacker.protected_request_for(kid, KEY_IDS)
 
-    if all(answer.finished - answer.started >= _ASLEEP for answer in answers):
-        raise Finding("an answer at once", f"{_ASLEEP:g} s of sleep, as the kid asks", answers[-1])
+    answers = await rejected(protected_requests=[one])
+
+    if sleeps(answers):
+        answers += await rejected(protected_requests=[one, one])  # once may be chance
+        if sleeps(answers):
+            raise Finding(
+                "an answer at once", f"{_ASLEEP:g} s of sleep, as the kid asks", answers[-1]
+            )
+
+
+def sleeps(answers: Iterable[Exchange]) -> bool:
+    """Whether each answer took as long as the command in a kid asks for."""
+    return all(answer.finished - answer.started >= _ASLEEP for answer in answers)
 
 
 @requirement("SEC-J13")

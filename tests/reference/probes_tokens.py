@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -296,3 +297,35 @@ def _of(user: dict[str, Any]) -> dict[str, str]:
 async def foreign_audience(api: Api) -> bool:
     issued = api.server.verifier.document(read(await api.login("admin"))["token"].split(".")[1])
     return "aud" in issued and await api.accepted(api.token("admin", aud="others"))
+
+
+#: Seconds of sleep that probes ask for, and by which an answer comes later.
+_SLEEP = 0.2
+
+
+async def slower(quick: Any, slow: Any) -> bool:
+    """Whether the second of two requests takes as much longer as it asks for."""
+    moments = []
+    for ask in (quick, slow):
+        began = time.monotonic()
+        await ask
+        moments.append(time.monotonic() - began)
+    return moments[1] - moments[0] > _SLEEP / 2
+
+
+@sees("scripts-in-credentials-run")
+async def script(api: Api) -> bool:
+    plain, asleep = (
+        api.login("guest", password={"$where": text})
+        for text in ("true", f"sleep({_SLEEP * 1000:g}) || true")
+    )
+    return await slower(plain, asleep)
+
+
+@sees("kid-in-a-command")
+async def command(api: Api) -> bool:
+    plain, asleep = (
+        api.accepted(api.forged(api.claims("admin"), {**HS256, "kid": kid}, STRANGER))
+        for kid in ("x", f"x; sleep {_SLEEP:g} #")
+    )
+    return await slower(plain, asleep)
