@@ -27,6 +27,23 @@ def make_exception(server: Server, applies: Exemption) -> None:
         return permitted(call, principal, operation) or applies(call, principal, operation)
 
 
+def look_scopes_up(server: Server, scopes: Callable[[Principal], frozenset[str]]) -> None:
+    """Find out at each request what scopes the bearer of a time-based token has."""
+    person = server.verifier.person
+
+    @instead_of(server.verifier.person)
+    def current(claims: Document) -> Principal:
+        one = person(claims)
+        if one.credential == "api-key":
+            return one
+        return Principal(one.user, scopes(one), one.credential, claims)
+
+
+def role_of_user(principal: Principal) -> frozenset[str]:
+    """The scope that a user's role is now."""
+    return frozenset({principal.user["role"]})
+
+
 def somebody(server: Server, role: str) -> Principal:
     """The account of a role, as if it had come with a token."""
     user = server.resources.stored("users", server.accounts[role].id)

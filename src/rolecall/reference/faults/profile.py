@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rolecall.reference.alterations import change_stored
+from rolecall.reference.alterations import change_stored, look_scopes_up, role_of_user
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.faults.registry import fault
@@ -44,14 +44,7 @@ def own_role_below_the_highest(server: Server) -> None:
 def own_role_at_once(server: Server) -> None:
     """Everybody may set the own role, and the scope of a token is looked up at every request."""
     _own_role(server, lambda body: body.get("role"))
-    person = server.verifier.person
-
-    @instead_of(server.verifier.person)
-    def current(claims: Document) -> Principal:
-        one = person(claims)
-        if one.credential == "api-key":
-            return one
-        return Principal(one.user, frozenset({one.user["role"]}), one.credential, claims)
+    look_scopes_up(server, role_of_user)
 
 
 @fault("own-scope-member", finding="SEC-A06")

@@ -9,13 +9,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
+from rolecall.reference.alterations import look_scopes_up, role_of_user
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.permissions import RANK
 from rolecall.reference.settings import ROLES
 from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.switches import instead_of
-from rolecall.reference.tokens import LIFETIME, Principal, SigningKey
+from rolecall.reference.tokens import LIFETIME, SigningKey
 from rolecall.reference.variants.registry import variant
 
 
@@ -194,15 +195,12 @@ def last_of_two_headers(server: Server) -> None:
 @variant("scope-of-current-role")
 def scope_of_current_role(server: Server) -> None:
     """What a time-based token may do follows the user's role at once, downwards."""
-    person = server.verifier.person
-
-    @instead_of(server.verifier.person)
-    def current(claims: Document) -> Principal:
-        one = person(claims)
-        if one.credential == "api-key":
-            return one
-        scopes = frozenset(scope for scope in one.scopes if RANK[scope] <= RANK[one.user["role"]])
-        return Principal(one.user, scopes, one.credential, claims)
+    look_scopes_up(
+        server,
+        lambda one: frozenset(
+            scope for scope in one.scopes if RANK[scope] <= RANK[one.user["role"]]
+        ),
+    )
 
 
 @variant("rights-of-current-role")
@@ -210,11 +208,4 @@ def rights_of_current_role(server: Server) -> None:
     """What a time-based token may do is looked up: what its user's role may now, whatever the
     token says.
     """
-    person = server.verifier.person
-
-    @instead_of(server.verifier.person)
-    def current(claims: Document) -> Principal:
-        one = person(claims)
-        if one.credential == "api-key":
-            return one
-        return Principal(one.user, frozenset({one.user["role"]}), one.credential, claims)
+    look_scopes_up(server, role_of_user)
