@@ -8,6 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ from tests.support.load_runs import load, wait_until
 from tests.support.servers import clock_offset, serving
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP")
+
+
+@pytest.fixture(autouse=True)
+def heeded() -> Iterator[None]:
+    """Let the signal have its usual meaning, also where these tests were started with ``nohup``."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def test_a_hangup_puts_back_the_clock(tmp_path: Path) -> None:
@@ -43,6 +52,7 @@ def test_a_hangup_puts_back_the_clock(tmp_path: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_terminal_that_is_closed(tmp_path: Path) -> None:
     """The run can print nothing any more, and leaves its document and no file of passwords."""
     temporary = tmp_path / "tmp"

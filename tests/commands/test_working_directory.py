@@ -48,7 +48,13 @@ def test_modules_of_the_user_are_not_run_by_the_server(folder: Path) -> None:
     assert finished.code == 0, finished.said
 
 
-@pytest.mark.parametrize("processes", [(), ("--workers", "2")], ids=["one", "workers"])
+@pytest.mark.parametrize(
+    "processes",
+    [
+        pytest.param((), id="one"),
+        pytest.param(("--workers", "2"), id="workers", marks=pytest.mark.long),
+    ],
+)
 def test_modules_of_the_user_are_not_run_under_load(folder: Path, processes: list[str]) -> None:
     """Locust's processes import none of them, which Locust does for locustfiles of the user's."""
     words = ("load", "issuance", "--rate", "5", "--duration", "1s", *processes)
