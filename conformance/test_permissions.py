@@ -60,7 +60,7 @@ async def test_an_allowed_read_shows_the_thing(cell: Cell, world: World, judge: 
 
     await judge.expect_allowed(answer, request, caller)
     if not await judge.shows(answer, request, caller):
-        await expect_to_take_part(world, request, caller)
+        await expect_to_take_part(world, request, caller, answer)
         shown = "the caller's own user" if operation.is_self else f"{request.fixture}"
         raise Finding(f"{shown} in the answer", f"{answer.status} without it", answer)
 

@@ -14,9 +14,9 @@ from tests.unit.memory import Answer, Asked, Server
 from tests.unit.stage import asked, judged
 
 
-def refusing(operation: str, shown: Any) -> Server:
-    """A server at which an agent is refused, and whose new conversations show these participants;
-    None leaves out who takes part.
+def refusing(operation: str, shown: Any, status: int = 404) -> Server:
+    """A server at which an agent is answered this status, and whose new conversations show these
+    participants; None leaves out who takes part.
     """
     server = Server()
 
@@ -28,18 +28,18 @@ def refusing(operation: str, shown: Any) -> Server:
         return status, {**left, **named}
 
     server.instead("create-conversation", made)
-    server.instead(operation, (404, None), by="agent")
+    server.instead(operation, (status, None), by="agent")
     return server
 
 
-def refused(operation: str, shown: Any) -> None:
+def refused(operation: str, shown: Any, status: int = 404) -> None:
     """Judge what an agent is answered there."""
 
     async def story(world: World, judge: Judge) -> None:
         with Evidence.collect():
             await judge.expect_allowed(*await asked(world, operation, "agent"))
 
-    judged(story, refusing(operation, shown))
+    judged(story, refusing(operation, shown, status))
 
 
 @pytest.mark.parametrize("operation", ["fetch-conversation", "create-message"])
@@ -59,6 +59,12 @@ def test_a_refusal_is_a_finding_where_nothing_shows_who_takes_part(operation: st
     """Without participants in the answer there is nothing that would explain a refusal."""
     with pytest.raises(Finding, match="404"):
         refused(operation, None)
+
+
+def test_a_denial_is_a_finding_whoever_takes_part() -> None:
+    """403 says that the role may not, which the permission table says it may."""
+    with pytest.raises(Finding, match="403"):
+        refused("fetch-conversation", [], 403)
 
 
 def test_a_refusal_of_a_participant_is_a_finding() -> None:

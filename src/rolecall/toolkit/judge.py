@@ -67,7 +67,7 @@ class Judge(EffectJudge):
             )
         if operation.effect == "create":
             await self._expect_no_limit(exchange, operation, caller)
-        await expect_to_take_part(self._world, request, caller)
+        await expect_to_take_part(self._world, request, caller, exchange)
         raise Finding(expected, f"{exchange.status}: it was refused", exchange)
 
     async def _expect_no_limit(

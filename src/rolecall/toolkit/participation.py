@@ -7,7 +7,7 @@ So a refusal of somebody who is shown not to take part says nothing of the role.
 
 from __future__ import annotations
 
-from rolecall.evidence import cite
+from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Inconclusive
 from rolecall.tokens import Caller
 from rolecall.toolkit.things import Request, absent
@@ -16,14 +16,19 @@ from rolecall.toolkit.world import World
 _CONVERSATION = "conversation"
 
 
-async def expect_to_take_part(world: World, request: Request, caller: Caller) -> None:
-    """A caller who is refused at a conversation that the run made was let take part in it.
+async def expect_to_take_part(
+    world: World, request: Request, caller: Caller, answer: Exchange
+) -> None:
+    """A caller to whom a conversation that the run made is not there was let take part in it.
+
+    A denial (403) says that the role may not, which is a finding whoever takes part.
 
     Raises:
         Inconclusive: the answer that made it shows other participants only.
     """
     parent = request.inside.resource if request.inside else ""
-    if _CONVERSATION not in (request.operation.resource.name, parent):
+    is_about_it = _CONVERSATION in (request.operation.resource.name, parent)
+    if not is_about_it or answer.status in world.dialect.denied:
         return
     if request.operation.resource.name == _CONVERSATION:
         fixture = request.fixture
