@@ -145,7 +145,7 @@ async def test_another_key_is_refused(kind: str, attacker: Attacker) -> None:
         token = compact({**parts.header, "alg": other}, parts.claims, signed_by(other, OUR_SECRET))
     else:
         key = attacker.own_key(kind) if kind.isalpha() else attacker.own_key_for(parts.algorithm)
-        token = compact({**parts.header, "alg": key.algorithm}, parts.claims, key.sign)
+        token = parts.forged_with(key)
 
     one = await attacker.protected_request_for(kind, KINDS_OF_KEYS)
     is_like_the_targets = kind == KINDS_OF_KEYS[0]

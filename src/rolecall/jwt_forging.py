@@ -168,6 +168,10 @@ class Parts:
         """The token with other claims under the old signature."""
         return f"{self.head}.{part({**self.claims, **claims})}.{self.signature}"
 
+    def forged_with(self, key: OwnKey) -> str:
+        """The same claims under a key of one's own, which the header's ``alg`` is that of."""
+        return compact({**self.header, "alg": key.algorithm}, self.claims, key.sign)
+
     def resigned(self, signature: bytes) -> str:
         """The token with another signature."""
         return f"{self.head}.{self.body}.{part(signature)}"

@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import time
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from rolecall.bounds import KEPT
@@ -252,8 +253,7 @@ def _sentence(error: Exception) -> str:
 
 def _of_its_cause(error: Exception) -> str:
     """The same by what it was caused by; empty where that says nothing."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in _causes(error):
         if isinstance(cause, NoTunnel):
             return str(cause)
         if isinstance(cause, socket.gaierror):
@@ -266,14 +266,17 @@ def _of_its_cause(error: Exception) -> str:
             str(errno.ECONNREFUSED)
         }:
             return "no server listens there"
-        cause = cause.__cause__ or cause.__context__
     return ""
 
 
-def _has_no_file(error: BaseException | None) -> bool:
+def _has_no_file(error: Exception) -> bool:
     """Whether a connection failed because this process, or this machine, has too many files."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _NO_FILE:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    return any(isinstance(cause, OSError) and cause.errno in _NO_FILE for cause in _causes(error))
+
+
+def _causes(error: Exception) -> Iterator[BaseException]:
+    """An error, what it was caused by, and so on."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

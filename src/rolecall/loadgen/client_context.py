@@ -20,7 +20,7 @@ from rolecall.loadgen.checks.invariants import Invariants
 from rolecall.loadgen.checks.races import Races
 from rolecall.loadgen.checks.sampling import Sampling
 from rolecall.loadgen.checks.sessions import SessionGrant
-from rolecall.loadgen.checks.token_answer import what_is_wrong_with_the_body
+from rolecall.loadgen.checks.token_answer import read_json, what_is_wrong_with_the_body
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.lag import Lag
 from rolecall.loadgen.measure.recorder import Entry, Recorder
@@ -301,7 +301,8 @@ class ClientContext:
         if response.status in self.spec.operations[operation].success:
             grant.session.let_in(refreshed=False, read=True)
             self._done.add(cell)
-            if message := what_is_wrong_with_the_body(operation, response):
+            document = read_json(response.body)
+            if message := what_is_wrong_with_the_body(operation, response, document):
                 self.violations.report("body", message, request, response)
         elif (
             response.status in self.dialect.denied

@@ -98,8 +98,7 @@ class Attacker:
         """Has the highest role's claims under a key of ours; None where all is open (SEC-J06)."""
         highest = await self._world.user(self._world.highest)
         parts, own = Parts.of(highest.token), self._world.spec.operations["fetch-user-self"]
-        key = own_key_for(parts.algorithm)
-        forger = unissued(compact({**parts.header, "alg": key.algorithm}, parts.claims, key.sign))
+        forger = unissued(parts.forged_with(own_key_for(parts.algorithm)))
         own_user = await self._world.request(own, highest)
         is_open = (await self._world.perform(own_user, forger, attack="AUTH-required")).ok
         return None if is_open else forger

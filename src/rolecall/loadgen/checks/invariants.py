@@ -366,7 +366,7 @@ class Invariants:
         if response.status in self._profile:
             document = read_json(response.body)
             found = own_id(document)
-            if message := what_is_wrong_with_the_body("fetch-user-self", response):
+            if message := what_is_wrong_with_the_body("fetch-user-self", response, document):
                 self.violations.report("body", message, request, response)
                 if not found:
                     return False

@@ -85,9 +85,9 @@ def is_said_to_be_json(response: Response) -> bool:
     return kind == b"application/json" or kind.endswith(b"+json")
 
 
-def what_is_wrong_with_the_body(name: str, response: Response) -> str:
-    """Why an answer to a read is none, in words; empty where it is JSON and says so."""
-    if not isinstance(read_json(response.body), list | dict):
+def what_is_wrong_with_the_body(name: str, response: Response, document: Any) -> str:
+    """Why an answer to a read, with this JSON in its body, is none, in words; empty where it is."""
+    if not isinstance(document, list | dict):
         return f"{name} is answered {response.status} without a JSON array or object"
     if not is_said_to_be_json(response):
         found = (response.header(b"content-type") or b"none").decode("latin-1")

@@ -15,30 +15,28 @@ from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
 
-@fault("agents-look-guests-up", finding="PERM-fetch-user")
-def agents_look_guests_up(server: Server) -> None:
-    """An agent may fetch a user who is a guest: agents look after guests."""
+def _exempt_at_guests(server: Server, exempted: str, role: str) -> None:
+    """Let users of a role do one operation where it is about a user who is a guest."""
     exempt(
         server,
         lambda call, principal, operation: (
-            operation == "fetch-user"
-            and principal.user.get("role") == "agent"
+            operation == exempted
+            and principal.user.get("role") == role
             and asked_for(server, call).get("role") == ROLES[0]
         ),
     )
+
+
+@fault("agents-look-guests-up", finding="PERM-fetch-user")
+def agents_look_guests_up(server: Server) -> None:
+    """An agent may fetch a user who is a guest: agents look after guests."""
+    _exempt_at_guests(server, "fetch-user", "agent")
 
 
 @fault("bots-delete-guests", finding="PERM-delete-user")
 def bots_delete_guests(server: Server) -> None:
     """A bot may delete a user who is a guest, to tidy up after a visit."""
-    exempt(
-        server,
-        lambda call, principal, operation: (
-            operation == "delete-user"
-            and principal.user.get("role") == "bot"
-            and asked_for(server, call).get("role") == ROLES[0]
-        ),
-    )
+    _exempt_at_guests(server, "delete-user", "bot")
 
 
 @fault("admins-are-protected", finding="PERM-delete-user")
