@@ -52,6 +52,7 @@ def test_a_page_that_cannot_be_written_is_said(
     assert said.out == ""
 
 
+@pytest.mark.long
 def test_a_page_that_cannot_be_written_leaves_the_exit_code(tmp_path: Path) -> None:
     """A run says one verdict, in words and as its exit code, whatever became of the page."""
     done = rolecall(

@@ -147,6 +147,7 @@ class TestVerify:
         assert 2 == main(["verify", str(run_folder), "--key", str(key)])
         assert "this is a private key" in capsys.readouterr().err
 
+    @pytest.mark.long
     def test_a_real_run_is_sealed(
         self, certified: Watched, tmp_path: Path, capsys: Captured
     ) -> None:

@@ -25,7 +25,7 @@ def wrong_cell() -> Iterator[Reference]:
 
 @pytest.mark.parametrize(
     "words",
-    [("--showlocals", "-vv"), ("-vvv", "--tb=long")],
+    [("--showlocals", "-vv"), pytest.param(("-vvv", "--tb=long"), marks=pytest.mark.long)],
     ids=" ".join,
 )
 def test_variables_of_a_failing_test_are_not_shown(

@@ -175,6 +175,7 @@ class Terse(Nameless):
         ) else document
 
 
+@pytest.mark.long
 def test_a_name_in_an_unusual_place_is_found_again(tmp_path: Path) -> None:
     """A thing whose creation was not answered is found wherever its name was written, also in a
     member that is no operation's.

@@ -438,7 +438,8 @@ def echo(request: Received, body: bytes, number: int) -> bytes:
     )
 
 
-@pytest.mark.parametrize("change", [pytest.param(cut, marks=pytest.mark.long), echo])
+@pytest.mark.long
+@pytest.mark.parametrize("change", [cut, echo])
 def test_servers_that_cut_and_echo(
     change: Callable[[Received, bytes, int], bytes], tmp_path: Path, reference: Reference
 ) -> None:
@@ -503,7 +504,8 @@ def spilling(url: str, spell: Callable[[str], list[str]]) -> Answer:
     return answer
 
 
-@pytest.mark.parametrize("spell", [pytest.param(backwards, marks=pytest.mark.long), in_halves])
+@pytest.mark.long
+@pytest.mark.parametrize("spell", [backwards, in_halves])
 def test_servers_that_turn_round_and_spread(
     spell: Callable[[str], list[str]], tmp_path: Path
 ) -> None:

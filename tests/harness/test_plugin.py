@@ -723,7 +723,13 @@ def test_sigterm_ends_a_run_tidily(command: str, slow: Reference, tmp_path: Path
     assert Admin(slow).left_by(finished.results["run"]) == []
 
 
-@pytest.mark.parametrize("past", [0, 86400], ids=["to-the-last-minute", "past-the-end"])
+@pytest.mark.parametrize(
+    "past",
+    [
+        pytest.param(0, id="to-the-last-minute", marks=pytest.mark.long),
+        pytest.param(86400, id="past-the-end"),
+    ],
+)
 def test_ctrl_c_gives_the_clock_back(past: int, slow: Reference, tmp_path: Path) -> None:
     """A run that is interrupted while the target's clock is moved moves it back."""
     file, out = target(tmp_path, slow.text), tmp_path / "runs"

@@ -172,7 +172,9 @@ def test_a_read_only_run_sends_no_write(server: Watched, tmp_path: Path) -> None
         assert "--read-only" in reason
 
 
-@pytest.mark.parametrize("fault", ["", "flip-create-contact-guest"])
+@pytest.mark.parametrize(
+    "fault", [pytest.param("", marks=pytest.mark.long), "flip-create-contact-guest"]
+)
 def test_denied_writes_are_tried_where_the_file_allows_it(fault: str, tmp_path: Path) -> None:
     """With attempt_denied_writes a read-only run lets the roles try that may not create: what is
     let in is found and deleted again, what is refused is not proven, and nobody else writes.

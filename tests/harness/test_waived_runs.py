@@ -107,6 +107,7 @@ def test_an_expired_waiver_ends_with_5(target: Path, tmp_path: Path) -> None:
     assert f"{file}, line 2: the waiver of {SELECTED} ended on 2026-01-01" in finished.stdout
 
 
+@pytest.mark.long
 def test_a_stale_waiver_ends_with_5_and_what_changed_is_said(
     target: Path, reference: Reference, tmp_path: Path
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.servers import certify, serving
 
 
@@ -20,6 +22,7 @@ def test_they_are_shown(tmp_path: Path) -> None:
     assert not finished.results["findings"]
 
 
+@pytest.mark.long
 def test_a_limit_of_keys_is_kept(tmp_path: Path) -> None:
     """A target that lets a user have five keys is asked for no more at once, and all that keys can
     show is proven.

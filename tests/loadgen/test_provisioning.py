@@ -171,8 +171,9 @@ def asked(refresh: Answer, log_in: Answer = TOKENS) -> tuple[bool | None, list[s
 
 @pytest.fixture(name="_at_once")
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No pause before the same is asked again."""
+    """No pause before the same is asked again, whoever asks for one."""
     monkeypatch.setattr(provisioning, "_PAUSE", 0.0)
+    monkeypatch.setattr(provisioning, "_LONGEST_PAUSE", 0.0)
 
 
 @pytest.mark.usefixtures("_at_once")

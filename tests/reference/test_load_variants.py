@@ -65,6 +65,7 @@ def test_stalls_once() -> None:
     assert answered == pytest.approx([0.0, 4.9, 6.0, 6.0, 6.0, 6.1, 11.5])
 
 
+@pytest.mark.long
 def test_the_suite_leaves_them_to_the_load_scenarios() -> None:
     """The self-test puts load faults under load, and leaves out servers to measure."""
     faults = {fault.name for fault in FAULTS.values() if "load" in fault.needs}
