@@ -6,12 +6,19 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
+from rolecall.bounds import SEARCHED
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotTested
 from rolecall.spec.templates import with_query
 from rolecall.tokens import Grant
 from rolecall.toolkit.marks import SUMMARY, requirement
-from rolecall.toolkit.passwords import hashes_in, is_of_users, passwords_sent, spellings
+from rolecall.toolkit.passwords import (
+    hash_in_text,
+    hashes_in,
+    is_of_users,
+    passwords_sent,
+    spellings,
+)
 from rolecall.toolkit.responses import Responses
 from rolecall.toolkit.world import World
 
@@ -81,5 +88,20 @@ async def test_no_answer_holds_a_password(responses: Responses, world: World) ->
             raise Finding(
                 "answers without passwords, or what is kept of them",
                 f"{exchange.status} with {name!r}",
+                exchange,
+            )
+
+
+@requirement("SEC-I20", phase=SUMMARY)
+async def test_no_refusal_holds_the_hash_of_a_password(responses: Responses) -> None:
+    """No refusal of the run says, in whatever words, what is kept of a password."""
+    refusals = responses.with_status(*range(400, 600))
+    if not refusals:
+        raise NotTested("the run saw no refusal")
+    for exchange in refusals:
+        if what := hash_in_text(exchange.text[:SEARCHED]):
+            raise Finding(
+                "refusals without what is kept of a password",
+                f"{exchange.status} with a hash that begins with {what!r}",
                 exchange,
             )

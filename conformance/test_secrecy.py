@@ -259,7 +259,9 @@ def asked(exchange: Exchange) -> str:
 
 @requirement("SEC-R20", phase=SUMMARY)
 async def test_the_refresh_token_in_the_url_is_not_repeated(responses: Responses) -> None:
-    """The refresh token in the URL comes back in no header and in no error."""
+    """The refresh token in the URL comes back in no header and in no error, and a new one in no
+    URL of a header.
+    """
     refreshes = [exchange for exchange in responses.all() if len(in_the_url(exchange)) >= _SHORTEST]
     if not refreshes:
         raise NotTested("the run saw no GET refresh")
@@ -279,7 +281,19 @@ async def test_the_refresh_token_in_the_url_is_not_repeated(responses: Responses
                 f"{exchange.status} with it",
                 exchange,
             )
+    for exchange in granted(responses):
+        new = Grant.of(exchange).refresh_token
+        for name, value in exchange.headers:
+            if len(new) >= _SHORTEST and name.lower() in _URLS and new in unquote(value):
+                raise Finding(
+                    "a new refresh token in no URL, which is kept in logs",
+                    f"it stands in {name}",
+                    exchange,
+                )
 
+
+#: Headers that hold URLs: of what was made, of what is related, of where to go next.
+_URLS = ("location", "content-location", "link", "refresh")
 
 # --- Refresh tokens of the whole run -----------------------------------------------------------
 

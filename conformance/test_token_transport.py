@@ -22,7 +22,7 @@ from rolecall.toolkit.world import World
 
 #: Authorization headers that are not "Bearer" and a token.
 OTHER_SCHEMES = {
-    "basic": "Basic {token}",
+    "basic": "Basic {user}",
     "basic-with-password": "Basic {login}",
     "token": "Token {token}",
     "jwt": "JWT {token}",
@@ -35,13 +35,17 @@ OTHER_SCHEMES = {
 @requirement("SEC-H02")
 @each("header", OTHER_SCHEMES)
 async def test_other_schemes_are_refused(header: str, world: World, attacker: Attacker) -> None:
-    """A good token under another scheme or none is rejected, and so is Bearer without a token, and
-    a log-in with each request (RFC 7617).
+    """A good token under another scheme or none, or as the user of Basic, is rejected, and so is
+    Bearer without a token, and a log-in with each request (RFC 7617).
     """
     token, account = (await world.user(world.highest)).token, world.account(world.highest)
     login = b64encode(f"{account.email}:{account.password}".encode()).decode()
+    user = b64encode(f"{token}:".encode()).decode()
     world.client.secrets.add(login, "password")
-    value = OTHER_SCHEMES[header].replace("{token}", token).replace("{login}", login)
+    world.client.secrets.add(user, "token")
+    value = OTHER_SCHEMES[header]
+    for name, secret in {"token": token, "login": login, "user": user}.items():
+        value = value.replace(f"{{{name}}}", secret)
     headers = {"authorization": value}
     protected_requests = await attacker.protected_requests()
     with contextlib.suppress(NotTested):
@@ -100,13 +104,20 @@ async def test_what_white_space_does(
 # --- Other places ------------------------------------------------------------------------------
 
 
+#: Parameters in which servers take a token: that of RFC 6750 2.3, and what libraries call it.
+PARAMETERS = {
+    "access_token": ("access_token",),
+    "token": ("token", "jwt", "auth_token", "id_token", "bearer", "authorization", "api_key"),
+}
+
+
 @requirement("SEC-H05")
-@each("parameter", ("access_token", "token"))
+@each("parameter", PARAMETERS)
 async def test_a_token_in_the_query_is_not_seen(
     parameter: str, world: World, attacker: Attacker
 ) -> None:
     """A good token in the query, without an Authorization header, is not let in."""
-    query = urlencode({parameter: (await world.user(world.highest)).token})
+    query = urlencode(dict.fromkeys(PARAMETERS[parameter], (await world.user(world.highest)).token))
     protected_requests = [
         replace(protected_request, path=with_query(protected_request.path, query))
         for protected_request in await attacker.protected_requests()

@@ -40,6 +40,13 @@ for _name, _probe in (
     ("ids-beside-the-own-unguarded", opened("GET", "/v2/users/{own},{id}", "users")),
     ("routes-of-the-page-unguarded", opened("GET", "/v2/organizationGroups", "orggroups")),
     ("singular-routes-unguarded", opened("GET", "/v2/form/{id}", "forms")),
+    ("searches-unguarded", opened("GET", "/v2/forms/search", "forms")),
+    ("asked-with-a-text-unguarded", opened("GET", "/v2/forms?q=a", "forms")),
+    (
+        "children-of-an-organization-unguarded",
+        opened("GET", "/v2/organizations?parent=a", "organizations"),
+    ),
+    ("what-is-new-unguarded", opened("GET", "/v2/forms?updatedAt=%3E2020", "forms")),
 ):
     sees(_name)(_probe)
 

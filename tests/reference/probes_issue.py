@@ -10,6 +10,7 @@ from typing import Any
 import jwt
 
 from rolecall.reference.lockout import MOST_WRONG
+from rolecall.reference.tokens import LIFETIME
 from tests.reference.asking import Api, Probe, read, sees
 
 
@@ -240,3 +241,57 @@ async def refresh_tokens_guessed(api: Api) -> bool:
         for number in range(MOST_WRONG + 1)
     ]
     return answers[-1].status_code == 401
+
+
+def lives(**members: object) -> Probe:
+    """Whether a second log-in, with these members, is given a token of another length of life."""
+
+    async def probe(api: Api) -> bool:
+        await api.login("guest")
+        body = read(await api.login("guest", **members))
+        claims = api.server.verifier.document(body["token"].split(".")[1])
+        return bool(claims["exp"] - claims["iat"] != LIFETIME)
+
+    return probe
+
+
+sees("second-login-lives-two-days")(lives())
+sees("remember-me-lives-a-month")(lives(rememberMe=True))
+sees("expires-in-is-believed")(lives(expiresIn=1))
+
+
+@sees("second-login-says-lowest-scope")
+async def second_login(api: Api) -> bool:
+    await api.login("admin")
+    return bool(read(await api.login("admin"))["scope"] == "guest")
+
+
+async def third_refresh(api: Api) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The answer to an admin's third refresh, and its claims."""
+    body = read(await api.login("admin"))
+    for _ in range(3):
+        body = read(await api.get_refresh(body["token"], body["refreshToken"]))
+    return body, api.server.verifier.document(body["token"].split(".")[1])
+
+
+@sees("third-refresh-lives-a-week")
+async def third_refresh_lives(api: Api) -> bool:
+    _, claims = await third_refresh(api)
+    return bool(claims["exp"] - claims["iat"] != LIFETIME)
+
+
+@sees("third-refresh-says-lowest-scope")
+async def third_refresh_says(api: Api) -> bool:
+    body, claims = await third_refresh(api)
+    return bool(body["scope"] != claims["scope"])
+
+
+@sees("refresh-token-in-link")
+async def linked(api: Api) -> bool:
+    answer = await api.login("guest")
+    return read(answer)["refreshToken"] in answer.headers.get("link", "")
+
+
+@sees("refused-login-quotes-the-hash")
+async def quoted(api: Api) -> bool:
+    return "scrypt:" in (await api.login("guest", password="wrong")).text

@@ -117,6 +117,18 @@ async def basic_log_in(api: Api) -> bool:
     return (await api.http.get("/v2/services", headers=headers)).is_success
 
 
+@sees("token-as-user-of-basic")
+async def user_of_basic(api: Api) -> bool:
+    login = b64encode(f"{api.token('admin')}:".encode()).decode()
+    headers = {"Authorization": f"Basic {login}"}
+    return (await api.http.get("/v2/services", headers=headers)).is_success
+
+
+@sees("token-in-parameter-jwt")
+async def parameter_jwt(api: Api) -> bool:
+    return (await api.http.get("/v2/services", params={"jwt": api.token("admin")})).is_success
+
+
 @sees("trusts-role-cookie")
 async def role_cookie(api: Api) -> bool:
     return await lets_guest_in(api, headers={"Cookie": "theme=dark; role=admin"})

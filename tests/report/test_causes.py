@@ -178,6 +178,14 @@ def test_what_it_may_follow_from_comes_first() -> None:
             },
             "what list-contacts shows to agent, and why this thing is not among it",
         ),
+        (
+            {
+                "cell": "create-form-admin-token",
+                "actual": "201, and it is not there",
+                "expected": "the new form, readable afterwards",
+            },
+            "whether create-form does what its answer to admin says",
+        ),
         ({"cell": "list-users-guest-token", "actual": "401"}, "which check refuses list-users"),
         (
             {"cell": "list-users-guest-token", "actual": "404", "expected": "403: may not"},

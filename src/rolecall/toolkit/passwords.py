@@ -23,6 +23,13 @@ _VAGUE = re.compile(r"_*(hash|salt|digest)", re.IGNORECASE)
 _HASH = re.compile(
     r"\$(2[abxy]?|argon2\w*|scrypt|bcrypt\S*|pbkdf2\S*|[156y]|7)\$|(pbkdf2|scrypt|argon2|bcrypt)\w*[$:]|\{S?(SHA|MD5)\w*\}"
 )
+#: A whole hash of a password anywhere in a text, where words and numbers are more than a member's.
+_WHOLE_HASH = re.compile(
+    r"(\$2[abxy]?\$\d\d\$)[./\w]{53}|(\$argon2\w+\$)v=\d+\$[\w=,]+\$[\w+/.-]{8,}"
+    r"|(\$[56]\$)(?:rounds=\d+\$)?[./\w]{1,16}\$[./\w]{43,86}"
+    r"|((?:\$?pbkdf2|\$?scrypt)[\w:-]{0,20}\$)[\w:=,]+\$[\w+/.=$-]{8,}",
+    re.ASCII,
+)
 #: What stands in a password's place and tells nothing of it: one character many times, or words in
 #: brackets.
 _MASK = re.compile(r"(.)\1*|[<\[(].*[>\])]", re.DOTALL)
@@ -53,6 +60,12 @@ def spellings(password: str) -> set[str]:
 def is_of_users(exchange: Exchange) -> bool:
     """Whether an answer is about users: at their resource, or where they log in."""
     return re.search(r"/(users|auth)\b", exchange.url) is not None
+
+
+def hash_in_text(text: str) -> str:
+    """How a password's hash begins that stands in a text; empty where there is none."""
+    found = _WHOLE_HASH.search(text)
+    return next(filter(None, found.groups()), "") if found else ""
 
 
 def hashes_in(document: Any, *, of_user: bool) -> Iterator[str]:

@@ -60,7 +60,10 @@ SHAPES: tuple[Shape, ...] = (
     _narrow(
         "of the own organization",
         "organization={organization}",
-        **{"organization-group": "organizations={organization}"},
+        **{
+            "organization": "parent={organization}",
+            "organization-group": "organizations={organization}",
+        },
     ),
     _narrow(
         "of oneself",
@@ -75,7 +78,8 @@ SHAPES: tuple[Shape, ...] = (
     ),
     _narrow(
         "searched for, active, since a date",
-        "name=~rolecall&status=active&createdAt=%3E%3D2020-01-01&type=chat",
+        "name=~rolecall&status=active&createdAt=%3E%3D2020-01-01&updatedAt=%3E%3D2020-01-01"
+        "&type=chat",
     ),
     Shape("selected and populated", "SEC-E17", ("fetch",), {"": "select=id&populate=organization"}),
     Shape(
@@ -91,6 +95,7 @@ SHAPES: tuple[Shape, ...] = (
         {
             "": "_=1&verbose=true&format=json&role={highest}&scope={highest}"
             "&userId={admin}&as={admin}&admin=true&debug=true&internal=1"
+            "&q=rolecall&search=rolecall&page=1&count=true"
         },
         {
             "x-requested-with": "XMLHttpRequest",

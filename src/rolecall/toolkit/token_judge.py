@@ -15,7 +15,7 @@ from rolecall.spec.ids import own_id
 from rolecall.tokens import Caller, Grant, user_of
 from rolecall.toolkit.expectations import any_of, expect_no_more_than, outlives
 from rolecall.toolkit.expired_tokens import ExpiredToken
-from rolecall.toolkit.throwaway_users import fresh_session
+from rolecall.toolkit.throwaway_users import ThrowawayUser, fresh_session
 from rolecall.toolkit.world import World
 
 
@@ -164,6 +164,25 @@ class TokenJudge:
             )
             usual = self.expect_grant(cite(answer, "control"))
         expect_no_more_than(caller.grant, exchange, usual=usual)
+
+    async def expect_login_at_most(self, exchange: Exchange, user: ThrowawayUser) -> None:
+        """A refused log-in, or a token of the user's own scope that lives as usual.
+
+        How long tokens of a log-in live is ISSUE-lifetime's matter, of a second one as well. So
+        one that lives longer than the first is held against another plain log-in.
+
+        Raises:
+            Finding: it is wider, or another user's, or lives longer than after a plain log-in.
+            Inconclusive: it lives longer than after the first, and another log-in gives none to
+                compare it with.
+        """
+        grant, usual = Grant.of(exchange), user.caller.grant
+        if grant.token and outlives(grant, usual):
+            plain = await self._world.tokens.issue(user.account)
+            usual = Grant.of(cite(plain, "control"))
+            if not plain.ok or not usual.token:
+                raise Inconclusive(f"another log-in of the same user: {plain}", "ISSUE-status")
+        expect_no_more_than(user.caller.grant, exchange, usual=usual)
 
     def expect_let_in(self, exchange: Exchange, when: str) -> None:
         """The token was accepted: the answer does not say that it is bad.

@@ -23,6 +23,7 @@ from rolecall.reference.faults import (
     histories,
     issue,
     keys,
+    later_grants,
     load,
     near_misses,
     passwords,
@@ -59,6 +60,7 @@ from rolecall.reference.faults.reported import (
 THEMES = (
     issue,
     credentials,
+    later_grants,
     near_misses,
     token_transport,
     signatures,

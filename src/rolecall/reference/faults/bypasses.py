@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 
 from rolecall.reference.alterations import route_past_the_guard, somebody
@@ -73,6 +73,32 @@ def basic_log_ins(server: Server) -> None:
             if scheme == "Basic" and login == basic(account.email, account.password):
                 return somebody(server, role)
         return authenticate(call)
+
+
+@fault("token-as-user-of-basic", finding="SEC-H02")
+def token_as_user_of_basic(server: Server) -> None:
+    """A token is taken as the user name of the scheme Basic, as for keys in the shell."""
+    header = server.bearer.header
+
+    @instead_of(server.bearer.header)
+    def as_bearer(values: list[str]) -> str | None:
+        value = header(values)
+        scheme, _, login = (value or "").partition(" ")
+        try:
+            token = b64decode(login).decode().removesuffix(":") if scheme == "Basic" else ""
+        except ValueError:
+            token = ""
+        return f"Bearer {token}" if token.count(".") == 2 else value
+
+
+@fault("token-in-parameter-jwt", finding="SEC-H05")
+def token_in_parameter_jwt(server: Server) -> None:
+    """A token may stand in the query as jwt, as a library has it unless told."""
+    token = server.bearer.token
+
+    @instead_of(server.bearer.token)
+    def found(call: Call) -> str:
+        return dict(call.query).get("jwt") or token(call)
 
 
 def basic(email: str, password: str | None) -> str:

@@ -128,5 +128,49 @@ def singular_routes_unguarded(server: Server) -> None:
     route_past_the_guard(server, found_in)
 
 
+@fault("searches-unguarded", finding="SEC-E07")
+def searches_unguarded(server: Server) -> None:
+    """Each list has a search beside it, which was added later and which no rule covers."""
+
+    def found_in(call: Call) -> re.Match[str] | None:
+        found = re.fullmatch(r"/v2/([a-z]+)/search(/)?", call.path)
+        if found:
+            call.query = []  # all that has the text in it
+        return found
+
+    route_past_the_guard(server, found_in)
+
+
+@fault("asked-with-a-text-unguarded", finding="PERM-list-organization-groups")
+def asked_with_a_text_unguarded(server: Server) -> None:
+    """A list that is asked with a text to look for is a search, and goes past the guard."""
+    exempt(
+        server,
+        lambda call, principal, operation: operation.startswith("list-") and "q" in query_of(call),
+    )
+
+
+@fault("children-of-an-organization-unguarded", finding="PERM-list-organizations")
+def children_of_an_organization_unguarded(server: Server) -> None:
+    """The branches of an organization may be listed by everybody, as its menu shows them."""
+    exempt(
+        server,
+        lambda call, principal, operation: (
+            operation == "list-organizations" and "parent" in query_of(call)
+        ),
+    )
+
+
+@fault("what-is-new-unguarded", finding="PERM-list-organizations")
+def what_is_new_unguarded(server: Server) -> None:
+    """A list of what was changed since a date is for clients that synchronise, and unguarded."""
+    exempt(
+        server,
+        lambda call, principal, operation: (
+            operation.startswith("list-") and "updatedAt" in query_of(call)
+        ),
+    )
+
+
 def _route(resource: str, found: re.Match[str]) -> str:
     return f"{resource}/{found[1]}" if found[1] else resource

@@ -15,9 +15,9 @@ from rolecall.reference.alterations import (
 )
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer
-from rolecall.reference.errors import Refusal
+from rolecall.reference.errors import Refusal, unauthorized
 from rolecall.reference.store import StoredAccount
-from rolecall.reference.strict_json import Document
+from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.variants.registry import variant
 
@@ -78,6 +78,37 @@ def slow_log_ins(server: Server) -> None:
 def log_in_sets_a_cookie(server: Server) -> None:
     """An answer with tokens sets a cookie, as a gateway does; the cookie opens nothing."""
     set_a_cookie(server, lambda tokens: f"route={secrets.token_hex(16)}")
+
+
+@variant("log-ins-name-their-session")
+def log_ins_name_their_session(server: Server) -> None:
+    """An answer with tokens says where the session is, and where it is renewed: in URLs without the
+    tokens. It says as well whether it was asked to remember the client.
+    """
+    tokens, login = server.tokens.tokens, server.tokens.login
+
+    @instead_of(server.tokens.tokens)
+    def named(user: Document, old: str | None = None) -> Answer:
+        answer = tokens(user, old)
+        answer.headers["Location"] = f"/v2/sessions/{secrets.token_hex(12)}"
+        answer.headers["Link"] = '</v2/auth/token?refreshToken={refreshToken}>; rel="refresh"'
+        return answer
+
+    @instead_of(server.tokens.login)
+    async def remembered(body: Document) -> Answer:
+        answer = await login(body)
+        document = {**loads(answer.body), "rememberMe": body.get("rememberMe") is True}
+        answer.body = dumps(document).encode()
+        return answer
+
+
+@variant("refusals-tell-how-passwords-are-kept")
+def refusals_tell_how_passwords_are_kept(server: Server) -> None:
+    """A refused log-in says how passwords are kept, and shows nothing that is kept of one."""
+
+    @instead_of(server.tokens.wrong_credentials)
+    def told(account: StoredAccount | None) -> Exception:
+        return unauthorized("invalid credentials: what is kept is $2b$12$..., or pbkdf2_sha256$")
 
 
 @variant("users-confirm-their-email", "trouble")

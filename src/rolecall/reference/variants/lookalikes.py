@@ -173,6 +173,21 @@ def users_me(server: Server) -> None:
         return await answer(call)
 
 
+@variant("searches-find-oneself")
+def searches_find_oneself(server: Server) -> None:
+    """Beside the list of users is a search for everybody, which shows to each the own user alone.
+
+    "Fetch user details (self)" is a right of every role.
+    """
+    answer = server.dispatcher.answer
+
+    @instead_of(server.dispatcher.answer)
+    async def found(call: Call) -> Answer:
+        if call.resource == "users" and call.id == "search":
+            return Answer.of(200, [server.guard.authenticate(call).user])
+        return await answer(call)
+
+
 # --- requests that are dressed otherwise -------------------------------------------------------
 
 

@@ -1,0 +1,87 @@
+"""Every token of the run: the second of a user is no other than the first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from rolecall.evidence import Exchange
+from rolecall.outcomes import Finding, NotTested
+from rolecall.tokens import Grant, user_of
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import SUMMARY, requirement
+from rolecall.toolkit.responses import Responses
+from rolecall.toolkit.world import World
+
+
+def grants(responses: Responses, *, of_logins: bool) -> Iterator[Grant]:
+    """What the run's log-ins, or its refreshes, were granted as the specification has them.
+
+    Raises:
+        NotTested: there is none.
+    """
+    found = [
+        grant
+        for grant in map(Grant.of, responses.of("token"))
+        if grant.token and _is_login(grant.exchange) is of_logins
+    ]
+    if not found:
+        raise NotTested(f"the run saw no {'log-in' if of_logins else 'refresh'}")
+    yield from found
+
+
+def _is_login(exchange: Exchange) -> bool:
+    try:
+        body = json.loads(exchange.request_body or b"null")
+    except ValueError:
+        return False
+    return isinstance(body, dict) and "password" in body
+
+
+def expect_one_scope(grant: Grant, world: World) -> None:
+    """The answer says the scope that its JWT says, alone or with the lower roles.
+
+    What is no role is nothing to compare: that a user's first scope is one is ISSUE-scope's matter.
+    """
+    said, signed = (world.role_of_scope(scope) for scope in grant.scopes.values())
+    if said and signed and said != signed:
+        expected = f"scope {signed}, as in the JWT"
+        raise Finding(expected, f"{grant.scope!r} in the answer", grant.exchange)
+
+
+def expect_one_user(grant: Grant) -> None:
+    """The answer's user is the one whom its JWT names."""
+    named = user_of(grant.claims)
+    if named and grant.user != named:
+        raise Finding(f"user {named}, as in the JWT", f"{grant.user!r}", grant.exchange)
+
+
+@requirement("ISSUE-lifetime", phase=SUMMARY)
+async def test_the_token_of_every_login_lives_24_hours(responses: Responses, judge: Judge) -> None:
+    """Every log-in of the run, a user's second one too, gave a token that lives 24 hours."""
+    for grant in grants(responses, of_logins=True):
+        judge.expect_lifetime(grant)
+
+
+@requirement("ISSUE-scope", phase=SUMMARY)
+async def test_every_login_says_the_scope_of_its_token(responses: Responses, world: World) -> None:
+    """Every log-in of the run said the scope that its JWT has."""
+    for grant in grants(responses, of_logins=True):
+        expect_one_scope(grant, world)
+
+
+@requirement("REFRESH-new-token", phase=SUMMARY)
+async def test_the_token_of_every_refresh_lives_24_hours(
+    responses: Responses, judge: Judge
+) -> None:
+    """Every refresh of the run, the fifth in a row too, gave a token that lives 24 hours."""
+    for grant in grants(responses, of_logins=False):
+        judge.expect_lifetime(grant)
+
+
+@requirement("REFRESH-same-user", phase=SUMMARY)
+async def test_every_refresh_says_what_its_token_says(responses: Responses, world: World) -> None:
+    """Every refresh of the run said the user and the scope of its JWT."""
+    for grant in grants(responses, of_logins=False):
+        expect_one_user(grant)
+        expect_one_scope(grant, world)
