@@ -7,7 +7,7 @@ from typing import Any
 
 from rolecall.evidence import cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
-from rolecall.spec.ids import id_text, own_id, unused_id
+from rolecall.spec.ids import id_text, is_of_id, own_id, unused_id
 from rolecall.spec.loading import load_specification
 from rolecall.spec.templates import with_query
 from rolecall.toolkit.controls import expect_denied_as_usual
@@ -98,7 +98,7 @@ async def test_what_is_hidden_in_a_list_is_hidden_by_its_id(
                 raise Inconclusive(
                     f"the list of {resource}s for {caller}: {page}", listing.requirement
                 )
-            if any(own_id(item) == thing.id for item in items(page)):
+            if any(is_of_id(item, thing.id) for item in items(page)):
                 return True
         return False
 

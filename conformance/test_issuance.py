@@ -6,7 +6,6 @@ from typing import Any
 
 from rolecall.evidence import cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
-from rolecall.spec.ids import own_id
 from rolecall.spec.model import SECOND_USER
 from rolecall.spec.templates import made_up_password
 from rolecall.target import Account
@@ -14,6 +13,7 @@ from rolecall.tokens import Grant, claims_of, header_of, user_of
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement, roles
 from rolecall.toolkit.neighbours import parts_of
+from rolecall.toolkit.things import shows_id
 from rolecall.toolkit.throwaway_users import (
     ThrowawayUser,
     attackable,
@@ -150,7 +150,7 @@ async def test_users_of_one_role_are_told_apart(world: World, judge: Judge) -> N
 
         answer = await world.fetch_self(other)
 
-        if not answer.ok or own_id(answer.document) != other.user:
+        if not answer.ok or not shows_id(answer, other.user):
             raise Finding(f"user {other.user}", f"{answer.status}: not as that user", answer)
 
 

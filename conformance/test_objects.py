@@ -258,7 +258,7 @@ async def test_a_pattern_is_nobodys_id(pattern: str, world: World) -> None:
     )
 
     expect_no_crash(answer)
-    if answer.ok and (shown := own_id(answer.json)) and shown != caller.user:
+    if answer.ok and (shown := own_id(answer.document)) and shown != caller.user:
         raise Finding(
             "a refusal: no user has this id", f"{answer.status} with user {shown}", answer
         )

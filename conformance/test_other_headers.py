@@ -8,14 +8,13 @@ from urllib.parse import urlencode, urlsplit
 
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive
-from rolecall.spec.ids import own_id
 from rolecall.spec.model import Operation
 from rolecall.tokens import TOKEN_PATH as TOKENS
 from rolecall.tokens import Caller, Grant
 from rolecall.toolkit.attacker import Attacker
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
-from rolecall.toolkit.things import Request
+from rolecall.toolkit.things import Request, shows_id
 from rolecall.toolkit.throwaway_users import any_session
 from rolecall.toolkit.world import World
 
@@ -251,7 +250,7 @@ async def expect_own_user(caller: Caller, headers: Mapping[str, str], world: Wor
     """A fetch of one's own user with such headers shows one's own user, or is refused."""
     request = await world.request(world.spec.operations["fetch-user-self"], caller)
     answer = cite(await world.perform(request, caller, attack="SEC-H09", headers=headers), "answer")
-    if answer.ok and own_id(answer.document) != caller.user:
+    if answer.ok and not shows_id(answer, caller.user):
         raise Finding(
             f"user {caller.user}, whatever {', '.join(headers)} says", "another user", answer
         )

@@ -24,13 +24,13 @@ from rolecall.bounds import (
     RUN_LIMIT,
     WITHHELD,
 )
+from rolecall.envelopes import list_in, thing_in
 from rolecall.memory import Memory
 from rolecall.outcomes import Inconclusive
 
 #: The exchanges of the test now running in this task; shared set-up belongs to the test that
 #: awaited it first.
 _current: ContextVar[TestEvidence | None] = ContextVar("current", default=None)
-
 
 _NO_JSON, _TOO_LARGE = object(), object()  # in place of a document; None is one
 #: Characters that a body is redacted beyond those that are kept: no known secret is longer, so none
@@ -143,13 +143,13 @@ class Exchange:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The response body as a JSON object, or an empty one when it is anything else.
+        """The object that the body holds (`thing_in`); raises as `json`."""
+        return thing_in(self._document())
 
-        Raises:
-            Inconclusive: as `json`.
-        """
-        document = self._document()
-        return document if isinstance(document, dict) else {}
+    @property
+    def listed(self) -> list[Any] | None:
+        """The array that the body holds (`list_in`); raises as `json`."""
+        return list_in(self._document())
 
     @property
     def text(self) -> str:

@@ -312,7 +312,7 @@ class Tidying:
         async for page in self._world.pages(path, admin):
             if page.status in (*_GONE, *self._world.dialect.gone):
                 raise _Gone(f"a list: {page}")
-            if not page.ok or not isinstance(page.json, list):
+            if not page.ok or page.listed is None:
                 raise Inconclusive(f"a list: {page}")
             for item in items(page):
                 if own_id(item) in claimed:

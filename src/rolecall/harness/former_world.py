@@ -146,7 +146,7 @@ class FormerWorld(World):
                 exchange = await self.perform(request, admin)
                 if exchange.status in self.dialect.gone:
                     self.ledger.gone(entry)
-                shown = exchange.json if exchange.ok else None
+                shown = exchange.document or exchange.json if exchange.ok else None
         if self.gate.is_protected(entry.resource, entry.id):
             return "it is the user of an account"
         if shown is None or bare(self.mark) in bare(str(shown)):
@@ -173,7 +173,7 @@ class FormerWorld(World):
         async for page in self.pages(path, admin):
             if page.status in ABSENT:
                 raise NoList(page)
-            if not page.ok or not isinstance(page.json, list):
+            if not page.ok or page.listed is None:
                 raise Inconclusive(f"a list: {page}")
             found += items(page)
             moment = date_of(page) or time.time()

@@ -9,42 +9,28 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from rolecall.bounds import ID_LIMIT
+from rolecall.envelopes import MEMBERS, id_text, is_of_id, own_id, says_id
 from rolecall.evidence import Exchange, recalled
 
-#: The members in which a thing says its own id: resources use the first, JWTs and some servers the
-#: second.
-MEMBERS = ("id", "_id")
-
-
-def id_text(value: object) -> str:
-    """An id as text; empty for anything but a string or number of a reasonable length."""
-    if isinstance(value, str):
-        text = value
-    elif isinstance(value, bool) or not isinstance(value, int | float):
-        return ""
-    else:
-        try:
-            text = repr(value)
-        except ValueError:  # a whole number of thousands of digits
-            return ""
-    return text if text.strip() and len(text) <= ID_LIMIT else ""
-
-
-def own_id(document: object) -> str:
-    """The id of a thing itself, not of what it refers to; empty when it does not say."""
-    if isinstance(document, Mapping):
-        for member in MEMBERS:
-            if text := id_text(document.get(member)):
-                return text
-    return ""
+__all__ = [
+    "MEMBERS",
+    "id_at",
+    "id_of",
+    "id_text",
+    "identifiers",
+    "in_path",
+    "is_of_id",
+    "own_id",
+    "says_id",
+    "unused_id",
+    "walked",
+]
 
 
 def id_of(exchange: Exchange) -> str:
     """The id of the resource that an answer holds; empty when there is none."""
-    return own_id(
-        exchange.json[0] if isinstance(exchange.json, list) and exchange.json else exchange.json
-    )
+    listed = exchange.listed
+    return own_id(listed[0] if listed else exchange.document)
 
 
 def id_at(location: str, path: str) -> str:
@@ -79,7 +65,11 @@ def identifiers(document: Any) -> Iterator[str]:
     """Every id in a document, at any depth: of the thing itself, and of what it refers to."""
     for value in walked(document):
         if isinstance(value, Mapping):
-            yield from (text for member in MEMBERS if (text := id_text(value.get(member))))
+            yield from (
+                text
+                for member, inner in value.items()
+                if says_id(member) and (text := id_text(inner))
+            )
 
 
 def unused_id(id: str) -> str:

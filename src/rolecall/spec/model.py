@@ -160,7 +160,7 @@ class Dialect:
             self.denied_list == "empty"
             and operation.effect == "list"
             and exchange.ok
-            and exchange.json == []
+            and exchange.listed == []
         )
 
     @property

@@ -18,7 +18,7 @@ from rolecall.http.gate import Thing
 from rolecall.ledger import LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.spec.claims import role_of_scope
-from rolecall.spec.ids import id_text, in_path, own_id
+from rolecall.spec.ids import id_text, in_path, is_of_id, own_id
 from rolecall.spec.model import API_KEY, API_KEYS, TOKEN, Dialect, Operation, Specification
 from rolecall.spec.templates import fill, fill_path
 from rolecall.target import Account, Target
@@ -248,7 +248,7 @@ class Callers:
         accounts = [(await self.user(name)).user for name in self.target.accounts]
         for user in filter(None, dict.fromkeys([likely, *accounts])):
             exchange = await self.send("GET", fill_path(operation.path, {"self": user}), lowest)
-            if exchange.ok and own_id(exchange.json) == user:
+            if exchange.ok and is_of_id(exchange.document, user):
                 return user
         return ""
 

@@ -9,7 +9,7 @@ from typing import Any
 from rolecall.evidence import Exchange, cite, note
 from rolecall.outcomes import Finding, Inconclusive, TransientFailure
 from rolecall.pausing import sleep
-from rolecall.spec.ids import own_id
+from rolecall.spec.ids import is_of_id
 from rolecall.spec.model import marked
 from rolecall.tokens import Caller
 from rolecall.toolkit.members import at, names_in, shows_name
@@ -148,7 +148,7 @@ class EffectJudge(TokenJudge):
             everything = await self._world.listing(operation.resource.name, latest)
         except Inconclusive:
             everything = []
-        listed = next((item for item in everything if own_id(item) == fixture.id), {})
+        listed = next((item for item in everything if is_of_id(item, fixture.id)), {})
         if self._marked(request).keys() & listed.keys():
             return self.reads_back(listed, request)
         return await self.took_effect(request, answer, None)

@@ -8,14 +8,14 @@ from functools import partial
 
 from rolecall.evidence import Exchange, about, cite
 from rolecall.outcomes import Finding, Inconclusive, NotTested, TransientFailure
-from rolecall.spec.ids import own_id
+from rolecall.spec.ids import is_of_id
 from rolecall.spec.model import Operation
 from rolecall.tokens import Caller
 from rolecall.toolkit.effect_judge import EffectJudge
 from rolecall.toolkit.expectations import any_of, shown_in
 from rolecall.toolkit.lists import SMALLEST_PAGE
 from rolecall.toolkit.participation import expect_to_take_part
-from rolecall.toolkit.things import Fixture, Request, items
+from rolecall.toolkit.things import Fixture, Request, items, shows_id
 from rolecall.toolkit.throwaway_users import fresh_session
 from rolecall.toolkit.turns import against_the_table
 from rolecall.toolkit.world import World
@@ -348,10 +348,10 @@ class Judge(EffectJudge):
         operation = request.operation
         wanted = caller.user if operation.is_self else request.fixture.id if request.fixture else ""
         if operation.effect == "fetch":
-            return own_id(exchange.document) == wanted
-        if not isinstance(exchange.json, list):
-            raise Inconclusive(f"a list that is a JSON array: {exchange}", "RESPONSE-schema")
-        if any(own_id(item) == wanted for item in items(exchange)):
+            return shows_id(exchange, wanted)
+        if exchange.listed is None:
+            raise Inconclusive(f"an array of things in the list: {exchange}", "RESPONSE-schema")
+        if any(is_of_id(item, wanted) for item in items(exchange)):
             return True
         since = (
             request.fixture.made_by.finished if request.fixture and request.fixture.made_by else 0.0
@@ -369,7 +369,7 @@ class Judge(EffectJudge):
     async def _is_listed(self, id: str, path: str, caller: Caller, answer: Exchange) -> bool:
         for _ in range(2):  # while others delete, a page may begin behind what it should begin with
             async for page in self._world.pages(path, caller):
-                if any(own_id(item) == id for item in items(page)):
+                if any(is_of_id(item, id) for item in items(page)):
                     self._shown_by[answer] = page
                     return True
         return False

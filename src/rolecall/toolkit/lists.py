@@ -11,7 +11,7 @@ from rolecall.bounds import DOCUMENTS_LIMIT, LIST_LIMIT
 from rolecall.evidence import Exchange, cite_look
 from rolecall.http.link import next_page, path_below, query_of
 from rolecall.outcomes import Inconclusive, TransientFailure
-from rolecall.spec.ids import own_id
+from rolecall.spec.ids import identifiers, own_id
 from rolecall.spec.model import Operation
 from rolecall.spec.templates import fill_path, with_query
 from rolecall.tokens import Caller
@@ -126,7 +126,13 @@ class Lists(Making):
                     "the size of that list",
                 )
             yield exchange
-            new = {id for item in items(exchange) if (id := own_id(item))} - seen
+            shown = {id for item in items(exchange) if (id := own_id(item))}
+            if exchange.ok and items(exchange) and not shown and any(identifiers(exchange.json)):
+                raise Inconclusive(
+                    f"the things in {exchange}: what is in its array says no id of its own",
+                    "the shape of that answer",
+                )
+            new = shown - seen
             seen |= new
             next_path = self._next(exchange, path) if new else ""
             if not next_path:

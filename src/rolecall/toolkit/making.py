@@ -11,13 +11,14 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from rolecall.envelopes import given_id
 from rolecall.evidence import Exchange
 from rolecall.http.gate import Creation, Thing, Withheld
 from rolecall.ledger import LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.pausing import this_moment
 from rolecall.run_folder import run_named
-from rolecall.spec.ids import id_at, id_of, own_id
+from rolecall.spec.ids import id_at, id_of, is_of_id, own_id
 from rolecall.spec.model import API_KEY, Operation
 from rolecall.spec.templates import bare, fill_path, in_address, mark_in
 from rolecall.tokens import Caller
@@ -124,9 +125,9 @@ class Making(Callers):
         if not id or self.gate.is_others(entry.resource, id, sent):
             return
         entry.claimed = id
-        first = exchange.json[0] if isinstance(exchange.json, list) and exchange.json else None
+        first = exchange.listed[0] if exchange.listed else None
         document = first if isinstance(first, dict) else exchange.document
-        self.note_given(document.get("id", document.get("_id")))
+        self.note_given(given_id(document))
         is_named = self.bears(document, entry.resource, entry.name)
         # Of those that are made at the same time, one is enough to prove that the target keeps its
         # word.
@@ -171,9 +172,8 @@ class Making(Callers):
             exchange = await self.send(
                 "GET", fill_path(operation.path, {"id": id}), await self.user(role)
             )
-            if own_id(exchange.json) == id and self.bears(
-                exchange.json, entry.resource, entry.name
-            ):
+            shown = exchange.document
+            if is_of_id(shown, id) and self.bears(shown, entry.resource, entry.name):
                 self.prompt.add(entry.resource)
                 return True
         found = await self.find(entry.resource, entry.name, time.monotonic())
@@ -188,9 +188,10 @@ class Making(Callers):
         exchange = await self.send(
             "GET", self.target.api_keys.create_path, await self.user(self.highest)
         )
-        if not (exchange.ok and isinstance(exchange.json, list)):
+        listed = exchange.listed if exchange.ok else None
+        if listed is None:
             return None
-        self._note_listed(API_KEY, exchange.json)
+        self._note_listed(API_KEY, listed)
         return items(exchange)
 
     def _note_listed(self, resource: str, listed: list[Any]) -> None:
@@ -280,11 +281,11 @@ class Making(Callers):
         """As `Callers.send`; notes what a read shows, so that it is not taken for the run's own."""
         exchange = await super().send(method, path, caller, **options)
         if method == "GET" and exchange.ok and (resource := self._resource_at(path)):
-            is_list = isinstance(exchange.json, list)
-            for document in exchange.json if is_list else [exchange.json]:
+            listed = exchange.listed
+            for document in [exchange.document] if listed is None else listed:
                 self.gate.saw(resource, own_id(document), exchange.finished)
-            if is_list:
-                self._note_listed(resource, exchange.json)
+            if listed is not None:
+                self._note_listed(resource, listed)
         return exchange
 
     def _resource_at(self, path: str) -> str:
@@ -316,7 +317,7 @@ class Making(Callers):
             "GET", fill_path(operation.path, {"id": id}), await self.user(self.highest)
         )
         if not (
-            own_id(exchange.json) == fixture.id
+            is_of_id(exchange.document, fixture.id)
             if exchange.ok
             else exchange.status in (400, 404, 410, 422)
         ):

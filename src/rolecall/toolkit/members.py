@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from rolecall.evidence import Exchange
@@ -224,8 +225,21 @@ def shows_name(document: object, name: str) -> bool:
 def at(document: object, path: Path) -> object:
     """What stands at the end of a path of members; None where there is nothing."""
     for member in path:
-        document = document.get(member) if isinstance(document, Mapping) else None
+        document = _member(document, member) if isinstance(document, Mapping) else None
     return document
+
+
+def _member(document: Mapping[str, object], name: str) -> object:
+    """A member by its name, however it is written: ``givenName``, ``given_name``, ``GivenName``."""
+    if name in document:
+        return document[name]
+    letters = _letters(name)
+    return next((document[other] for other in document if _letters(other) == letters), None)
+
+
+@lru_cache(4096)
+def _letters(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
 
 
 def texts_at(document: object, path: Path) -> Iterator[str]:

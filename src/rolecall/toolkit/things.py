@@ -8,6 +8,8 @@ from typing import Any
 
 from rolecall.evidence import Exchange
 from rolecall.http.gate import Thing
+from rolecall.outcomes import Inconclusive
+from rolecall.spec.ids import id_text, is_of_id, own_id, walked
 from rolecall.spec.model import Operation, Resource, Specification
 from rolecall.spec.templates import in_address
 
@@ -60,11 +62,24 @@ def _replaced(body: Any, old: str, new: str) -> Any:
 
 def items(exchange: Exchange) -> list[dict[str, Any]]:
     """The objects of a list answer; empty when the answer is not a list."""
-    return (
-        [item for item in exchange.json if isinstance(item, dict)]
-        if isinstance(exchange.json, list)
-        else []
-    )
+    return [item for item in exchange.listed or () if isinstance(item, dict)]
+
+
+def shows_id(exchange: Exchange, id: str) -> bool:
+    """Whether a good answer is about the thing with this id.
+
+    Raises:
+        Inconclusive: it says that id, but not as that of the thing: how its members are called, or
+            wrapped, is not known.
+    """
+    document = exchange.document
+    if is_of_id(document, id):
+        return True
+    if not own_id(document) and any(id_text(value) == id for value in walked(exchange.json)):
+        raise Inconclusive(
+            f"the member in which {exchange} says the id of what it shows", "that answer"
+        )
+    return False
 
 
 def absent(

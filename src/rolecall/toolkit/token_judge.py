@@ -15,6 +15,7 @@ from rolecall.spec.ids import own_id
 from rolecall.tokens import Caller, Grant, user_of
 from rolecall.toolkit.expectations import any_of, expect_no_more_than, outlives
 from rolecall.toolkit.expired_tokens import ExpiredToken
+from rolecall.toolkit.things import shows_id
 from rolecall.toolkit.throwaway_users import ThrowawayUser, fresh_session
 from rolecall.toolkit.world import World
 
@@ -102,7 +103,7 @@ class TokenJudge:
         """
         operation = self._world.spec.operations["fetch-user-self"]
         exchange = cite(await self._world.fetch_self(caller), "answer")
-        if exchange.ok and own_id(exchange.document) == caller.user:
+        if exchange.ok and shows_id(exchange, caller.user):
             return
         if exchange.ok:
             raise Finding(f"user {caller.user}", f"user {own_id(exchange.document)!r}", exchange)

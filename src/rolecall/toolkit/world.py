@@ -11,7 +11,7 @@ from typing import Any
 from rolecall.evidence import Exchange, cite, cite_look
 from rolecall.http.client import Client
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
-from rolecall.spec.ids import id_of, id_text, own_id
+from rolecall.spec.ids import id_of, id_text, is_of_id, own_id
 from rolecall.spec.model import Operation, Specification
 from rolecall.target import Target
 from rolecall.tokens import Caller, claims_of
@@ -192,7 +192,7 @@ class World(Requests):
         resource = self.spec.resources[name.removeprefix("fetch-")]
         fixture = Fixture(resource, given.id, "", conversation=given.conversation)
         document = await self.observe(fixture, piece="")
-        if document is None or own_id(document) != given.id:
+        if document is None or not is_of_id(document, given.id):
             raise Inconclusive(f"{fixture}: no answer shows it", where)
         missing = absent(self.spec, resource.name, document, await self.participants())
         if missing:
@@ -296,7 +296,7 @@ class World(Requests):
             return False
         claimed = Fixture(self.spec.resources[resource], entry.claimed, "")
         shown = await self.observe(claimed, piece="")
-        return shown is not None and own_id(shown) == entry.claimed
+        return is_of_id(shown, entry.claimed)
 
     def _id_of_made(self, resource: str, name: str) -> str:
         """The id of what the run made under this name; empty when it is not certain."""
@@ -325,7 +325,7 @@ class World(Requests):
                 cite_look([exchange], piece)
                 return None
         everything = await self.listing(fixture.resource.name, time.monotonic(), piece)
-        return next((item for item in everything if own_id(item) == fixture.id), None)
+        return next((item for item in everything if is_of_id(item, fixture.id)), None)
 
     async def _find_in_time(self, resource: str, name: str, since: float) -> dict[str, Any] | None:
         """The same as soon as a list shows it, as long as lists may lag."""

@@ -1,0 +1,80 @@
+"""What is wrapped round a thing or a list is told from the thing itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rolecall.envelopes import is_of_id, list_in, own_id, thing_in
+
+THING = {"id": "7", "name": "one"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        THING,
+        [THING],
+        {"data": THING},
+        {"contact": THING, "meta": {"took": 3}},
+        {"success": True, "status": "ok", "error": None, "result": {"item": THING}},
+        {"data": {"type": "contacts", "id": "7", "attributes": {"name": "one"}}, "included": []},
+    ],
+)
+def test_a_thing_in_any_wrapping(document: Any) -> None:
+    """A thing is found in what teams wrap round it, with its own members."""
+    found = thing_in(document)
+    assert (own_id(found), found["name"]) == ("7", "one")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        [THING],
+        [{"contact": THING}],
+        {"contacts": [THING], "total": 1, "next": "/v2/contacts?page=2"},
+        {"_links": {"curies": [{"name": "x"}]}, "_embedded": {"contacts": [THING]}},
+        {"data": {"items": [THING], "pageInfo": {"hasNextPage": False}}},
+        {"7": THING},
+        {"data": [{"id": "7", "attributes": {"name": "one"}}], "included": [{"id": "8"}]},
+    ],
+)
+def test_a_list_in_any_wrapping(document: Any) -> None:
+    """A list is found in what teams wrap round it, each thing with its own members."""
+    (found,) = list_in(document) or ()
+    assert (own_id(found), found["name"]) == ("7", "one")
+
+
+def test_empty_lists_are_lists() -> None:
+    """A list with nothing in it is one in its wrapping, too."""
+    assert list_in({"items": [], "total": 0}) == list_in([]) == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"name": "one", "organization": {"id": "8"}},
+        {"title": "one", "participants": [{"id": "8"}]},
+        {"user": {"id": "8"}, "organization": {"id": "9"}},
+        {"text": "one", "data": {"id": "8"}},
+    ],
+)
+def test_what_a_thing_refers_to_is_not_the_thing(document: Any) -> None:
+    """A thing that says no id is not taken for one that it refers to: that might be deleted."""
+    assert thing_in(document) == document
+    assert list_in(document) is None
+    assert not own_id(thing_in(document))
+
+
+@pytest.mark.parametrize("member", ["id", "_id", "Id", "ID", "uid", "uuid", "guid"])
+def test_members_that_say_an_id(member: str) -> None:
+    """An id is read from the members in which things say it."""
+    assert own_id({"name": "8", member: 7}) == "7"
+
+
+def test_a_thing_that_says_its_id_otherwise() -> None:
+    """Where no member is known to say the id, any may; where one says another, none may."""
+    assert is_of_id({"userId": "7"}, "7")
+    assert not is_of_id({"id": "8", "organization": "7"}, "7")
+    assert not is_of_id({"name": ""}, "")
