@@ -18,8 +18,13 @@ from rolecall.loadgen import lag as lags
 from rolecall.loadgen.client_context import ClientContext, LoadConnection
 from rolecall.loadgen.lag import Lag
 from rolecall.loadgen.race_scenario import RefreshRaceScenario
-from rolecall.loadgen.scenario import RefreshingScenario
-from rolecall.loadgen.scenarios import RefreshPostScenario, SessionScenario
+from rolecall.loadgen.scenario import RefreshingScenario, Scenario
+from rolecall.loadgen.scenarios import (
+    IssuanceScenario,
+    RefreshPostScenario,
+    SessionScenario,
+)
+from rolecall.loadgen.transport.wire import Response
 from tests.loadgen.test_scenarios import context_of, errors
 from tests.support.miniatures import Connection, Miniature, Received, json_response, response
 from tests.support.token_answers import DAY, USER, claims, document
@@ -31,10 +36,12 @@ PATIENCE = 0.5
 class Processes:
     """A server that answers each connection by a process of its own, which knows what it gave.
 
-    What the others gave it knows ``lag`` seconds later, or never.
+    What the others gave it knows ``lag`` seconds later, or never. Where ``ends`` is set every
+    answer is the last on its connection.
     """
 
     lag: float | None = None
+    ends: bool = False
     given: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def __call__(self, request: Received, connection: Connection) -> None:
@@ -44,17 +51,22 @@ class Processes:
                 "refreshToken"
             )
             if presented and not self.knows(presented, connection):
-                connection.send(response(401))
+                self.answer(connection, response(401))
                 return
             now = int(time.time())
             content = document(USER, claims(USER, iat=now, exp=now + DAY))
             for name in ("token", "refreshToken"):
                 self.given[content[name]] = connection.number, perf_counter()
-            connection.send(json_response(content))
+            self.answer(connection, json_response(content))
         elif self.knows(request.headers["authorization"].removeprefix("Bearer "), connection):
-            connection.send(json_response({"id": USER} if USER in request.path else []))
+            self.answer(connection, json_response({"id": USER} if USER in request.path else []))
         else:
-            connection.send(response(401))
+            self.answer(connection, response(401))
+
+    def answer(self, connection: Connection, data: bytes) -> None:
+        """Send an answer, which says so where it is the last."""
+        ending = b"\r\nconnection: close\r\n" if self.ends else b"\r\n"
+        connection.send(data.replace(b"\r\n", ending, 1))
 
     def knows(self, token: str, connection: Connection) -> bool:
         """Whether the process of a connection knows a token."""
@@ -109,7 +121,7 @@ def test_sessions_that_one_process_alone_knows_are_broken(
     assert context.violations.counts[kind]
 
 
-def with_one_connection(context: ClientContext, client: RefreshingScenario, steps: int) -> None:
+def with_one_connection(context: ClientContext, client: Scenario, steps: int) -> None:
     """Steps of a client of the closed loop, each second of which is over at once."""
     client.prepare()
     for _ in range(steps):
@@ -134,6 +146,19 @@ def test_a_client_of_the_closed_loop_comes_anew_now_and_then(
     assert context.beside == 0
     samples = context.violations.samples
     assert all("on another connection" in sample.message for sample in samples)
+
+
+@pytest.mark.parametrize("scenario", [IssuanceScenario, RefreshPostScenario, SessionScenario])
+def test_a_connection_that_the_server_ended_is_another_one_next_time(
+    scenario: type[Scenario],
+) -> None:
+    """One client opens it again, and another process may answer: what lags is waited for."""
+    with loaded(Processes(lag=0.05, ends=True)) as (context, miniature):
+        with_one_connection(context, scenario(context), 12)
+
+    assert not context.violations.counts
+    assert not errors(context)
+    assert miniature.connections > 12
 
 
 def test_a_new_connection_is_open_before_anything_is_measured_on_it() -> None:
@@ -179,6 +204,32 @@ def test_waits_in_vain_become_short() -> None:
     assert lag.seconds == 3.0
 
 
+class Excused:
+    """A use of a session that something lawful may have ended, or not."""
+
+    def __init__(self, *, may_be_refused: bool) -> None:
+        self.may_be_refused = may_be_refused
+
+    def unanswered(self, *, left: bool) -> None:
+        """Nothing is noted."""
+
+
+@pytest.mark.parametrize(
+    ("status", "excused", "short"),
+    [(401, False, True), (401, True, False), (503, False, False), (429, False, False)],
+)
+def test_a_wait_that_something_else_ended_was_not_in_vain(
+    status: int, *, excused: bool, short: bool
+) -> None:
+    """A session that may have been ended meanwhile says nothing of a lag, nor does overload."""
+    with loaded(Processes()) as (context, _):
+        client = SessionScenario(context)
+        for _ in range(3):
+            client.note_lag(Response(status, b"", b"", True), Excused(may_be_refused=excused))
+
+        assert (context.lag.seconds < PATIENCE) is short
+
+
 class RacedServer:
     """A server of several processes that tell each other of a use, and of new tokens, late.
 
@@ -204,12 +255,12 @@ class RacedServer:
             self.used[token] += bool(token)
             count = self.used[token]
         if token and (count > self.uses and not (self.uses == 0 and count > 5 and not self.lost)):
-            connection.send(response(401))
+            self.processes.answer(connection, response(401))
             return
         now = int(time.time())
         content = document(USER, claims(USER, iat=now, exp=now + DAY))
         self.processes.given[content["token"]] = connection.number, perf_counter()
-        connection.send(json_response(content))
+        self.processes.answer(connection, json_response(content))
 
 
 def raced(server: RacedServer, races: int = 2) -> ClientContext:
@@ -237,6 +288,30 @@ def test_a_race_that_two_win_decides_nothing(uses: int, lag: float) -> None:
     assert [found["kind"] for found in context.violations.advised()] == (
         ["race-mixture"] if uses == 2 else []
     )
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_winner_whose_token_is_not_known_elsewhere_yet_is_alive(
+    ends: bool,
+) -> None:
+    """Where others were refused it is waited for shortly, and then asked for where the token was
+    given; on a connection that was ended nothing is decided.
+    """
+    server = RacedServer(1, lag=0.4)
+    server.processes.ends = ends
+    context = raced(server)
+
+    assert context.violations.total == 0
+    assert not errors(context)
+
+
+def test_a_winner_whose_token_works_nowhere_is_dead() -> None:
+    """It is refused on the connection on which it was given, too."""
+    server = RacedServer(1)
+    server.processes.knows = lambda token, connection: False  # type: ignore[method-assign]
+    context = raced(server, races=1)
+
+    assert dict(context.violations.counts) == {"race-winner-dead": 1}
 
 
 @pytest.mark.parametrize("lost", [False, True])

@@ -6,7 +6,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from contextlib import closing
-from itertools import cycle, islice
+from itertools import cycle, islice, takewhile
 from typing import Any
 
 import gevent
@@ -14,6 +14,7 @@ import gevent
 from rolecall.errors import ExitCode, RolecallError, Unreachable
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks.token_answer import read_json
+from rolecall.loadgen.lag import pauses
 from rolecall.loadgen.transport.client import WireConnection
 from rolecall.loadgen.transport.failure import Failure
 from rolecall.loadgen.transport.outgoing import Origin, request
@@ -113,6 +114,15 @@ class ProvisionedServer:
             raise kind(f"{self.target.base_url}: {request} was answered {response.status}")
         return document
 
+    def made(self, method: str, path: str, body: Any) -> dict[str, Any]:
+        """As `document`, on a server of our own: sent again as long as it answers 401, since the
+        bearer is new and may not be known everywhere yet (AMB-17).
+        """
+        waits = takewhile(lambda pause: pause < self.dialect.consistency, pauses())
+        while (response := self.ask(method, path, body)).status == 401 and (wait := next(waits, 0)):
+            gevent.sleep(wait)
+        return self._object_in(response, f"{method} {path}")
+
     def issue(self, email: str, password: str) -> Response:
         """The answer to a log-in.
 
@@ -170,7 +180,7 @@ def make_users(target: Target, count: int, roles: Sequence[str] = ()) -> list[Lo
                 "organization": admin.get("organization"),
             }
             body = {**fill(operation.body, values), "role": role}
-            answer = server.document(operation.method, fill_path(operation.path, values), body)
+            answer = server.made(operation.method, fill_path(operation.path, values), body)
             if answer.get("role", role) != role:
                 raise NoUsers(f"{target.base_url} made a user of role {role} one of another role")
             accounts.append(LoadAccount(email, password, role, str(answer.get("id", ""))))

@@ -53,6 +53,7 @@ class RefreshRaceScenario(RefreshingScenario):
         certain = grant.is_last and grant.is_refreshable
         session.reuse()
         answers = self._race(grant, path, request, due)
+        opened = [racer.opened for racer in self._racers]
         calls = [
             RaceCall(racer.sent, racer.received, outcome_of(answer.status if answer else None))
             for racer, (_, answer) in zip(self._racers, answers, strict=True)
@@ -67,7 +68,7 @@ class RefreshRaceScenario(RefreshingScenario):
             context.invariants.refreshed(refresh, answer, request, judged=False) if answer else None
             for refresh, answer in answers
         ]
-        works, refreshes = self._look_at(given, patient="refused" not in outcomes)
+        works, refreshes = self._look_at(given, opened, patient="refused" not in outcomes)
         calls = [
             replace(
                 call,
@@ -105,7 +106,7 @@ class RefreshRaceScenario(RefreshingScenario):
         return [(refresh, runner.get()) for refresh, runner in zip(refreshes, runners, strict=True)]
 
     def _look_at(
-        self, given: Sequence[SessionGrant | None], *, patient: bool
+        self, given: Sequence[SessionGrant | None], opened: Sequence[int], *, patient: bool
     ) -> tuple[dict[str, bool | None], dict[str, bool | None]]:
         """Which of the winners' access tokens and refresh tokens work.
 
@@ -113,6 +114,10 @@ class RefreshRaceScenario(RefreshingScenario):
         what the last one gave. What is refused is asked for again, since it was given on another
         connection, perhaps (AMB-17); if not ``patient``, for a short time only, since some servers
         end all tokens of a session after a race.
+
+        Args:
+            given: what each racer was given.
+            opened: how many connections each had opened by then.
         """
         works: dict[str, bool | None] = {}
         refreshes: dict[str, bool | None] = {}
@@ -126,14 +131,27 @@ class RefreshRaceScenario(RefreshingScenario):
             gevent.sleep(pause)
             for winner in winners:
                 works[winner.token] = self.show_profile(winner, perf_counter(), judged=False)
-        for winner in winners:
-            if works[winner.token] is False and not winner.is_fresh:
-                works[winner.token] = None
+        for winning, racer, number in zip(given, self._racers, opened, strict=True):
+            if winning is None or works[winning.token] is not False:
+                continue
+            if not winning.is_fresh or not (patient or self._is_dead(winning, racer, number)):
+                works[winning.token] = None
         self.grant = None
         for winner in winners:
             if winner.refresh_token not in refreshes:
                 refreshes[winner.refresh_token] = self._try(winner, left)
         return works, refreshes
+
+    def _is_dead(self, winner: SessionGrant, racer: LoadConnection, number: int) -> bool:
+        """Whether a token is refused on the very connection on which it was given, so that it is
+        not unknown for the moment, elsewhere.
+        """
+        here, self.connection = self.connection, racer
+        try:
+            works = self.show_profile(winner, perf_counter(), judged=False)
+        finally:
+            self.connection = here
+        return works is False and racer.opened == number
 
     def _pauses(self, *, patient: bool) -> Iterator[float]:
         """Seconds between two looks, as long as something may be late."""

@@ -60,8 +60,8 @@ class Scenario:
         self.context = context
         self.connection = context.connect()
         self._connections = [self.connection]
-        #: Where what is held was given, if that is known.
-        self.given_on: LoadConnection | None = None
+        #: Where what is held was given, if that is known, and how many it had opened by then.
+        self.given_on: tuple[LoadConnection, int] | None = None
         self._login: Login | None = None  # the account that is held
         #: Seconds to wait before the next step, as a 429 has asked for.
         self.pause = 0.0
@@ -174,10 +174,15 @@ class Scenario:
         grant = use.previous if isinstance(use, Refresh) else use
         return (
             isinstance(grant, SessionGrant)
-            and self.given_on is not None
-            and connection is not self.given_on
+            and self._is_elsewhere(connection)
             and perf_counter() - grant.asked < self.context.lag.seconds
         )
+
+    def _is_elsewhere(self, connection: LoadConnection) -> bool:
+        """Whether this is another connection than the one on which what is held was given: that
+        may have been closed since, and opened anew.
+        """
+        return self.given_on is not None and self.given_on != (connection, connection.opened)
 
     def read_with(
         self, grant: SessionGrant, operation: str, request: bytes, due: float
@@ -198,8 +203,16 @@ class Scenario:
             gevent.sleep(next(waits))
             response = self.call("GET", operation, request, perf_counter(), expected, grant)
         if waits is not None and response is not None:
-            self.context.lag.note(came=outcome_of(response.status) == "granted")
+            self.note_lag(response, grant)
         return response
+
+    def note_lag(self, response: Response, use: Use) -> None:
+        """Note what a wait came to; one that ended since the session may have been ended says
+        nothing, nor does an answer of overload.
+        """
+        outcome = outcome_of(response.status)
+        if outcome == "granted" or (outcome == "refused" and not use.may_be_refused):
+            self.context.lag.note(came=outcome == "granted")
 
     def is_early(self, response: Response, use: Use) -> bool:
         """Whether an answer is a refusal that a lag may explain, and nothing else does."""
@@ -216,6 +229,7 @@ class Scenario:
         context.used.add(account.email)
         known = context.invariants.log_in(account) if context.looks else None
         response = self.call("POST", name, request, due, context.dialect.issued, known)
+        self.given_on = self.connection, self.connection.opened
         if response is None or known is None:
             return None
         return sound(context.invariants.logged_in(known, response, request))
@@ -241,7 +255,7 @@ class Scenario:
         old.close()
         new = context.connect()
         new.open()
-        self.given_on, self.connection, self._connections[0] = old, new, new
+        self.connection = self._connections[0] = new
 
     def show_profile(self, grant: SessionGrant, due: float, *, judged: bool = True) -> bool | None:
         """Fetch the profile of the token's user: whether it came; None if nothing is known.
@@ -253,7 +267,7 @@ class Scenario:
         response = self.read_with(grant, PROFILE, request, due)
         if response is None or outcome_of(response.status) in ("unknown", "throttled"):
             return None
-        elsewhere = self.given_on is not None and self.connection is not self.given_on
+        elsewhere = self._is_elsewhere(self.connection)
         return self.context.invariants.own_profile(
             grant, response, request, judged=judged, elsewhere=elsewhere
         )
@@ -327,7 +341,7 @@ class RefreshingScenario(Scenario):
         """Log in the account that was free for longest: nothing of it is under way any more."""
         self.let_go()
         self._login = self.context.logins.hold()
-        self.grant, self.given_on = self.log_in(due, name), self.connection
+        self.grant = self.log_in(due, name)
 
     def go_on(self, grant: SessionGrant, due: float) -> None:
         """One step of a client that holds a session."""
@@ -358,11 +372,12 @@ class RefreshingScenario(Scenario):
         if response is None:
             self.grant = grant if refresh.is_undone else None
             return
+        if waits is not None:
+            self.note_lag(response, refresh)
         given = context.invariants.refreshed(refresh, response, request)
         if outcome_of(response.status) in ("granted", "refused"):
-            self.grant, self.given_on = sound(given), self.connection
-            if waits is not None:
-                context.lag.note(came=given is not None)
+            self.grant = sound(given)
+            self.given_on = self.connection, self.connection.opened
             if self.grant is not None:
                 self.try_now_and_then(self.grant)
 

@@ -34,6 +34,8 @@ from time import perf_counter
 from typing import Any, Literal
 from urllib.parse import quote
 
+import gevent
+
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks import strangers
 from rolecall.loadgen.checks.expired import ExpiredTokens, Presented
@@ -44,6 +46,7 @@ from rolecall.loadgen.checks.sessions import LoginSession, SessionGrant
 from rolecall.loadgen.checks.shapes import AFTER_GOOD, SampledCell, dressed, shaped, shapes_of
 from rolecall.loadgen.checks.things import Things, document_of
 from rolecall.loadgen.checks.token_answer import read_json
+from rolecall.loadgen.lag import pauses
 from rolecall.loadgen.transport import outgoing
 from rolecall.loadgen.transport.outgoing import Origin
 from rolecall.loadgen.transport.wire import Response
@@ -112,6 +115,7 @@ class Sampling:
         self._accounts = {account.role: account for account in accounts}
         self._exchange = exchange
         self._email_domain = email_domain
+        self._patience = dialect.consistency
         self._run = f"rolecall-load-{secrets.token_hex(4)}"
         self._callers: dict[str, SampledCaller] = {}
         self._organization: Any = None  # its id as the target writes it: a number, where it is one
@@ -181,7 +185,9 @@ class Sampling:
         may, answer, is_renewed = self._spec.allows(operation.name, role), None, False
         for _ in range(_TRIES):
             caller = self._caller(role)
-            answer = self._exchange(self._request(operation.method, path, body, caller.grant.token))
+            answer = self._exchange_as(
+                caller, self._request(operation.method, path, body, caller.grant.token)
+            )
             if answer is None or outcome_of(answer.status) == "unknown":
                 if operation.effect == "create":
                     break
@@ -196,6 +202,22 @@ class Sampling:
             if is_renewed or not self._renew(caller.account):
                 break
             is_renewed = True
+        return answer
+
+    def _exchange_as(self, caller: SampledCaller, request: bytes) -> Response | None:
+        """Send a request with a caller's token, and again as long as that may not be known
+        everywhere yet (AMB-17).
+        """
+        answer, grant = self._exchange(request), caller.grant
+        refusals = self.lost_token.difference(self._dialect.denied)
+        for pause in pauses():
+            if answer is None or answer.status not in refusals or grant.may_be_refused:
+                break
+            if perf_counter() + pause > grant.asked + self._patience:
+                self._patience /= 2  # as for things that are not shown
+                break
+            gevent.sleep(pause)
+            answer = self._exchange(request)
         return answer
 
     def _caller(self, role: str) -> SampledCaller:
@@ -215,8 +237,10 @@ class Sampling:
                     self._request_of(cell.after, self._caller(cell.after.role).grant.token)
                 )
             presented = self._present(cell) if cell.way else None
-            answer = self._exchange(
-                self._request_of(cell, presented.token if presented else caller.grant.token)
+            answer = (
+                self._exchange(self._request_of(cell, presented.token))
+                if presented
+                else self._exchange_as(caller, self._request_of(cell, caller.grant.token))
             )
             if answer is not None and outcome_of(answer.status) != "unknown":
                 if presented and answer.status in self._dialect.expired:

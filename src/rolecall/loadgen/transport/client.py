@@ -54,6 +54,7 @@ class WireConnection:
     Attributes:
         sent: when the last request was handed to the kernel (seconds, `time.perf_counter`).
         received: when its answer was complete, or failed.
+        opened: how many connections it has opened, one after the other.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class WireConnection:
         self.deadline = 0.0
         self.sent = 0.0
         self.received = 0.0
+        self.opened = 0
 
     def exchange(self, request: bytes) -> Response:
         """Send a request and return its complete answer; blocks the calling greenlet.
@@ -170,6 +172,7 @@ class WireConnection:
                 stream.close()
                 raise
         self._socket = stream
+        self.opened += 1
         self._is_fresh = True
         self._traffic.watch(self)
         self._reader = self._hub.loop.io(stream.fileno(), _READ)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import time
 from collections.abc import Callable
 from itertools import count
 
@@ -10,9 +12,15 @@ from starlette.types import Send
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
+from rolecall.reference.strict_json import loads
 from rolecall.reference.switches import instead_of
+from rolecall.reference.tokens import Principal
 from rolecall.reference.traffic import Traffic
+from rolecall.reference.variants.caches import WORKERS
 from rolecall.reference.variants.registry import variant
+
+LEARNT = 0.8
+"""Seconds after which every worker knows a token that one of them has given."""
 
 STALL_AFTER, STALL = 5.0, 1.0
 """Seconds from the first request to the stall, and of the stall."""
@@ -103,3 +111,39 @@ def keeps_answers_by_token(server: Server) -> None:
         given = await answer(call)
         kept[key] = now, given
         return given
+
+
+@variant("workers-learn-of-tokens", "under-load")
+def workers_learn_of_tokens(server: Server) -> None:
+    """Every answer ends its connection, and each new one leads to one of four workers by chance;
+    an access token is known at once to the worker that gave it, and to the others 0.8 s later.
+    """
+    answer, authenticate, after = server.tokens.answer, server.guard.authenticate, server.wire.after
+    dice = random.Random()  # noqa: S311  # dice, not secrets
+    given: dict[str, tuple[int, float]] = {}
+    workers: dict[object, int] = {}
+
+    def worker(call: Call) -> int:
+        client = call.scope["client"]
+        return workers.setdefault(client and tuple(client), dice.randrange(WORKERS))
+
+    @instead_of(server.tokens.answer)
+    async def noted(call: Call) -> Answer:
+        tokens = await answer(call)
+        if 200 <= tokens.status < 300:
+            given[loads(tokens.body)["token"]] = worker(call), time.monotonic()
+        return tokens
+
+    @instead_of(server.guard.authenticate)
+    def known(call: Call) -> Principal:
+        number, at = given.get(server.bearer.token(call), (0, 0.0))
+        if number != worker(call) and time.monotonic() - at < LEARNT:
+            raise server.verifier.invalid()
+        return authenticate(call)
+
+    @instead_of(server.wire.after)
+    async def ended(call: Call, answer: Answer) -> Answer:
+        answer = await after(call, answer)
+        workers.pop(tuple(call.scope["client"]), None)
+        answer.headers["Connection"] = "close"
+        return answer
