@@ -22,7 +22,7 @@ DEFAULT_RATE = 20.0
 EMBEDDED_CONCURRENCY = 16
 SHORTEST_KEY = 16  # characters of a bank's key: who finds the bank can try many of them
 #: What to check where a log-in is refused.
-_USUAL = "the password, and whether the account is locked"
+USUAL = "the password, and whether the account is locked"
 #: A domain of addresses, as it is written in them (RFC 5321 4.1.2).
 _DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?")
 #: Signatures that a server may check (RFC 7518 3.1); `none` is not one.
@@ -113,11 +113,11 @@ class Target:
         """Whether a run may make things of this kind."""
         return resource not in self.fixtures or self.fixtures[resource].create
 
-    def wrong(self, name: str, status: int, remedy: str = _USUAL) -> UsageError:
+    def wrong(self, name: str, status: int, remedy: str = USUAL, said: str = "") -> UsageError:
         """What is to be raised where the log-in of an account is refused with this status."""
         return UsageError(
             f"{self.source}, [accounts.{name}]",
-            f"the log-in of {self.accounts[name].email} is refused ({status})",
+            f"the log-in of {self.accounts[name].email} is refused ({status}){said}",
             f"Check {remedy}. Nothing more was tried.",
         )
 
@@ -277,7 +277,7 @@ def _verify_tls(table: TomlTable, folder: Path) -> bool | str:
         return verify
     bundle = folder / verify
     try:
-        ssl.create_default_context(cafile=bundle)
+        Transit(str(bundle)).tls()
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = _why(error) or "there is no certificate in it"
         raise UsageError(

@@ -9,8 +9,10 @@ environment are never asked.
 from __future__ import annotations
 
 import base64
+import os
 import ssl
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
@@ -20,6 +22,8 @@ from rolecall.errors import UsageError
 from rolecall.urls import check_url
 
 _LONGEST = 64 * 1024  # bytes of a proxy's answer
+#: OpenSSL's codes of a certificate that nobody vouches for: self-signed, or of an unknown CA.
+_UNKNOWN_CA = frozenset({18, 19, 20, 21})
 _END = b"\r\n\r\n"
 
 
@@ -118,7 +122,9 @@ class Transit:
 
         Raises:
             OSError, ValueError: a file cannot be read, or holds something else.
+            UsageError: the environment wants TLS keys in a file that cannot be written.
         """
+        _check_key_log()
         bundle = self.verify if isinstance(self.verify, str) else certifi.where()
         context = ssl.create_default_context(cafile=bundle)
         if not self.verify:
@@ -129,6 +135,24 @@ class Transit:
             context.load_cert_chain(self.certificate, self.key or None, password=lambda: b"")
         context.set_alpn_protocols(["http/1.1"])
         return context
+
+
+def distrust(error: ssl.SSLCertVerificationError) -> str:
+    """Why a server's certificate is not trusted, and what helps where only its CA is not known."""
+    hint = "; a CA of your own is named by verify_tls" if error.verify_code in _UNKNOWN_CA else ""
+    return f"its certificate is not trusted ({error.verify_message.rstrip('.')}){hint}"
+
+
+def _check_key_log() -> None:
+    """Refuse a file for TLS keys that Python could not open: its error would name no file, and be
+    taken for that of a CA bundle.
+    """
+    if path := os.environ.get("SSLKEYLOGFILE"):
+        try:
+            Path(path).open("ab").close()
+        except OSError as error:
+            what = f"the file {path} for TLS keys cannot be written: {error.strerror}"
+            raise UsageError("SSLKEYLOGFILE", what, "Unset or correct this variable.") from None
 
 
 def of_verify(verify: bool | str | Transit) -> Transit:

@@ -16,10 +16,11 @@ from rolecall.errors import Unreachable, UsageError
 from rolecall.loadgen.transport.client import WireConnection
 from rolecall.loadgen.transport.failure import Failure
 from rolecall.loadgen.transport.outgoing import Origin, request
+from rolecall.target import parse_target
 from rolecall.transit import NoTunnel, Proxy, Transit
 from tests.support.certificates import Certificates
 from tests.support.clients import get
-from tests.support.command import rolecall
+from tests.support.command import ROLES, rolecall, target_text
 from tests.support.miniatures import Miniature, always, json_response, nobody
 from tests.support.proxies import tunnelling
 from tests.support.servers import certify, serving, target
@@ -230,3 +231,32 @@ def test_a_certificate_of_the_client(ask: Ask, certificates: Certificates) -> No
             ask(server.url, Transit(str(certificates.ca)))
 
     assert len(server.received) == answered
+
+
+# --- What TLS says ------------------------------------------------------------------------------
+
+
+@CLIENTS
+def test_a_ca_that_is_not_known(ask: Ask, certificates: Certificates) -> None:
+    """Who meets a certificate of a private CA is told the setting that names such a CA."""
+    with (
+        Miniature(OK, tls=certificates.server_context) as server,
+        pytest.raises(
+            (Unreachable, Failure), match=r"not trusted .*; a CA of your own is named by"
+        ),
+    ):
+        ask(server.url, Transit())
+
+
+def test_a_file_for_tls_keys_that_cannot_be_written(
+    certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong SSLKEYLOGFILE is named as such, and no CA bundle is said to be unreadable."""
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "nowhere" / "keys"))
+    extra = f'verify_tls = "{certificates.ca}"'
+
+    with pytest.raises(UsageError) as caught:
+        parse_target(target_text("https://127.0.0.1:1", under_target=extra), ROLES, source="t.toml")
+
+    assert caught.value.where == "SSLKEYLOGFILE"
+    assert "nowhere/keys for TLS keys cannot be written: No such file" in caught.value.what

@@ -36,6 +36,9 @@ from tests.support.miniatures import (
     response,
 )
 
+SECRET = "password-of-admin-7Hq2"  # of the target file of `target_text`
+HIDDEN = "<password-[0-9]>"
+
 
 @pytest.fixture(name="server")
 def _server() -> Iterator[Running]:
@@ -93,6 +96,27 @@ def test_a_target_may_make_users_elsewhere(server: Running) -> None:
     (account,) = make_users(target_of(server, more), 1)
 
     assert server.server.resources.stored("users", account.user)["nickname"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "says"),
+    [
+        (response(302, location=f"https://x.example/{SECRET}?a=b"), Unreachable, f"/{HIDDEN}\\)"),
+        (response(200, b"<p>", content_type="text/html"), Unreachable, "200 with a web page"),
+        (
+            response(403, f"<title>{SECRET}</title>".encode(), content_type="text/html"),
+            UsageError,
+            f"the answer is a web page \\({HIDDEN}\\)",
+        ),
+    ],
+    ids=["a redirect", "a page", "a firewall"],
+)
+def test_who_answers_before_the_api(answer: bytes, error: type[Exception], says: str) -> None:
+    """A redirect, or a page for a browser, is told as by `certify`; no password is repeated."""
+    with Miniature(always(answer)) as server:
+        target = parse_target(target_text(server.url), ROLES, source="tests")
+        with pytest.raises(error, match=says):
+            make_users(target, 1)
 
 
 def test_a_target_that_makes_no_users(server: Running) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from rolecall.error_words import ABSENT
+from rolecall.error_words import ABSENT, words_of
 from rolecall.errors import Unreachable
 from rolecall.evidence import Exchange
+from rolecall.foreign_answers import before_the_api, not_of_the_api
 from rolecall.http.repeating import AWAY
 from rolecall.outcomes import Inconclusive, NotTested
+from rolecall.target import USUAL
 from rolecall.tokens import TOKEN_PATH, Grant
 from rolecall.toolkit.attacker import skew
 from rolecall.toolkit.clock import TOO_FAR_APART
@@ -42,7 +44,7 @@ class Preflight:
 
         Raises:
             Unreachable: nothing answers, or only a gateway does (RFC 9110 15.6.3 to 15.6.5), or
-                there is no token endpoint.
+                there is no token endpoint: the log-in is redirected, or answered with a web page.
             UsageError: e-mail or password of an account are refused.
         """
         world = self._world
@@ -63,18 +65,27 @@ class Preflight:
 
     def _tell(self, name: str, answer: Exchange) -> None:
         """Say what is wrong with the target file, where a log-in without a token shows that."""
+        endpoint = f"{self._world.target.base_url}{TOKEN_PATH}"
+        if not self._grants and (what := not_of_the_api(answer.status, answer.header)):
+            raise Unreachable(endpoint, what)
         if answer.status in _NOT_THERE and not self._grants:
             what = (
                 f"is answered {answer.status}: there is no token endpoint. Check base_url in the "
                 "target file."
             )
-            raise Unreachable(f"{self._world.target.base_url}{TOKEN_PATH}", what)
+            raise Unreachable(endpoint, what)
         if answer.status in _REFUSED and not Grant.of(answer).token:
             target, version = self._world.target, TOKEN_PATH.split("/")[1]
             if target.base_url.rstrip("/").endswith(f"/{version}"):
                 what = f"base_url: the paths that are added to it begin with /{version} themselves"
                 raise target.wrong(name, answer.status, what)
-            raise target.wrong(name, answer.status)
+            words = words_of(answer)
+            raise target.wrong(
+                name,
+                answer.status,
+                USUAL + before_the_api(answer.header, answer.body),
+                f": {words}" if words else "",
+            )
 
     def remarks(self) -> Iterator[str]:
         """What a reader should know first of what the log-ins showed, though the tests judge it."""

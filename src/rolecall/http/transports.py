@@ -21,7 +21,7 @@ from rolecall.http.coding import Undecodable, decoded
 from rolecall.http.connection import VERBATIM, Connection, TornAnswer, Unreadable
 from rolecall.ledger import Ledger, LedgerEntry
 from rolecall.target import Target
-from rolecall.transit import NoTunnel
+from rolecall.transit import NoTunnel, distrust
 
 _ERRNO = re.compile(r"\[Errno (\d+)\]")  # one for each address, where a name has several
 #: Errors of this machine, which say nothing of the target: no file for another connection.
@@ -259,7 +259,7 @@ def _of_its_cause(error: Exception) -> str:
         if isinstance(cause, socket.gaierror):
             return f"its name cannot be resolved ({cause.strerror})"
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted ({cause.verify_message})"
+            return distrust(cause)
         if isinstance(cause, ssl.SSLError):
             return f"it does not speak TLS as we do ({cause.reason})"
         if isinstance(cause, ConnectionRefusedError) or set(_ERRNO.findall(str(cause))) == {

@@ -12,6 +12,7 @@ from typing import Any
 import gevent
 
 from rolecall.errors import ExitCode, RolecallError, Unreachable
+from rolecall.foreign_answers import before_the_api, not_of_the_api
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks.token_answer import read_json
 from rolecall.loadgen.lag import pauses
@@ -19,10 +20,11 @@ from rolecall.loadgen.transport.client import WireConnection
 from rolecall.loadgen.transport.failure import Failure
 from rolecall.loadgen.transport.outgoing import Origin, request
 from rolecall.loadgen.transport.wire import Response
+from rolecall.redaction import Secrets
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect, Specification
 from rolecall.spec.templates import fill, fill_path, made_up_password
-from rolecall.target import Target
+from rolecall.target import USUAL, Target
 from rolecall.tokens import TOKEN_PATH
 
 #: How often it is asked whether sessions coexist, and seconds between two times unless a
@@ -141,14 +143,24 @@ class ProvisionedServer:
         """
         account = self.target.accounts[name]
         response = self.issue(account.email, account.password)
+        if what := not_of_the_api(response.status, response.text):
+            raise Unreachable(f"{self.target.base_url}{TOKEN_PATH}", self._redacted(what))
         if response.status in _WRONG:
-            raise self.target.wrong(name, response.status)
+            before = self._redacted(before_the_api(response.text, response.body))
+            raise self.target.wrong(name, response.status, USUAL + before)
         answer = self._object_in(response, f"POST {TOKEN_PATH} for {account.email}")
         if not isinstance(answer.get("token"), str) or not isinstance(
             answer.get("refreshToken"), str
         ):
             raise NoUsers(f"{self.target.base_url} gives {account.email} no tokens")
         return answer
+
+    def _redacted(self, words: str) -> str:
+        """The server's words without the target file's secrets: it may repeat what it was sent."""
+        secrets = Secrets()
+        for value, kind in self.target.secrets:
+            secrets.add(value, kind)
+        return secrets.redact(words)
 
 
 def make_users(target: Target, count: int, roles: Sequence[str] = ()) -> list[LoadAccount]:

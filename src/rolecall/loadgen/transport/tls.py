@@ -13,7 +13,7 @@ from rolecall.errors import UsageError
 from rolecall.loadgen.transport.failure import Failure, reason
 from rolecall.loadgen.transport.streams import NOT_NOW, RECEIVE, send_all
 from rolecall.loadgen.transport.wire import WireError
-from rolecall.transit import Transit
+from rolecall.transit import Transit, distrust
 
 #: Bytes that TLS sends of its own accord at most, between two requests: a server may ask for new
 #: keys, and not for ever.
@@ -45,9 +45,7 @@ class Tls:
         except ssl.SSLCertVerificationError as error:
             with contextlib.suppress(OSError):
                 self._flush(stream)  # tells the server why
-            raise Failure(
-                "tls", f"its certificate is not accepted: {error.verify_message}"
-            ) from None
+            raise Failure("tls", distrust(error)) from None
         except ssl.SSLError as error:
             raise Failure("tls", f"it does not speak TLS as we do ({error.reason})") from None
         except OSError as error:

@@ -79,6 +79,10 @@ class Response(Struct, eq=False, gc=False):
         start += len(name) + 3
         return head[start : head.find(b"\r\n", start)].strip()
 
+    def text(self, name: str) -> str:
+        """The first value of a header field; empty where it is missing."""
+        return (self.header(name.encode("ascii")) or b"").decode("latin-1")
+
     def lines(self, name: bytes) -> list[str]:
         """The values of all header fields of this name, one list for a list field (RFC 9110 5)."""
         start = b"%s:" % name.lower()
