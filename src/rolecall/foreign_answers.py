@@ -23,7 +23,7 @@ _CHECK = "Check base_url in the target file, and what stands before the server."
 _LONGEST_LOCATION, _LONGEST_TITLE = 200, 80  # characters
 
 
-def not_of_the_api(status: int, header: Callable[[str], str]) -> str:
+def not_of_the_api(status: int, header: Callable[[str], str], body: bytes) -> str:
     """What shows that the API did not give an answer without a token, as the rest of a sentence
     about its URL; empty where it may have.
 
@@ -35,14 +35,15 @@ def not_of_the_api(status: int, header: Callable[[str], str]) -> str:
         return f"is answered {status}, a redirect ({where}), and none is followed. {_CHECK}"
     if status == _PORTAL:
         return f"is answered {status}: the network wants a log-in of its own (RFC 6585 6)"
-    if 200 <= status < 300 and _is_page(header):
+    if 200 <= status < 300 and _is_page(header, body):
         return f"is answered {status} with a web page. {_CHECK}"
     return ""
 
 
-def _is_page(header: Callable[[str], str]) -> bool:
-    """Whether an answer says that it is a page for a browser."""
-    return header("content-type").partition(";")[0].strip().lower() in _PAGES
+def _is_page(header: Callable[[str], str], body: bytes) -> bool:
+    """Whether an answer is a page for a browser, and no JSON object that is only called one."""
+    media_type = header("content-type").partition(";")[0].strip().lower()
+    return media_type in _PAGES and not body.lstrip().startswith(b"{")
 
 
 def before_the_api(header: Callable[[str], str], body: bytes) -> str:
@@ -52,7 +53,7 @@ def before_the_api(header: Callable[[str], str], body: bytes) -> str:
     scheme = header("www-authenticate").partition(" ")[0].rstrip(",")
     if scheme.lower() in _NOT_BEARER:
         return f", and what stands before the server: it asks for a log-in of scheme {scheme}"
-    if not _is_page(header):
+    if not _is_page(header, body):
         return ""
     title = _TITLE.search(body[:_BEGINNING].decode(errors="replace"))
     said = " ".join(title[1].split())[:_LONGEST_TITLE] if title else ""

@@ -66,7 +66,7 @@ class Preflight:
     def _tell(self, name: str, answer: Exchange) -> None:
         """Say what is wrong with the target file, where a log-in without a token shows that."""
         endpoint = f"{self._world.target.base_url}{TOKEN_PATH}"
-        if not self._grants and (what := not_of_the_api(answer.status, answer.header)):
+        if not self._grants and (what := not_of_the_api(answer.status, answer.header, answer.body)):
             raise Unreachable(endpoint, what)
         if answer.status in _NOT_THERE and not self._grants:
             what = (

@@ -143,7 +143,7 @@ class ProvisionedServer:
         """
         account = self.target.accounts[name]
         response = self.issue(account.email, account.password)
-        if what := not_of_the_api(response.status, response.text):
+        if what := not_of_the_api(response.status, response.text, response.body):
             raise Unreachable(f"{self.target.base_url}{TOKEN_PATH}", self._redacted(what))
         if response.status in _WRONG:
             before = self._redacted(before_the_api(response.text, response.body))
