@@ -40,6 +40,7 @@ MODULES = {
         "test_judge_rights.py",
         "test_judge_effects.py",
         "test_expectations.py",
+        "test_participation.py",
     ],
     "toolkit/effect_judge.py": [
         "test_judge_effects.py",
