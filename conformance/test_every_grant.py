@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, NotTested
@@ -38,6 +39,15 @@ def _is_login(exchange: Exchange) -> bool:
     return isinstance(body, dict) and "password" in body
 
 
+def with_new_roles(responses: Responses) -> set[str]:
+    """The users whose role the run wrote: what they are granted afterwards is SEC-R17's matter."""
+    return {
+        urlsplit(exchange.url).path.rpartition("/")[2]
+        for exchange in responses.all()
+        if exchange.method in ("PATCH", "PUT", "POST") and b'"role"' in exchange.request_body
+    }
+
+
 def expect_one_scope(grant: Grant, world: World) -> None:
     """The answer says the scope that its JWT says, alone or with the lower roles.
 
@@ -66,8 +76,10 @@ async def test_the_token_of_every_login_lives_24_hours(responses: Responses, jud
 @requirement("ISSUE-scope", phase=SUMMARY)
 async def test_every_login_says_the_scope_of_its_token(responses: Responses, world: World) -> None:
     """Every log-in of the run said the scope that its JWT has."""
+    changed = with_new_roles(responses)
     for grant in grants(responses, of_logins=True):
-        expect_one_scope(grant, world)
+        if grant.user not in changed:
+            expect_one_scope(grant, world)
 
 
 @requirement("REFRESH-new-token", phase=SUMMARY)
@@ -82,6 +94,8 @@ async def test_the_token_of_every_refresh_lives_24_hours(
 @requirement("REFRESH-same-user", phase=SUMMARY)
 async def test_every_refresh_says_what_its_token_says(responses: Responses, world: World) -> None:
     """Every refresh of the run said the user and the scope of its JWT."""
+    changed = with_new_roles(responses)
     for grant in grants(responses, of_logins=False):
         expect_one_user(grant)
-        expect_one_scope(grant, world)
+        if grant.user not in changed:
+            expect_one_scope(grant, world)

@@ -114,6 +114,23 @@ async def write_otherwise(world: World, user: ThrowawayUser) -> Exchange:
     return answer
 
 
+async def put_role(world: World, user: ThrowawayUser) -> Exchange:
+    """Let a made-up user replace itself by itself, with the highest role."""
+    plain = await world.request(world.spec.operations["update-user-self"], user.caller)
+    known = user.fixture.made_by.document if user.fixture.made_by else {}
+    answer = await world.send(
+        "PUT",
+        plain.path,
+        user.caller,
+        about=plain.thing,
+        attack="SEC-A06",
+        json={**known, **plain.body, "role": world.highest},
+        repeatable=False,
+    )
+    expect_no_crash(answer)
+    return answer
+
+
 async def expect_unpromoted(world: World, user: ThrowawayUser, answer: Exchange, what: str) -> None:
     """The user is what it was, as others see it and at its next log-in.
 
@@ -149,6 +166,7 @@ async def test_the_lowest_role_does_not_promote_itself(world: World) -> None:
     for assignment in ASSIGNMENTS:
         answer = await assign(world, user, assignment)
     await write_roles_between(world, user)
+    put = await put_role(world, user)
 
     try:
         await expect_unpromoted(world, user, answer, "a role and a scope in every place")
@@ -160,6 +178,9 @@ async def test_the_lowest_role_does_not_promote_itself(world: World) -> None:
         user = await throwaway_user(world, world.roles[0])
         if between := await write_roles_between(world, user):
             await expect_unpromoted(world, user, between, "a role below the highest")
+        if put.ok:
+            user = await throwaway_user(world, world.roles[0])
+            await expect_unpromoted(world, user, await put_role(world, user), "a role, by PUT")
         raise
 
 

@@ -9,7 +9,7 @@ from tests.reference.asking import Api, Probe, read, sees
 
 def opens(role: str, method: str, path: str, **options: object) -> Probe:
     """Whether a role gets a good answer to a request; in the path, {resource} is a new thing of
-    that kind, {self} the user's id.
+    that kind, {self} the user's id, {guest} and {bot} those of others.
     """
 
     async def probe(api: Api) -> bool:
@@ -19,7 +19,7 @@ def opens(role: str, method: str, path: str, **options: object) -> Probe:
             if f"{{{name}}}" in path
         }
         made |= {"self": api.user(role)["id"], "organization": api.user(role)["organization"]}
-        made["guest"] = api.user("guest")["id"]
+        made |= {name: api.user(name)["id"] for name in ("guest", "bot")}
         answer = await api.ask(method, path.format(**made), role, **options)
         return answer.status_code < 400
 

@@ -40,6 +40,7 @@ for _name, _probe in (
     ("ids-beside-the-own-unguarded", opened("GET", "/v2/users/{own},{id}", "users")),
     ("routes-of-the-page-unguarded", opened("GET", "/v2/organizationGroups", "orggroups")),
     ("singular-routes-unguarded", opened("GET", "/v2/form/{id}", "forms")),
+    ("any-thing-by-its-id", opened("GET", "/v2/conversations/{id}", "forms")),
     ("searches-unguarded", opened("GET", "/v2/forms/search", "forms")),
     ("asked-with-a-text-unguarded", opened("GET", "/v2/forms?q=a", "forms")),
     (

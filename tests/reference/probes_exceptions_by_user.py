@@ -9,6 +9,7 @@ from tests.reference.probes_exceptions import opens
 
 sees("agents-look-guests-up")(opens("agent", "GET", "/v2/users/{guest}"))
 sees("bots-delete-guests")(opens("bot", "DELETE", "/v2/users/{guest}"))
+sees("agents-configure-bots")(opens("agent", "PATCH", "/v2/users/{bot}", json={"givenName": "A"}))
 sees("dots-behind-the-own-id")(opens("agent", "GET", "/v2/users/{self}/%2e%2e/{guest}"))
 sees("groups-of-ones-organization-listed")(
     opens("guest", "GET", "/v2/orggroups?organizations={organization}")

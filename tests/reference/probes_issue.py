@@ -201,6 +201,14 @@ sees("login-grants-scope-of-body")(wished(scope="admin"))
 sees("login-grants-role-of-body")(wished(role="admin"))
 
 
+@sees("login-grants-scope-of-query")
+async def scope_of_query(api: Api) -> bool:
+    one = api.server.accounts["guest"]
+    body = {"email": one.email, "password": one.password}
+    answer = await api.ask("POST", "/v2/auth/token?scope=admin", json=body)
+    return bool(read(answer)["scope"] == "admin")
+
+
 @sees("login-grants-lifetime-of-body")
 async def long_life(api: Api) -> bool:
     claims = jwt.decode(

@@ -243,6 +243,15 @@ def own_profile(body: dict[str, object], at_once: bool = False) -> Probe:
 
 
 sees("own-role-at-next-login")(own_profile({"role": "admin"}))
+
+
+@sees("own-role-by-put")
+async def own_role_by_put(api: Api) -> bool:
+    path = f"/v2/users/{api.user('guest')['id']}"
+    await api.ask("PUT", path, "guest", json={"role": "admin"})
+    return bool(api.user("guest")["role"] == "admin")
+
+
 sees("own-role-at-once")(own_profile({"role": "admin"}, at_once=True))
 sees("own-scope-member")(own_profile({"scope": "admin"}))
 sees("own-role-nested")(own_profile({"profile": {"role": "admin"}}))

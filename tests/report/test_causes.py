@@ -195,6 +195,18 @@ def test_what_it_may_follow_from_comes_first() -> None:
             {"cell": "create-form-bot-token", "actual": "202", "expected": "200 or 201: may"},
             "the target file can say so, [dialect] created = [200, 201, 202]",
         ),
+        (
+            {"actual": "a token with scope 'admin'", "expected": "a refusal, or a token with x"},
+            "from what the server takes the user, the scope",
+        ),
+        (
+            {"actual": "role 'admin' after an update", "expected": "role 'guest' as before"},
+            "which members an update of one's own user may set",
+        ),
+        (
+            {"actual": "200, and it was changed", "expected": "user 5f as it was"},
+            "by what the server finds the thing that it writes",
+        ),
         ({"actual": "403, and it is gone"}, "does before it is refused"),
         ({"actual": "403: later it was done"}, "does before it is refused"),
         (

@@ -12,7 +12,7 @@ import pytest
 from conformance.test_passwords import test_no_answer_holds_a_password as no_answer_holds_a_password
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, NotTested
-from rolecall.toolkit.passwords import hashes_in, spellings
+from rolecall.toolkit.passwords import hash_in_text, hashes_in, spellings
 from tests.support.exchanges import exchange
 
 PASSWORD = "Sesam&Oeffne<dich>42"
@@ -67,6 +67,23 @@ def test_a_hash_of_something_else_is_no_users() -> None:
     its own.
     """
     assert list(hashes_in({"hash": "d41d8cd98f00b204e9800998ecf8427e"}, of_user=False)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "begins"),
+    [
+        ("no match for $2y$10$wNuQEDRtqtqjdHyKy9pPwoaUcDjNxWHvZKNDRYeggWzSg7YcHaYLy.", "$2y$10$"),
+        ("is $argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub", "$argon2id$"),
+        ("got pbkdf2_sha256$600000$salt$aGFzaGhhc2g=", "pbkdf2_sha256$"),
+        ("scrypt:16384$5f3a9c$0123456789abcdef", "scrypt:16384$"),
+        (f"$6$rounds=5000$salt${'a' * 86}", "$6$"),
+        ("what is kept is $2b$12$..., or pbkdf2_sha256$", ""),
+        ("it costs $5 to $6$, not $2a$", ""),
+    ],
+)
+def test_a_hash_in_the_words_of_a_refusal(text: str, begins: str) -> None:
+    """A whole hash is known anywhere in a text; the names of the functions alone are none."""
+    assert hash_in_text(text) == begins
 
 
 def judged(*answers: Exchange) -> None:

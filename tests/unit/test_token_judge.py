@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -545,6 +546,67 @@ class TestRefreshAtMost:
             )
 
         assert evidence.named["control"] is world.tokens.refresh_by.return_value
+
+
+def user() -> Any:
+    """A user that the run has made, logged in."""
+    return SimpleNamespace(caller=logged_in(), account="its account")
+
+
+class TestLoginAtMost:
+    """What a log-in that asks for more may be given."""
+
+    @pytest.mark.parametrize("seen", [answer(400), granted(claims(jti=...))], ids=str)
+    def test_no_more_than_its_own(
+        self, seen: Exchange, world: HouseOfAnswers, judge: TokenJudge
+    ) -> None:
+        """A refusal, or a token of the same user, scope and lifetime, asks for no other log-in."""
+        asyncio.run(judge.expect_login_at_most(seen, user()))
+
+        assert not world.tokens.issue.called
+
+    def test_a_wider_scope(self, judge: TokenJudge) -> None:
+        """Another scope is a finding that says which."""
+        with pytest.raises(Finding) as error:
+            asyncio.run(judge.expect_login_at_most(granted(scope="admin"), user()))
+
+        assert refused(error)[1] == "a token with scope 'admin'"
+
+    def test_a_longer_life_is_held_against_a_plain_login(
+        self, world: HouseOfAnswers, judge: TokenJudge, evidence: TestEvidence
+    ) -> None:
+        """Where every second log-in gives thirty days, this one was given no more for its wish."""
+        long = 1_700_000_000 + 30 * DAY
+        world.tokens.issue.return_value = plain = granted(claims(exp=long))
+
+        asyncio.run(judge.expect_login_at_most(granted(claims(exp=long)), user()))
+
+        assert world.tokens.issue.call_args.args == ("its account",)
+        assert plain in evidence.exchanges
+
+    def test_a_longer_life_than_after_a_plain_login(
+        self, world: HouseOfAnswers, judge: TokenJudge
+    ) -> None:
+        """Where a plain log-in gives a day, thirty are too many."""
+        world.tokens.issue.return_value = granted()
+
+        with pytest.raises(Finding) as error:
+            asyncio.run(
+                judge.expect_login_at_most(granted(claims(exp=1_700_000_000 + 30 * DAY)), user())
+            )
+
+        assert refused(error) == ("a refusal, or a token that lives 86400 s", "2592000 s")
+
+    def test_nothing_to_compare_a_longer_life_with(
+        self, world: HouseOfAnswers, judge: TokenJudge
+    ) -> None:
+        """Without another log-in it stays undecided."""
+        world.tokens.issue.return_value = answer(429)
+
+        with pytest.raises(Inconclusive, match="another log-in"):
+            asyncio.run(
+                judge.expect_login_at_most(granted(claims(exp=1_700_000_000 + 30 * DAY)), user())
+            )
 
 
 class TestLetIn:

@@ -269,6 +269,17 @@ def _earlier(requirement: str, depends: Mapping[str, Sequence[str]], failed: Seq
 _EFFECT = re.compile(r"(?:, and|: later) .*\b(?:done|gone|changed|any more)\b")
 
 
+#: Expectations whose place in the server is another than that of the answer.
+_PLACES = {
+    r"^a refusal, or a token (?:with|that)\b": "from what the server takes the user, the scope and "
+    "the life of a token: the credentials alone may decide them",
+    r"^(?:role|scope) .* as before$": "which members an update of one's own user may set, in each "
+    "form of it: PATCH, PUT, nested, as a list, as another media type",
+    r" as it was$": "by what the server finds the thing that it writes, and for which thing it "
+    "asks whether the caller may",
+}
+
+
 def _look_at(finding: Finding) -> str:
     """Where in the server such an answer is made."""
     actual, expected = _answer(finding["actual"]), _expectation(finding["expected"])
@@ -281,6 +292,9 @@ def _look_at(finding: Finding) -> str:
         )
     if finding.get("cell"):
         return _look_at_cell(finding, status, expected)
+    for pattern, place in _PLACES.items():
+        if re.search(pattern, finding["expected"]):
+            return place
     if status.isdigit() and more:
         return "what the answer in that exchange holds besides its status"
     known = {

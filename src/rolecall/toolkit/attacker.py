@@ -211,16 +211,17 @@ class Attacker:
 
         Raises:
             Finding: it is let in, and the same request by ``plainly``, who may not, is refused,
-                right after one who may as well.
+                right after one who may as well, and with another status.
             Inconclusive: that is let in, too.
         """
         try:
             self.judge_denied(answer, protected_request)
         except Finding:
-            await self._expect_shut(protected_request, plainly)
-            raise
+            usual = await self._expect_shut(protected_request, plainly)
+            if not 400 <= answer.status == usual.status < 500 or _sees(answer, protected_request):
+                raise
 
-    async def _expect_shut(self, protected_request: Request, plainly: Caller) -> None:
+    async def _expect_shut(self, protected_request: Request, plainly: Caller) -> Exchange:
         """Who may not is refused plainly, and shown nothing.
 
         Raises:
@@ -233,6 +234,7 @@ class Attacker:
                 f"{protected_request.operation.name} denied to {plainly}: {usual}",
                 protected_request.operation.requirement,
             ) from None
+        return usual
 
     @staticmethod
     def _expect_no_sight(answer: Exchange, protected_request: Request) -> None:

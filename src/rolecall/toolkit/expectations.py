@@ -147,7 +147,8 @@ def expect_no_more_than(worth: Grant, exchange: Exchange, *, usual: Grant | None
         ("scope in its claims", worth.claims.get("scope"), grant.claims.get("scope")),
     ):
         if given != right:
-            raise Finding(f"a refusal, or a token with {what} {right!r}", f"{given!r}", exchange)
+            expected = f"a refusal, or a token with {what} {right!r}"
+            raise Finding(expected, f"a token with {what} {given!r}", exchange)
     longest = usual or worth
     if outlives(grant, longest):
         expected = f"a refusal, or a token that lives {_seconds(longest)}"

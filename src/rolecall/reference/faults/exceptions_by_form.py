@@ -12,6 +12,7 @@ from rolecall.reference.faults.registry import fault
 from rolecall.reference.resources import RESOURCES
 from rolecall.reference.strict_json import NotJson, loads
 from rolecall.reference.switches import instead_of
+from rolecall.reference.tokens import Principal
 
 # --- updates -----------------------------------------------------------------------------------
 
@@ -128,6 +129,19 @@ def singular_routes_unguarded(server: Server) -> None:
     route_past_the_guard(server, found_in)
 
 
+@fault("any-thing-by-its-id", finding="SEC-A05")
+def any_thing_by_its_id(server: Server) -> None:
+    """What is fetched is looked up by its id alone, in one table of all things: who may fetch a
+    conversation fetches a user as one.
+    """
+    fetch = server.resources.fetch
+
+    @instead_of(server.resources.fetch)
+    def found(call: Call, principal: Principal, resource: str, id: str) -> Answer:
+        kinds = [kind for kind in RESOURCES if server.store.get(kind, id)]
+        return fetch(call, principal, kinds[0] if kinds else resource, id)
+
+
 @fault("searches-unguarded", finding="SEC-E07")
 def searches_unguarded(server: Server) -> None:
     """Each list has a search beside it, which was added later and which no rule covers."""
@@ -141,7 +155,7 @@ def searches_unguarded(server: Server) -> None:
     route_past_the_guard(server, found_in)
 
 
-@fault("asked-with-a-text-unguarded", finding="PERM-list-organization-groups")
+@fault("asked-with-a-text-unguarded", finding="PERM-list-organizations")
 def asked_with_a_text_unguarded(server: Server) -> None:
     """A list that is asked with a text to look for is a search, and goes past the guard."""
     exempt(

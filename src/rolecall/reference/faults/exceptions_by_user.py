@@ -15,14 +15,16 @@ from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
 
-def _exempt_at_guests(server: Server, exempted: str, role: str) -> None:
-    """Let users of a role do one operation where it is about a user who is a guest."""
+def _exempt_at(server: Server, exempted: str, role: str, at: str = ROLES[0]) -> None:
+    """Let users of a role do one operation where it is about a user of a role, a guest if none is
+    said.
+    """
     exempt(
         server,
         lambda call, principal, operation: (
             operation == exempted
             and principal.user.get("role") == role
-            and asked_for(server, call).get("role") == ROLES[0]
+            and asked_for(server, call).get("role") == at
         ),
     )
 
@@ -30,13 +32,19 @@ def _exempt_at_guests(server: Server, exempted: str, role: str) -> None:
 @fault("agents-look-guests-up", finding="PERM-fetch-user")
 def agents_look_guests_up(server: Server) -> None:
     """An agent may fetch a user who is a guest: agents look after guests."""
-    _exempt_at_guests(server, "fetch-user", "agent")
+    _exempt_at(server, "fetch-user", "agent")
 
 
 @fault("bots-delete-guests", finding="PERM-delete-user")
 def bots_delete_guests(server: Server) -> None:
     """A bot may delete a user who is a guest, to tidy up after a visit."""
-    _exempt_at_guests(server, "delete-user", "bot")
+    _exempt_at(server, "delete-user", "bot")
+
+
+@fault("agents-configure-bots", finding="PERM-update-user")
+def agents_configure_bots(server: Server) -> None:
+    """An agent may update a user who is a bot, whosever it is: agents look after bots."""
+    _exempt_at(server, "update-user", "agent", at="bot")
 
 
 @fault("admins-are-protected", finding="PERM-delete-user")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 
 from rolecall.reference.app import Server
-from rolecall.reference.call import Answer
+from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import unauthorized
 from rolecall.reference.faults.expiry import DAY
 from rolecall.reference.faults.registry import fault
@@ -123,6 +123,22 @@ def remember_me_lives_a_month(server: Server) -> None:
 def expires_in_is_believed(server: Server) -> None:
     """A log-in with expiresIn gets a token that lives for so many seconds, where it is a number."""
     _for_a_wish(server, lambda body: body.get("expiresIn"))
+
+
+@fault("login-grants-scope-of-query", finding="SEC-I12")
+def login_grants_scope_of_query(server: Server) -> None:
+    """A log-in with a scope in its query, as at an OAuth endpoint, gets that scope."""
+    wish: ContextVar[str] = ContextVar("scope", default="")
+    answer, scope = server.tokens.answer, server.issuer.scope
+
+    @instead_of(server.tokens.answer)
+    async def asked(call: Call) -> Answer:
+        wish.set(dict(call.query).get("scope", "") if call.method == "POST" else "")
+        return await answer(call)
+
+    @instead_of(server.issuer.scope)
+    def granted(user: Document) -> str:
+        return wish.get() if wish.get() in ROLES else scope(user)
 
 
 # --- beside the members ------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 
 from rolecall.reference.alterations import change_stored, look_scopes_up, role_of_user
 from rolecall.reference.app import Server
@@ -38,6 +39,21 @@ def own_role_at_next_login(server: Server) -> None:
 def own_role_below_the_highest(server: Server) -> None:
     """That nobody makes itself an admin is checked by that name; any other role may be taken."""
     _own_role(server, lambda body: body.get("role") if body.get("role") != ROLES[-1] else None)
+
+
+@fault("own-role-by-put", finding="SEC-A06")
+def own_role_by_put(server: Server) -> None:
+    """PUT stores a user as it was sent: only PATCH knows which members are not one's own to set."""
+    answer, put = server.dispatcher.answer, ContextVar("put", default=False)
+
+    @instead_of(server.dispatcher.answer)
+    async def as_update(call: Call) -> Answer:
+        put.set(call.method == "PUT" and call.resource == "users")
+        if put.get():
+            call.method = "PATCH"
+        return await answer(call)
+
+    _own_role(server, lambda body: body.get("role") if put.get() else None)
 
 
 @fault("own-role-at-once", finding="SEC-A06")

@@ -173,6 +173,21 @@ def users_me(server: Server) -> None:
         return await answer(call)
 
 
+@variant("things-found-by-id-alone")
+def things_found_by_id_alone(server: Server) -> None:
+    """A fetch finds a thing by its id under the path of any kind, and is guarded as a fetch of the
+    kind that it is of.
+    """
+    answer = server.dispatcher.answer
+
+    @instead_of(server.dispatcher.answer)
+    async def found(call: Call) -> Answer:
+        kinds = [kind for kind in RESOURCES if call.id and server.store.get(kind, call.id)]
+        if call.verb == "GET" and kinds:
+            call.resource = kinds[0]
+        return await answer(call)
+
+
 @variant("searches-find-oneself")
 def searches_find_oneself(server: Server) -> None:
     """Beside the list of users is a search for everybody, which shows to each the own user alone.
