@@ -53,6 +53,7 @@ class LoadConnection(WireConnection):
         entry: the row in which the exchange counts that has no end yet; None without one, and once
             the end of the run has counted it.
         due: when that exchange was due.
+        failed: whether one had no answer since this was last looked at.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class LoadConnection(WireConnection):
         super().__init__(origin, timeout=timeout, verify=verify)
         self.entry: Entry | None = None
         self.due = 0.0
+        self.failed = False
 
     def open(self) -> None:
         """Open it beside what is measured; where that does not succeed at once, the next exchange
