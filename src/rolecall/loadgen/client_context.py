@@ -130,6 +130,7 @@ class ClientContext:
         #: The credentials that are revoked beside the load, if they are.
         self.revocations: Revocations | None = None
         self.racers = racers
+        self.alone = not tells
         self.recorder = Recorder(0.0)
         self.email_domain = email_domain
         self.expired = expired
@@ -231,6 +232,7 @@ class ClientContext:
                     email_domain=self.email_domain,
                     expired=self.expired,
                     may_make=self.may_make,
+                    alone=self.alone,
                 )
                 self._sampling.prepare()
         return self._sampling
