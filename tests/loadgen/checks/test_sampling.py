@@ -21,7 +21,7 @@ import pytest
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks import sampling
 from rolecall.loadgen.checks.expired import ExpiredTokens
-from rolecall.loadgen.checks.guesses import Guesses
+from rolecall.loadgen.checks.guesses import WrongPasswords
 from rolecall.loadgen.checks.invariants import Invariants
 from rolecall.loadgen.checks.probes import Probe
 from rolecall.loadgen.checks.sampling import Sampling
@@ -614,10 +614,10 @@ def test_a_password_that_is_almost_right(*, alone: bool) -> None:
     """It is tried twice in a run, or once by each of several processes, at the user that was made
     for that; a token for it is a violation, and a refusal is none.
     """
-    guesses = Guesses(Violations(), lambda email, password: password.encode(), alone=alone)
+    guesses = WrongPasswords(Violations(), lambda email, password: password.encode(), alone=alone)
     assert not any(guesses.next() for _ in range(200))  # nobody was made
 
-    guesses = Guesses(Violations(), lambda email, password: password.encode(), alone=alone)
+    guesses = WrongPasswords(Violations(), lambda email, password: password.encode(), alone=alone)
     guesses.know("made@example.org", "Secret-1")
     tried = list(filter(None, (guesses.next() for _ in range(200))))
 
@@ -636,7 +636,7 @@ def test_a_password_that_is_almost_right(*, alone: bool) -> None:
 def test_a_wrong_password_is_given_a_token(status: int, body: bytes, kinds: set[str]) -> None:
     """Only a token says that a password was not looked at."""
     violations = Violations()
-    guesses = Guesses(violations, lambda email, password: b"", alone=True)
+    guesses = WrongPasswords(violations, lambda email, password: b"", alone=True)
     guesses.look(b"POST /v2/auth/token HTTP/1.1\r\n\r\n", Response(status, b"", body, True))
 
     assert set(violations.counts) == kinds

@@ -18,7 +18,7 @@ from rolecall.loadgen.transport.wire import Response
 _AT = frozenset({25, 100})
 
 
-class Guesses:
+class WrongPasswords:
     """The guesses of one process.
 
     Args:

@@ -39,7 +39,7 @@ import gevent
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks import strangers
 from rolecall.loadgen.checks.expired import ExpiredTokens, Presented
-from rolecall.loadgen.checks.guesses import Guesses
+from rolecall.loadgen.checks.guesses import WrongPasswords
 from rolecall.loadgen.checks.invariants import Invariants
 from rolecall.loadgen.checks.probes import Probe, SampledCaller, in_turn
 from rolecall.loadgen.checks.races import outcome_of
@@ -89,6 +89,8 @@ class Sampling:
         guesses: log-ins with a wrong password.
     """
 
+    _made_user = ("", "")  # e-mail and password
+
     def __init__(
         self,
         origin: Origin,
@@ -112,15 +114,12 @@ class Sampling:
         self.not_tested: list[str] = []
         self._tokens = expired or ExpiredTokens(ExpiryOptions(), origin.url)
         self._origin = origin
-        self._spec = spec
-        self._dialect = dialect
+        self._spec, self._dialect = spec, dialect
         self._invariants = invariants
         self._accounts = {account.role: account for account in accounts}
         self._exchange = exchange
-        self._email_domain = email_domain
-        self._patience = dialect.consistency
-        self._made_user = ("", "")
-        self.guesses = Guesses(invariants.violations, self._log_in_with, alone=alone)
+        self._email_domain, self._patience = email_domain, dialect.consistency
+        self.guesses = WrongPasswords(invariants.violations, self._log_in_with, alone=alone)
         self._run = f"rolecall-load-{secrets.token_hex(4)}"
         self._callers: dict[str, SampledCaller] = {}
         self._organization: Any = None  # its id as the target writes it: a number, where it is one
