@@ -74,8 +74,6 @@ def add_arguments(parser: Any) -> None:
         help=f"what the clients do, where no user class is named (default: {_USUAL})",
     )
     parser.set_defaults(web_host=_LOOPBACK, master_bind_host=_LOOPBACK)
-    if _STARTED_BY:  # a user of `rolecall load` expects no configuration file of Locust
-        parser._default_config_files = []  # noqa: SLF001  # as Locust itself does
     if THIS_PROCESS.said is None:
         THIS_PROCESS.said = parser.parse_known_args()[0]
 

@@ -65,6 +65,35 @@ def test_modules_of_the_user_are_not_run_under_load(folder: Path, processes: lis
     assert "POST issue" in finished.stdout
 
 
+def test_locusts_configuration_files_are_not_read(tmp_path: Path) -> None:
+    """Neither one that is broken, nor one with options that nobody typed."""
+    (tmp_path / "pyproject.toml").write_text("[tool.locust\n")
+    (tmp_path / "locust.conf").write_text("users = many\n")
+    words = ("load", "issuance", "--rate", "5", "--duration", "1s", "--workers", "1")
+    finished = rolecall(*words, cwd=tmp_path)
+
+    assert finished.code in {0, 3}, finished.said  # 3: this machine was busy
+    assert "POST issue" in finished.stdout
+
+
+def test_a_generator_without_files_says_so(tmp_path: Path) -> None:
+    """Files are short on this machine, and the target is not called unreachable."""
+    words = ("load", "issuance", "--rate", "5", "--duration", "1s")
+    finished = subprocess.run(
+        ["sh", "-c", 'ulimit -n 40; exec "$@"', "sh", *COMMAND, *words],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert finished.returncode == 3, finished.stdout + finished.stderr
+    assert "out of files: raise ulimit -n" in finished.stdout
+    assert "cannot be reached" not in finished.stdout
+
+
 @pytest.mark.parametrize("command", ["certify", "plan"])
 def test_a_folder_that_is_gone(command: str, tmp_path: Path) -> None:
     """A working directory that was deleted is one clear message, and no bug of ours."""

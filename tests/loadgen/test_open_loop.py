@@ -39,7 +39,7 @@ class Client:
     def use(self, connections: list[Any]) -> None:
         """It needs none, and leaves its own as a mark of who lent them."""
         if not connections:
-            connections.append(SimpleNamespace(close=lambda: None))
+            connections.append(SimpleNamespace(close=lambda: None, failed=False))
 
     def step(self, due: float) -> None:
         """Wait, and note."""

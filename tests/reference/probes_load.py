@@ -56,6 +56,12 @@ async def unknown_when_busy(api: Api) -> bool:
     return few == {403: BUSY} and bool(many[401])
 
 
+@sees("any-password-when-busy")
+async def any_password(api: Api) -> bool:
+    wrong = {"email": api.user("guest")["email"], "password": "rolecall-is-not-this"}
+    return await opens(api, "/v2/auth/token", "", "POST", refused=401, json=wrong)
+
+
 @sees("verified-tokens-kept-when-busy")
 async def verified_before(api: Api) -> bool:
     assert await api.accepted(api.token("admin", jti="kept"))

@@ -53,6 +53,7 @@ class LoadConnection(WireConnection):
         entry: the row in which the exchange counts that has no end yet; None without one, and once
             the end of the run has counted it.
         due: when that exchange was due.
+        failed: whether one had no answer since this was last looked at.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class LoadConnection(WireConnection):
         super().__init__(origin, timeout=timeout, verify=verify)
         self.entry: Entry | None = None
         self.due = 0.0
+        self.failed = False
 
     def open(self) -> None:
         """Open it beside what is measured; where that does not succeed at once, the next exchange
@@ -128,6 +130,7 @@ class ClientContext:
         #: The credentials that are revoked beside the load, if they are.
         self.revocations: Revocations | None = None
         self.racers = racers
+        self.alone = not tells
         self.recorder = Recorder(0.0)
         self.email_domain = email_domain
         self.expired = expired
@@ -229,6 +232,7 @@ class ClientContext:
                     email_domain=self.email_domain,
                     expired=self.expired,
                     may_make=self.may_make,
+                    alone=self.alone,
                 )
                 self._sampling.prepare()
         return self._sampling

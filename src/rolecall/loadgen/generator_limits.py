@@ -55,6 +55,14 @@ def of_the_generator(
         )
 
 
+def out_of(kind: str) -> str:
+    """What a failure of this kind says was not left on this machine, and what helps; empty where it
+    is no failure of this machine.
+    """
+    what, help_ = _SHORT_OF.get(kind, ("", ""))
+    return what and f"the generator was {what}: {help_}"
+
+
 def most_lag(measured: Mapping[str, Any], objectives: Sequence[Objective] = ()) -> float:
     """Milliseconds of dispatch lag at p99 up to which the times are the server's."""
     limits = [objective.limit for objective in objectives if objective.unit == "ms"]

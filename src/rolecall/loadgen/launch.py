@@ -47,7 +47,7 @@ _WORKERS_WAIT = 60  # seconds for workers of our own to come
 _KEY = "ROLECALL_EMBEDDED_SIGNING_KEY"
 #: Its own log repeats what we say; what it warns of is still printed. -P: a module of the user's in
 #: the working directory is no part of Locust (load/import_path.py does the rest).
-_LOCUST = (sys.executable, "-P", "-m", "locust", "--skip-log-setup")
+_LOCUST = (sys.executable, "-P", "-m", "rolecall.loadgen.locust_process", "--skip-log-setup")
 _NOT_KNOWN = (
     "\nnote          whether a log-in ends the user's other sessions is not known: a refresh was "
     "neither granted nor refused."

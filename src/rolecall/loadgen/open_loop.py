@@ -73,6 +73,7 @@ class OpenLoop:
         self._made: list[Scenario] = []
         self._senders: list[list[LoadConnection]] = []
         self._idle: list[tuple[greenlet, float]] = []  # each since when
+        self._failed: list[greenlet] = []  # idle, too; the last step brought no answer
         self._waiting: deque[float] = deque()
         self._recorder = Recorder(0.0)
         self._times: Iterator[float] = iter(())
@@ -226,7 +227,7 @@ class OpenLoop:
             self._due = recorder.start + next(self._times, math.inf)
             recorder.scheduled += 1
             recorder.lag.note(now - due)
-            if self._idle:
+            if self._idle or self._failed:
                 self._send(self._next_sender(now), due, now)
             elif len(self._senders) < self._most:
                 self._employ([]).switch()
@@ -242,7 +243,13 @@ class OpenLoop:
             self._over.set()
 
     def _next_sender(self, now: float) -> greenlet:
-        """One that is idle: the first of those that were used last, else the very last."""
+        """One that is idle: the first of those that were used last, else the very last.
+
+        One that failed is taken where there is no other: a server that has so many connections and
+        no more counts those that are open and not used, and would not be seen to recover.
+        """
+        if not self._idle:
+            return self._failed.pop()
         first = max(len(self._idle) - _IN_TURN, 0)
         is_warm = now - self._idle[first][1] < _WARM
         return self._idle.pop(first if is_warm else -1)[0]
@@ -266,7 +273,11 @@ class OpenLoop:
         me, clients = getcurrent(), self._clients
         try:
             while True:
-                self._idle.append((me, perf_counter()))
+                if connections and connections[0].failed:
+                    connections[0].failed = False
+                    self._failed.append(me)
+                else:
+                    self._idle.append((me, perf_counter()))
                 due = self._hub.switch()
                 while True:
                     recorder = (

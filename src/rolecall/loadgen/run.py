@@ -359,7 +359,8 @@ class LoadRun:
             return
         if segment.waiting_for:
             yield f"no last report came from {counted(len(segment.waiting_for), 'worker')}"
-        for broken in measured["conservation"]["broken"]:
+        # of a worker that died nobody knows what was under way, and that is said
+        for broken in [] if self.coordinator.lost else measured["conservation"]["broken"]:
             yield f"the accounts of the run do not add up: {broken}"
 
     def exit_code(self, word: str) -> ExitCode:

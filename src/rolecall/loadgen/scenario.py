@@ -123,6 +123,7 @@ class Scenario:
         try:
             response = connection.exchange(request)
         except Failure as failure:
+            connection.failed = True
             sent = 0.0 if failure.kind in _NEVER_LEFT else connection.sent
             self._unanswered(failure.kind, sent, connection)
             if use is not None:

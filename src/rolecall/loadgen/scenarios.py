@@ -113,6 +113,12 @@ class GuardedScenario(AroundScenario):
         if self._steps % self._ONE_IN:
             super().step(due)
             return
+        guesses = self.context.sampling.guesses
+        if guess := guesses.next():
+            given = self.call("POST", "without a good password", guess, due, guesses.refusals)
+            if given is not None:
+                guesses.look(guess, given)
+            return
         probe = self.context.sampling.next()
         while probe is not None:
             answer = self.call("any", probe.row, probe.request, due, probe.expected, probe.use)

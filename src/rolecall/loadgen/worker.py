@@ -22,6 +22,7 @@ from rolecall.loadgen import orders
 from rolecall.loadgen.accounts import are_shared, share
 from rolecall.loadgen.checks.violations import decide
 from rolecall.loadgen.client_context import ClientContext
+from rolecall.loadgen.generator_limits import out_of
 from rolecall.loadgen.measure.pauses import Pauses
 from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.messages import End, Go, Message, Prepare, Ready, Report
@@ -45,6 +46,12 @@ _ALLOCATIONS = 50_000
 _PATIENCE = 10.0  # seconds that an arrival waits for a free client
 
 Send = Callable[[Message], None]
+
+
+class NothingLeft(RolecallError):
+    """Not even one request can be sent: the text says what this machine lacks."""
+
+    exit_code = ExitCode.INCONCLUSIVE
 
 
 class Worker:
@@ -149,6 +156,7 @@ class Worker:
         Raises:
             Unreachable: the target does not answer.
             NoUsers: the first account is refused.
+            NothingLeft: this machine has no file, port or memory for a connection.
         """
         assert self.context is not None
         (account, request), connection = next(self.context.logins), self.context.connect()
@@ -156,6 +164,8 @@ class Worker:
         try:
             response = connection.exchange(request)
         except Failure as failure:
+            if lacking := out_of(failure.kind):
+                raise NothingLeft(lacking) from None
             raise Unreachable(base_url, f"cannot be reached: {failure}") from None
         finally:
             connection.close()

@@ -27,6 +27,7 @@ LOADS: dict[str, tuple[str, ...]] = {
     "spelled-paths-open-when-busy": ("guarded", "--users=60"),
     "short-lists-open-when-busy": ("guarded", "--users=60"),
     "overriding-methods-open-when-busy": ("guarded", "--users=60"),
+    "any-password-when-busy": ("guarded", "--users=60"),
     "one-token-in-300-of-another-user": ("issuance", "--rate=150"),
     "refresh-tokens-run-out": ("refresh-get", "--rate=250"),
     "race-kills-both-winners": ("refresh-race", "--rate=20"),

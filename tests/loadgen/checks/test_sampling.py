@@ -21,6 +21,7 @@ import pytest
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks import sampling
 from rolecall.loadgen.checks.expired import ExpiredTokens
+from rolecall.loadgen.checks.guesses import WrongPasswords
 from rolecall.loadgen.checks.invariants import Invariants
 from rolecall.loadgen.checks.probes import Probe
 from rolecall.loadgen.checks.sampling import Sampling
@@ -606,6 +607,39 @@ def test_a_signature_that_is_no_longer_looked_at() -> None:
     assert set(it.violations.counts) == {"forged-let-in"}
     message = it.violations.samples[0].message
     assert "(a changed signature) was refused before the load, and is now answered 200" in message
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_password_that_is_almost_right(*, alone: bool) -> None:
+    """It is tried twice in a run, or once by each of several processes, at the user that was made
+    for that; a token for it is a violation, and a refusal is none.
+    """
+    guesses = WrongPasswords(Violations(), lambda email, password: password.encode(), alone=alone)
+    assert not any(guesses.next() for _ in range(200))  # nobody was made
+
+    guesses = WrongPasswords(Violations(), lambda email, password: password.encode(), alone=alone)
+    guesses.know("made@example.org", "Secret-1")
+    tried = list(filter(None, (guesses.next() for _ in range(200))))
+
+    assert tried == [b"Secret-2"] * (2 if alone else 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kinds"),
+    [
+        (200, b'{"token":"abc"}', {"wrong-password-let-in"}),
+        (200, b'{"error":"wrong"}', set()),
+        (401, b'{"token":"abc"}', set()),
+        (503, b"", set()),
+    ],
+)
+def test_a_wrong_password_is_given_a_token(status: int, body: bytes, kinds: set[str]) -> None:
+    """Only a token says that a password was not looked at."""
+    violations = Violations()
+    guesses = WrongPasswords(violations, lambda email, password: b"", alone=True)
+    guesses.look(b"POST /v2/auth/token HTTP/1.1\r\n\r\n", Response(status, b"", body, True))
+
+    assert set(violations.counts) == kinds
 
 
 @pytest.mark.parametrize(

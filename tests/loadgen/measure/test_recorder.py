@@ -409,3 +409,23 @@ def test_memory_does_not_grow_with_requests() -> None:
         assert tracemalloc.get_traced_memory()[0] - before < 500_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("kind", "pause", "disturbed"),
+    [
+        ("timeout", 0.2, False),
+        ("unanswered", 0.2, False),
+        ("timeout", 1.5, True),
+        ("reset", 0.2, True),
+    ],
+)
+def test_a_short_pause_is_not_why_an_answer_never_came(
+    kind: str, pause: float, *, disturbed: bool
+) -> None:
+    """Who waits ten seconds in vain was not kept from an answer by a fifth of one."""
+    recorder = Recorder(100.0)
+    recorder.paused(pause, 105.0, long=True)
+    recorder.entry("GET", "x").failure(kind, 101.0, 101.0, 111.0)
+
+    assert bool(recorder.disturbed_errors) is disturbed

@@ -39,6 +39,7 @@ import gevent
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks import strangers
 from rolecall.loadgen.checks.expired import ExpiredTokens, Presented
+from rolecall.loadgen.checks.guesses import WrongPasswords
 from rolecall.loadgen.checks.invariants import Invariants
 from rolecall.loadgen.checks.probes import Probe, SampledCaller, in_turn
 from rolecall.loadgen.checks.races import outcome_of
@@ -85,7 +86,10 @@ class Sampling:
         strange: what is asked without a good token.
         others: what is not sampled, each with the reason.
         not_tested: what is not tested at all, with the reason.
+        guesses: log-ins with a wrong password.
     """
+
+    _made_user = ("", "")  # e-mail and password
 
     def __init__(
         self,
@@ -99,6 +103,7 @@ class Sampling:
         email_domain: str = "example.org",
         expired: ExpiredTokens | None = None,
         may_make: Callable[[str], bool] = lambda resource: True,
+        alone: bool = True,
     ) -> None:
         self._may_make = may_make
         self.cells: list[SampledCell] = []
@@ -109,13 +114,12 @@ class Sampling:
         self.not_tested: list[str] = []
         self._tokens = expired or ExpiredTokens(ExpiryOptions(), origin.url)
         self._origin = origin
-        self._spec = spec
-        self._dialect = dialect
+        self._spec, self._dialect = spec, dialect
         self._invariants = invariants
         self._accounts = {account.role: account for account in accounts}
         self._exchange = exchange
-        self._email_domain = email_domain
-        self._patience = dialect.consistency
+        self._email_domain, self._patience = email_domain, dialect.consistency
+        self.guesses = WrongPasswords(invariants.violations, self._log_in_with, alone=alone)
         self._run = f"rolecall-load-{secrets.token_hex(4)}"
         self._callers: dict[str, SampledCaller] = {}
         self._organization: Any = None  # its id as the target writes it: a number, where it is one
@@ -146,6 +150,8 @@ class Sampling:
                 )
             else:
                 self.others.append(f"a {resource}: no role that may delete one is logged in")
+        if "user" in self._things.ids:
+            self.guesses.know(*self._made_user)
         for cell in self._candidates():
             answer = self._ask(cell.operation, cell.role, cell.path, cell.body)
             if answer is not None and self.verdict(cell, answer) is cell.allowed:
@@ -425,6 +431,8 @@ class Sampling:
             f"{{{key}}}" in operation.path and not values[key] for key in ("id", "conversation")
         ):
             return None
+        if name == self._things.name("user"):
+            self._made_user = values["email"], values["password"]
         return fill_path(operation.path, values), fill(operation.body, values)
 
     def _at_hand(self, operation: Operation) -> list[str]:
@@ -627,9 +635,10 @@ class Sampling:
         return True
 
     def _log_in(self, account: LoadAccount) -> bytes:
-        return self._request(
-            "POST", TOKEN_PATH, {"email": account.email, "password": account.password}
-        )
+        return self._log_in_with(account.email, account.password)
+
+    def _log_in_with(self, email: str, password: str) -> bytes:
+        return self._request("POST", TOKEN_PATH, {"email": email, "password": password})
 
     def _request_of(self, cell: SampledCell, token: str) -> bytes:
         return self._request(

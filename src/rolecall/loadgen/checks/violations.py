@@ -109,6 +109,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "denied-allowed": Kind("SEC-A17", "What is denied stays denied under load."),
     "allowed-denied": Kind("SEC-A17", "What is allowed stays allowed under load."),
+    "wrong-password-let-in": Kind(
+        "ISSUE-refused", "A wrong password gets no token under load, either."
+    ),
     "anonymous-let-in": Kind(
         "AUTH-required", "Without a token nothing is shown under load, either."
     ),

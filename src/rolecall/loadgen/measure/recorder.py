@@ -21,6 +21,9 @@ _TURNS = 32
 #: Kinds of failures that are this machine's own: it had no file, port or memory left, or broke an
 #: exchange off before the end of the run. They are neither errors of the server nor response times.
 OWN = frozenset({"files", "ports", "memory", "local", "withdrawn"})
+#: Kinds of failures where an answer was waited for in vain; and the share of that time that pauses
+#: have to be to be why.
+_WAITED, _MUCH = frozenset({"timeout", "unanswered"}), 0.1
 
 
 class Sums:
@@ -140,7 +143,7 @@ class Entry:
         if sent:
             self._service(received - sent)
         self._now.errors[kind] += 1
-        if due < recorder.resumed:
+        if due < recorder.resumed and not recorder.outlasted(kind, received - due):
             recorder.disturbed.record(received - due)
             recorder.disturbed_errors[kind] += 1
 
@@ -259,6 +262,12 @@ class Recorder:
         if long:
             self._stood_still += seconds
             self.resumed = now
+
+    def outlasted(self, kind: str, seconds: float) -> bool:
+        """Whether all pauses together were too short to be why an answer did not come in time:
+        what came meanwhile is read before anything times out.
+        """
+        return kind in _WAITED and self._stood_still < _MUCH * seconds
 
     def give_up(self) -> None:
         """Give up the steps under way."""

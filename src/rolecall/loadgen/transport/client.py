@@ -80,9 +80,7 @@ class WireConnection:
         self._head_only = False
         self._parser: Parser | None = None
         self._waiting: greenlet | None = None
-        self.deadline = 0.0
-        self.sent = 0.0
-        self.received = 0.0
+        self.deadline = self.sent = self.received = 0.0
         self.opened = 0
 
     def exchange(self, request: bytes) -> Response:

@@ -20,7 +20,7 @@ from rolecall.reference.call import Answer, Call
 from rolecall.reference.faults.refresh_misuse import refresh_token_in
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.refresh import digest
-from rolecall.reference.store import RefreshRow
+from rolecall.reference.store import RefreshRow, StoredAccount
 from rolecall.reference.strict_json import Document, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
@@ -194,6 +194,16 @@ def overriding_methods_open_when_busy(server: Server) -> None:
         return call.header(b"x-http-method-override") in ("HEAD", "OPTIONS") and traffic.is_heavy
 
     make_exception(server, names_another)
+
+
+@fault("any-password-when-busy", finding="ISSUE-refused", needs=LOAD)
+def any_password_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight the password of a known e-mail is not looked at."""
+    traffic, matches = Traffic(server), server.tokens.password_matches
+
+    @instead_of(server.tokens.password_matches)
+    async def hardly(password: str, account: StoredAccount | None) -> bool:
+        return (traffic.is_heavy and account is not None) or await matches(password, account)
 
 
 @fault("one-token-in-300-of-another-user", finding="ISSUE-identity", needs=LOAD)
