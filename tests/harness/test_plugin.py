@@ -570,6 +570,37 @@ def test_a_plugin_hears_of_set_up_call_and_tear_down(
     assert outcomes_of(finished.results) == {"test_passes": "passed"}
 
 
+#: A plugin that warns as it is configured, as some versions of pytest-asyncio do, and later.
+WARNING = """
+import warnings
+
+import pytest
+
+
+def pytest_configure():
+    warnings.warn("an option is unset", pytest.PytestDeprecationWarning)
+
+
+def pytest_runtest_setup():
+    warnings.warn("this hook is an old one", DeprecationWarning)
+"""
+
+
+def test_a_plugin_that_warns_ends_nothing(tmp_path: Path) -> None:
+    """What a plugin of the user's is warned of is no error of the run."""
+    (tmp_path / "old_plugin.py").write_text(WARNING, encoding="utf-8")
+
+    finished = suite(
+        "conformance",
+        *("-p", "old_plugin", "-k", "ISSUE-status"),
+        out=tmp_path / "runs",
+        env={"PYTHONPATH": str(tmp_path)},
+    )
+
+    assert finished.code == 0, finished.said
+    assert finished.results["verdict"] == "part-passed"
+
+
 #: Stands in for pytest-xdist's options, which it changes before pytest is configured.
 DISTRIBUTED = """
 import pytest
