@@ -205,7 +205,7 @@ def test_a_wrong_prefix_costs_one_request(reference: Reference, tmp_path: Path) 
 def test_a_version_that_stands_twice_is_named(
     end: str, reference: Reference, tmp_path: Path
 ) -> None:
-    """Where base_url holds how all paths begin, and the log-in is refused, no password is doubted."""
+    """Where base_url holds how paths begin, and a log-in is refused, no password is doubted."""
     target = reference.target_file(tmp_path, url=f"{reference.url}{end}")
     finished = rolecall("certify", target, "--out", "runs", cwd=tmp_path, env=reference.env)
 
