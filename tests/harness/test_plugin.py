@@ -617,12 +617,16 @@ def pytest_addoption(parser):
     [
         ("--dist=load", "-n: the suite runs its tests concurrently in one process"),
         ("--reruns=2", "--reruns: every result of the suite is final"),
+        ("--setup-plan", "--setup-plan and --setup-only: the suite's tests would be run"),
+        ("--setup-only", "--setup-plan and --setup-only: the suite's tests would be run"),
     ],
 )
 def test_options_that_run_tests_elsewhere_are_refused(
     option: str, says: str, tmp_path: Path
 ) -> None:
-    """``-n`` of pytest-xdist and ``--reruns`` are refused in one sentence, before a request."""
+    """``-n`` of pytest-xdist, ``--reruns``, and what shows fixtures in place of results are refused
+    in one sentence, before a request.
+    """
     (tmp_path / "distributed.py").write_text(DISTRIBUTED, encoding="utf-8")
     words = ("-p", "no:xdist", "-p", "no:rerunfailures", "-p", "distributed", option)
 
