@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import time
@@ -147,6 +148,24 @@ class TestLedger:
             Ledger.reopen(tmp_path / "none" / "ledger.jsonl")
 
     @pytest.mark.skipif(sys.platform != "linux", reason="fallocate(2) is Linux's")
+    @pytest.mark.parametrize("is_folder", [True, False])
+    def test_what_somebody_deletes_is_put_back(self, is_folder: bool, tmp_path: Path) -> None:
+        """A ledger that is deleted while it is written, alone or with its folder, is there again at
+        its end, and whole.
+        """
+        folder = tmp_path / "runs" / "one"
+        folder.mkdir(parents=True)
+        ledger = Ledger(folder / "ledger.jsonl")
+        ledger.created(ledger.intend("user", "rolecall-1"), "599e1f")
+        shutil.rmtree(tmp_path / "runs") if is_folder else ledger.path.unlink()
+        ledger.created(ledger.intend("user", "rolecall-2"), "599e20")
+        ledger.close()
+
+        read = Ledger.reopen(ledger.path)
+
+        assert [entry.id for entry in read.left] == ["599e20", "599e1f"]
+        read.close()
+
     def test_room_is_reserved_behind_the_end(self, tmp_path: Path) -> None:
         """What is reserved is no part of the file, and given back when it is closed."""
         path = tmp_path / "ledger.jsonl"

@@ -295,6 +295,12 @@ MISTAKES = {
         "'ftp://example.org'",
         "https://host",
     ),
+    "URL behind a space": (
+        with_target('base_url = " https://example.org"'),
+        "[target] base_url",
+        "' https://example.org' is not a URL",
+        "https://host",
+    ),
     "URL without scheme": (
         with_target('base_url = "staging.example.org"'),
         "[target] base_url",
@@ -689,6 +695,18 @@ class TestMistakes:
         assert "hunter2-secret" not in str(
             mistake_in(GOOD.replace('password = "bot-password"', line))
         )
+
+    @pytest.mark.parametrize(("end", "is_named"), [("\\n", True), ("", False)])
+    def test_white_space_around_a_refused_password(self, end: str, is_named: bool) -> None:
+        """Of a password that was refused it is said that white space stands around it, as where a
+        file was read with its last line's end; a password is never repeated.
+        """
+        target = parsed(GOOD.replace('"guest-password"', f'"guest-password{end}"'))
+
+        said = str(target.wrong("guest", 401))
+
+        assert ("White space stands around the password." in said) == is_named
+        assert "guest-password" not in said
 
     def test_a_missing_file(self, tmp_path: Path) -> None:
         """A target file that is not there is named, with the reason."""

@@ -103,7 +103,16 @@ class LedgerFile:
         with contextlib.suppress(OSError):
             if self._is_regular and self.is_held:
                 os.ftruncate(self._descriptor, self._size)
+                self._put_back()
             os.close(self._descriptor)
+
+    def _put_back(self) -> None:
+        """Write the file anew where somebody deleted it meanwhile, alone or with its folder: what
+        it tells is still known to who has it open, and nowhere else.
+        """
+        if not self.path.exists():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_bytes(os.pread(self._descriptor, self._size, 0))
 
 
 def _store_folder(folder: Path) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from rolecall.errors import UsageError, suggest
 from rolecall.ready_made import ReadyMade, ready_made
-from rolecall.toml_table import TomlTable
+from rolecall.toml_table import TomlTable, unset_variables
 from rolecall.transit import Proxy, Transit
 from rolecall.urls import check_url, is_loopback
 
@@ -115,10 +115,13 @@ class Target:
 
     def wrong(self, name: str, status: int, remedy: str = USUAL, said: str = "") -> UsageError:
         """What is to be raised where the log-in of an account is refused with this status."""
+        account = self.accounts[name]
+        is_spaced = account.password != account.password.strip()  # as of a file read with its end
+        spaced = ". White space stands around the password" if is_spaced else ""
         return UsageError(
             f"{self.source}, [accounts.{name}]",
-            f"the log-in of {self.accounts[name].email} is refused ({status}){said}",
-            f"Check {remedy}. Nothing more was tried.",
+            f"the log-in of {account.email} is refused ({status}){said}",
+            f"Check {remedy}{spaced}. Nothing more was tried.",
         )
 
     @property
@@ -177,7 +180,9 @@ def parse_target(
         raise UsageError(source, f"this is not TOML: {error}") from None
     except RecursionError:
         raise UsageError(source, "this is not read: it is nested too deep") from None
-    if len(unset := sorted(_unset(document, environ))) > 1:  # else the setting is named, too
+    if (
+        len(unset := sorted(unset_variables(document, environ))) > 1
+    ):  # else the setting is named, too
         what = f"these environment variables are not set: {', '.join(unset)}"
         raise UsageError(source, what, "Export them before the run.")
     top = TomlTable(document, source, "", environ)
@@ -309,15 +314,6 @@ def _client_certificate(table: TomlTable, folder: Path) -> dict[str, str]:
             table.at("client_cert"), f"the client certificate cannot be used: {reason}"
         ) from None
     return paths
-
-
-def _unset(values: Mapping[str, Any], environ: Mapping[str, str]) -> set[str]:
-    """The environment variables that a target file names and that are not there."""
-    inner = (_unset(value, environ) for value in values.values() if isinstance(value, dict))
-    named = {
-        value for key, value in values.items() if key.endswith("_env") and isinstance(value, str)
-    }
-    return {name for name in named if not environ.get(name)}.union(*inner)
 
 
 def _mark_attacks(table: TomlTable, base_url: str) -> bool:

@@ -126,3 +126,14 @@ class TomlTable:
         """A hint at the setting that was probably meant for a missing one."""
         near = difflib.get_close_matches(key, self._values.keys() - self._asked, 1)
         return f"Is {near[0]!r} a misspelling of it?" if near else ""
+
+
+def unset_variables(values: Mapping[str, Any], environ: Mapping[str, str]) -> set[str]:
+    """The environment variables that a target file names and that are not there."""
+    inner = (
+        unset_variables(value, environ) for value in values.values() if isinstance(value, dict)
+    )
+    named = {
+        value for key, value in values.items() if key.endswith("_env") and isinstance(value, str)
+    }
+    return {name for name in named if not environ.get(name)}.union(*inner)

@@ -36,6 +36,7 @@ def check_url(url: str, where: str) -> None:
             parts.scheme in ("http", "https")
             and parts.port != 0
             and url.isprintable()
+            and url == url.strip()
             and _is_host(parts.hostname or "")
         )
     except ValueError:

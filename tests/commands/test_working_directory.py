@@ -12,7 +12,17 @@ import pytest
 from tests.support.command import Finished, environment, finish
 
 #: Names of modules that Python, Locust or we import; users have files of such names.
-NAMES = ("email", "token", "signal", "rolecall", "starlette", "locust", "conftest", "msgspec")
+NAMES = (
+    "email",
+    "token",
+    "random",
+    "signal",
+    "rolecall",
+    "starlette",
+    "locust",
+    "conftest",
+    "msgspec",
+)
 #: As the command is installed: Python does not look for modules in the working directory.
 COMMAND = (sys.executable, "-P", "-m", "rolecall")
 
@@ -92,6 +102,29 @@ def test_a_generator_without_files_says_so(tmp_path: Path) -> None:
     assert finished.returncode == 3, finished.stdout + finished.stderr
     assert "out of files: raise ulimit -n" in finished.stdout
     assert "cannot be reached" not in finished.stdout
+
+
+def test_modules_of_the_user_are_not_run_by_the_self_test(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The processes from which servers and runs are forked import none of them."""
+    script = tmp_path_factory.mktemp("bin") / "rolecall-of-a-script"  # as an installed one: no -P
+    script.write_text(
+        'from rolecall.__main__ import script\nif __name__ == "__main__":\n    script()\n',
+        encoding="utf-8",
+    )
+
+    ended = subprocess.run(
+        [sys.executable, script, "selftest", "--fault", "denied-401"],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "was run" not in ended.stdout + ended.stderr
+    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.mark.parametrize("command", ["certify", "plan"])

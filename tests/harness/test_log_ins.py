@@ -201,9 +201,12 @@ def test_a_wrong_prefix_costs_one_request(reference: Reference, tmp_path: Path) 
     assert b"".join(tap.sent).count(b"HTTP/1.1\r\n") == 1
 
 
-def test_a_version_that_stands_twice_is_named(reference: Reference, tmp_path: Path) -> None:
-    """Where base_url ends as all paths begin, and the log-in is refused, no password is doubted."""
-    target = reference.target_file(tmp_path, url=f"{reference.url}/v2")
+@pytest.mark.parametrize("end", ["/v2", "/v2/auth/token"])
+def test_a_version_that_stands_twice_is_named(
+    end: str, reference: Reference, tmp_path: Path
+) -> None:
+    """Where base_url holds how paths begin, and a log-in is refused, no password is doubted."""
+    target = reference.target_file(tmp_path, url=f"{reference.url}{end}")
     finished = rolecall("certify", target, "--out", "runs", cwd=tmp_path, env=reference.env)
 
     assert finished.code == 2, finished.said

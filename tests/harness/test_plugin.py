@@ -570,6 +570,37 @@ def test_a_plugin_hears_of_set_up_call_and_tear_down(
     assert outcomes_of(finished.results) == {"test_passes": "passed"}
 
 
+#: A plugin that warns as it is configured, as some versions of pytest-asyncio do, and later.
+WARNING = """
+import warnings
+
+import pytest
+
+
+def pytest_configure():
+    warnings.warn("an option is unset", pytest.PytestDeprecationWarning)
+
+
+def pytest_runtest_setup():
+    warnings.warn("this hook is an old one", DeprecationWarning)
+"""
+
+
+def test_a_plugin_that_warns_ends_nothing(tmp_path: Path) -> None:
+    """What a plugin of the user's is warned of is no error of the run."""
+    (tmp_path / "old_plugin.py").write_text(WARNING, encoding="utf-8")
+
+    finished = suite(
+        "conformance",
+        *("-p", "old_plugin", "-k", "ISSUE-status"),
+        out=tmp_path / "runs",
+        env={"PYTHONPATH": str(tmp_path)},
+    )
+
+    assert finished.code == 0, finished.said
+    assert finished.results["verdict"] == "part-passed"
+
+
 #: Stands in for pytest-xdist's options, which it changes before pytest is configured.
 DISTRIBUTED = """
 import pytest
@@ -586,12 +617,16 @@ def pytest_addoption(parser):
     [
         ("--dist=load", "-n: the suite runs its tests concurrently in one process"),
         ("--reruns=2", "--reruns: every result of the suite is final"),
+        ("--setup-plan", "--setup-plan and --setup-only: the suite's tests would be run"),
+        ("--setup-only", "--setup-plan and --setup-only: the suite's tests would be run"),
     ],
 )
 def test_options_that_run_tests_elsewhere_are_refused(
     option: str, says: str, tmp_path: Path
 ) -> None:
-    """``-n`` of pytest-xdist and ``--reruns`` are refused in one sentence, before a request."""
+    """``-n`` of pytest-xdist, ``--reruns``, and what shows fixtures in place of results are refused
+    in one sentence, before a request.
+    """
     (tmp_path / "distributed.py").write_text(DISTRIBUTED, encoding="utf-8")
     words = ("-p", "no:xdist", "-p", "no:rerunfailures", "-p", "distributed", option)
 

@@ -157,6 +157,22 @@ def test_whether_sessions_live_side_by_side(server: Running) -> None:
     assert not sessions_coexist(target_of(server))
 
 
+def test_a_server_that_closes_each_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a connection is closed a moment after its answer, and unsaid (RFC 9112 9.5), no request
+    is lost: each has a connection of its own.
+    """
+    monkeypatch.setattr(provisioning, "_PAUSE", 0.0)
+
+    def closing(request: Received, connection: Connection) -> None:
+        connection.send(json_response({"token": "a.b.c", "refreshToken": "d"}))
+        connection.wait(0.1)
+        connection.cut()
+
+    with Miniature(closing) as server:
+        assert sessions_coexist(parse_target(target_text(server.url), ROLES, source="tests"))
+    assert len(server.received) == 3
+
+
 TOKENS = always(json_response({"token": "a.b.c", "refreshToken": "d"}))
 GRANTED, REFUSED = TOKENS, always(response(401))
 #: What says nothing of whether sessions coexist.

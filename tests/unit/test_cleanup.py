@@ -20,6 +20,12 @@ from tests.unit.shelves import NAME, URL, Shelves
 
 DENIED = (403, {"message": "not for you"})
 
+#: Of what is not deleted, since nothing shows that it is the run's.
+NAMELESS = (
+    "a creation was answered with it, and it shows no name of the run; whoever knows that it is "
+    "the run's deletes it by hand"
+)
+
 
 @pytest.fixture
 def target() -> Shelves:
@@ -409,7 +415,7 @@ def test_what_an_answer_claimed_is_named_and_not_deleted(target: Shelves) -> Non
     target.doubtful("contact", claimed="c5")
     target.later("contact", "c5", "somebody")
 
-    assert target.left() == ["perhaps contact c5: a creation was answered with it"]
+    assert target.left() == [f"perhaps contact c5: {NAMELESS}"]
     assert deleted(target) == []
 
 
@@ -439,7 +445,7 @@ def test_a_thing_without_an_id_is_named(target: Shelves) -> None:
     target.doubtful("contact")
     target.later("contact", "", f"{NAME}2-test")
 
-    assert target.left() == ["perhaps contact (id unknown): a creation was answered with it"]
+    assert target.left() == ["perhaps contact (id unknown): it carries the run's name, and no id"]
 
 
 def test_a_list_that_cannot_be_read_proves_nothing(target: Shelves) -> None:
@@ -631,7 +637,7 @@ def test_what_is_found_in_one_conversation_is_not_forgotten_in_the_next(
         pages[exchange.url.removeprefix(URL)],
     )
 
-    assert target.left() == ["perhaps message m1: a creation was answered with it"]
+    assert target.left() == [f"perhaps message m1: {NAMELESS}"]
 
 
 def test_the_messages_of_a_conversation_that_is_gone_are_deleted(target: Shelves) -> None:

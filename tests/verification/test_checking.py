@@ -45,6 +45,16 @@ def test_without_a_key_a_signature_is_not_called_good() -> None:
     assert ([], UNCHECKED) == (found.faults, found.signature)
 
 
+@pytest.mark.parametrize("name", [CERTIFICATE, EVIDENCE])
+def test_turned_line_ends_are_named(name: str) -> None:
+    """A file that went through git with its line ends turned is not good, and the cause is said."""
+    files = signed_files()
+    found = checked(files | {name: files[name].strip() + b"\r\n"}, key_pair()[1])
+
+    assert f"{name}: line ends were changed on the way, as git does" in found.faults[0]
+    assert len(found.faults) > 1
+
+
 def test_a_run_without_a_signature_is_sealed() -> None:
     """A run that was certified without a key is whole, and is said not to be signed."""
     found = checked(made_run().files())

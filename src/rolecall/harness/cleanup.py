@@ -28,6 +28,8 @@ _LOG_INS = 3  # times that the highest role logs in, where it meets trouble
 _GONE = (404, 410)  # what a deletion may be answered, whatever a fetch is by the dialect
 #: The kinds that are deleted before all others, and after them.
 _ORDER = {API_KEY: -1, "user": 1, "organization": 2}
+#: Why a thing is not deleted, which may be somebody else's, and what a person does.
+_NAMELESS = "shows no name of the run; whoever knows that it is the run's deletes it by hand"
 _PAUSE = 0.1  # seconds between two looks at a list that still shows what was deleted
 
 
@@ -335,11 +337,10 @@ class Tidying:
         is_named = world.bears(item, resource, world.mark)
         if not (id and is_named) or (known is None and await world.was_there_before(resource, id)):
             if is_named or not await world.was_there_before(resource, id):
-                what = (
-                    "it carries the run's name, and was there before"
-                    if id and is_named
-                    else "a creation was answered with it"
-                )
+                if is_named:
+                    what = f"it carries the run's name, and {'was there before' if id else 'no id'}"
+                else:
+                    what = f"a creation was answered with it, and it {_NAMELESS}"
                 self._found[path, id] = f"perhaps {resource} {id or '(id unknown)'}: {what}"
             return None
         name = known.name if known else "found at the end"

@@ -64,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _refuse_other_runners(config: pytest.Config) -> None:
-    """Refuse the options of plugins that would run the tests elsewhere, or once more."""
+    """Refuse options that would run the tests elsewhere, once more, or without their results."""
     if hasattr(config, "workerinput") or getattr(config.option, "dist", "no") != "no":
         raise pytest.UsageError(
             "-n: the suite runs its tests concurrently in one process, so pytest-xdist cannot "
@@ -72,6 +72,11 @@ def _refuse_other_runners(config: pytest.Config) -> None:
         )
     if getattr(config.option, "reruns", None):
         raise pytest.UsageError("--reruns: every result of the suite is final: leave --reruns out")
+    if config.option.setuponly or config.option.setupplan:
+        raise pytest.UsageError(
+            "--setup-plan and --setup-only: the suite's tests would be run, and not be reported: "
+            "--collect-only lists them, and rolecall plan says what they send"
+        )
 
 
 def _has_listeners(config: pytest.Config) -> bool:

@@ -7,6 +7,7 @@ What may be the target's own fault is left to the tests.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
 
 from rolecall.error_words import ABSENT, words_of
 from rolecall.errors import Unreachable
@@ -76,7 +77,7 @@ class Preflight:
             raise Unreachable(endpoint, what)
         if answer.status in _REFUSED and not Grant.of(answer).token:
             target, version = self._world.target, TOKEN_PATH.split("/")[1]
-            if target.base_url.rstrip("/").endswith(f"/{version}"):
+            if f"/{version}/" in f"{urlsplit(target.base_url).path}/":
                 what = f"base_url: the paths that are added to it begin with /{version} themselves"
                 raise target.wrong(name, answer.status, what)
             words = words_of(answer)

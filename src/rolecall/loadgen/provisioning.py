@@ -90,6 +90,7 @@ class ProvisionedServer:
                 f"{error}"
             ) from None
         try:
+            self._connection.close()  # a server may close it unsaid, and the next request be lost
             response = self._connection.exchange(message)
         except Failure as failure:
             if failure.kind in _UNREACHABLE:

@@ -140,6 +140,8 @@ def _processes() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
+    # Its process looks for modules in the working directory first, where a user's own may lie.
+    os.environ["PYTHONSAFEPATH"] = "1"
     context.set_forkserver_preload(_PRELOAD)
     return context
 

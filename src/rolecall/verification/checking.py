@@ -46,7 +46,15 @@ def check(
         files: the bytes of certificate.json, results.json and evidence.har, where they are there.
         key: who must have signed; without one the signature is not checked.
     """
-    return check_certificate(files.get(CERTIFICATE), RunDocuments(files, spec), key)
+    checked = check_certificate(files.get(CERTIFICATE), RunDocuments(files, spec), key)
+    turned = sorted(name for name, data in files.items() if b"\r\n" in data)
+    if checked.faults and turned:
+        checked.faults.insert(
+            0,
+            f"{', '.join(turned)}: line ends were changed on the way, as git does unless "
+            f'.gitattributes says "* -text": {ORIGINAL}',
+        )
+    return checked
 
 
 def check_certificate(
