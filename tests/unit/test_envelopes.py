@@ -42,8 +42,9 @@ def test_a_thing_in_any_wrapping(document: Any) -> None:
 )
 def test_a_list_in_any_wrapping(document: Any) -> None:
     """A list is found in what teams wrap round it, each thing with its own members."""
-    (found,) = list_in(document) or ()
-    assert (own_id(found), found["name"]) == ("7", "one")
+    found = list_in(document)
+    assert found is not None
+    assert [(own_id(item), item["name"]) for item in found] == [("7", "one")]
 
 
 def test_empty_lists_are_lists() -> None:

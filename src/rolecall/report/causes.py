@@ -315,6 +315,8 @@ def _look_at_cell(finding: Finding, status: str, expected: str) -> str:
         return f"the right of {role} to {operation}, with its {credential}, on the server"
     if status == "2xx" and expected.endswith("in the answer"):
         return f"what {operation} shows to {role}, and why this thing is not among it"
+    if status == "2xx" and expected.endswith(("readable afterwards", "gone")):
+        return f"what {operation} does for {role}: it is answered as done, and nothing shows it"
     if status == "2xx":
         return f"the check of the caller's role at {operation}: {role} gets past it"
     which = (
