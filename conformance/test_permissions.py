@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 
 import pytest
@@ -15,6 +14,7 @@ from rolecall.spec.model import Cell
 from rolecall.toolkit.effect_judge import SETTLING
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import SUMMARY, cells, requirement
+from rolecall.toolkit.members import is_put_away
 from rolecall.toolkit.participation import expect_to_take_part
 from rolecall.toolkit.telling_users import on_own_thing, protected_account
 from rolecall.toolkit.throwaway_users import changeable
@@ -33,9 +33,6 @@ DELETES = [
     for operation in load_specification().operations.values()
     if operation.effect == "delete"
 ]
-#: What says of a thing in a list that it is deleted.
-_IS_MARKED = re.compile(r"(?i)deleted|archived|removed")
-
 #: What creates or updates and is refused to somebody: it is looked for once more at the end.
 REFUSED = [
     operation.name
@@ -178,7 +175,7 @@ async def test_what_was_deleted_is_in_no_list(operation: str, world: World, judg
             if (id := own_id(item)) in deleted and is_gone(id)
         ]
         left.clear()
-        left.update(own_id(item) for item in listed if not _IS_MARKED.search(f"{item}"))
+        left.update(own_id(item) for item in listed if not is_put_away(item))
         return not left
 
     if not await world.patience.until(

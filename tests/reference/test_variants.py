@@ -16,6 +16,7 @@ from rolecall.reference.settings import ROLES, Settings
 from rolecall.reference.variants import VARIANTS
 from rolecall.reference.variants.tokens import KEY_SET
 from tests.reference.asking import QUICK, Api, read, tell, with_api
+from tests.reference.test_envelopes import ENVELOPES
 
 Story = Callable[[Api], Awaitable[Any]]
 
@@ -37,6 +38,8 @@ OF_THEIR_OWN = {
     "soft-deletes",
     "created-is-at-its-location",
     "writes-want-a-precondition",
+    "deletes-archive",
+    *ENVELOPES,
 }  # each has a test of its own
 LEGAL = [
     variant.name

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rolecall.envelopes import is_of_id, list_in, own_id, thing_in
+from rolecall.envelopes import goes_on, is_of_id, list_in, next_link, own_id, thing_in
 
 THING = {"id": "7", "name": "one"}
 
@@ -42,8 +42,9 @@ def test_a_thing_in_any_wrapping(document: Any) -> None:
 )
 def test_a_list_in_any_wrapping(document: Any) -> None:
     """A list is found in what teams wrap round it, each thing with its own members."""
-    (found,) = list_in(document) or ()
-    assert (own_id(found), found["name"]) == ("7", "one")
+    found = list_in(document)
+    assert found is not None
+    assert [(own_id(item), item["name"]) for item in found] == [("7", "one")]
 
 
 def test_empty_lists_are_lists() -> None:
@@ -78,3 +79,19 @@ def test_a_thing_that_says_its_id_otherwise() -> None:
     assert is_of_id({"userId": "7"}, "7")
     assert not is_of_id({"id": "8", "organization": "7"}, "7")
     assert not is_of_id({"name": ""}, "")
+
+
+@pytest.mark.parametrize(
+    ("document", "link", "more"),
+    [
+        ({"items": [THING], "next": "/v2/contacts?page=2"}, "/v2/contacts?page=2", True),
+        ({"_embedded": {"x": [THING]}, "_links": {"next": {"href": "?p=2"}}}, "?p=2", True),
+        ({"data": [THING], "pagination": {"nextCursor": "b64"}}, "", True),
+        ({"data": [THING], "hasMore": True}, "", True),
+        ({"data": [THING], "next": None, "has_more": False}, "", False),
+        ([THING | {"next": "/v2/contacts/8", "hasMore": True}], "", False),
+    ],
+)
+def test_where_a_list_goes_on(document: Any, link: str, more: bool) -> None:
+    """What stands round a list says whether it goes on, and where; what is in it does not."""
+    assert (next_link(document), goes_on(document)) == (link, more)

@@ -16,6 +16,8 @@ from rolecall.toolkit.members import (
     REFUSED,
     Attempts,
     Members,
+    at,
+    is_put_away,
     members_missing,
     members_named,
 )
@@ -342,3 +344,25 @@ def test_what_was_written_is_known_in_any_member(member: str) -> None:
 
     assert Judge.reads_back({"id": "1", member: NAME}, asked)
     assert not Judge.reads_back({"id": "1", member: "before"}, asked)
+
+
+@pytest.mark.parametrize(
+    ("thing", "is_one"),
+    [
+        ({"status": "archived"}, True),
+        ({"state": "DELETED"}, True),
+        ({"deletedAt": "2026-11-28"}, True),
+        ({"is_deleted": True}, True),
+        ({"deletedAt": None, "status": "active"}, False),
+        ({"isDeleted": False, "text": "deleted"}, False),
+    ],
+)
+def test_things_that_are_shown_as_deleted(thing: dict[str, Any], is_one: bool) -> None:
+    """A thing is deleted by what it says of itself, not by a word in it, nor by an empty member."""
+    assert is_put_away(thing) is is_one
+
+
+@pytest.mark.parametrize("shown", ["givenName", "given_name", "GivenName", "given-name"])
+def test_members_however_they_are_written(shown: str) -> None:
+    """A member is found in each of the ways to write its name."""
+    assert at({"familyName": "x", shown: NAME}, ("givenName",)) == NAME

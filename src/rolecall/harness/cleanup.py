@@ -20,6 +20,7 @@ from rolecall.spec.ids import own_id
 from rolecall.spec.model import API_KEY
 from rolecall.spec.templates import fill_path
 from rolecall.tokens import Caller
+from rolecall.toolkit.members import is_put_away
 from rolecall.toolkit.things import Fixture, items
 from rolecall.toolkit.world import World
 
@@ -317,6 +318,8 @@ class Tidying:
             if not page.ok or page.listed is None:
                 raise Inconclusive(f"a list: {page}")
             for item in items(page):
+                if is_put_away(item):  # as much deleted as the target deletes anything
+                    continue
                 if own_id(item) in claimed:
                     self._met.add(own_id(item))
                 elif not self._world.bears(item, resource, self._world.mark):

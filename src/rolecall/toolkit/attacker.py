@@ -17,7 +17,7 @@ from rolecall.spec.ids import identifiers
 from rolecall.spec.model import SIGNING_KEY, Operation
 from rolecall.tokens import Caller
 from rolecall.toolkit.clock import TOO_FAR_APART, by_issue, date_of
-from rolecall.toolkit.expectations import any_of
+from rolecall.toolkit.expectations import any_of, is_turned_away
 from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.target_time import target_time
 from rolecall.toolkit.things import Request
@@ -188,7 +188,7 @@ class Attacker:
         if answer.status >= 500:
             raise Finding(expected, f"{answer.status}: a server error is not a refusal", answer)
         self._expect_no_sight(answer, protected_request)
-        if answer.status not in statuses:
+        if answer.status not in statuses and not is_turned_away(answer):
             raise Finding(expected, f"{answer.status}", answer)
 
     def judge_denied(self, answer: Exchange, protected_request: Request) -> None:

@@ -12,7 +12,7 @@ from rolecall.pausing import sleep
 from rolecall.spec.ids import is_of_id
 from rolecall.spec.model import marked
 from rolecall.tokens import Caller
-from rolecall.toolkit.members import at, names_in, shows_name
+from rolecall.toolkit.members import at, is_put_away, names_in, shows_name
 from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.token_judge import TokenJudge
 
@@ -59,7 +59,9 @@ class EffectJudge(TokenJudge):
             assert caller is not None, "a write is on a fixture or on the caller's own user"
             fixture = Fixture(request.operation.resource, caller.user, "")
         now = await self._world.observe(fixture)
-        done = now is None if effect == "delete" else self.reads_back(now, request)
+        done = (
+            now is None or is_put_away(now) if effect == "delete" else self.reads_back(now, request)
+        )
         if not done and request.operation.is_self and self._world.borrowing.is_of_another_run(now):
             raise TransientFailure(
                 f"a user that no other run changes: another run is changing {caller}", "that run"

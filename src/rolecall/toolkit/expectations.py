@@ -30,6 +30,8 @@ def shows(exchange: Exchange, fixture: Fixture) -> bool:
 
 #: Headers that say where a thing is, or which state of it this is: that is no part of it.
 _ABOUT = ("link", "location", "content-location", "etag")
+#: What firewalls answer that stand before a server, beside 400 and 403 (ModSecurity's is 406).
+_TURNED_AWAY = (406, 418, 451)
 #: What may be base64, of either alphabet (RFC 4648 4 and 5).
 _BASE64 = re.compile(r"[\w+/-]{16,}", re.ASCII)
 
@@ -170,3 +172,10 @@ def lifetime(grant: Grant) -> float:
 def _seconds(grant: Grant) -> str:
     """A token's lifetime in words; all digits of whole seconds, also of a month."""
     return f"{lifetime(grant):.15g} s"
+
+
+def is_turned_away(answer: Exchange) -> bool:
+    """Whether a request that departs from the specification on purpose was answered as firewalls
+    answer: it went no further.
+    """
+    return bool(answer.attack) and answer.status in _TURNED_AWAY

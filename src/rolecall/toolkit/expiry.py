@@ -89,11 +89,10 @@ class Expiry(ExpiryWays):
         sessions = [expired for expired in await self.tokens(role) if expired.refresh_token]
         if not sessions:
             self._raise_trouble("the refresh token of an expired session")
-            way = (
-                "the bank has tonight's now: run again tomorrow"
-                if self._options.bank
-                else "give bank, clock_url or wait under [expiry]"
-            )
+            if self._options.bank:
+                way = "the bank has tonight's now: run again tomorrow"
+            else:
+                way = f"{self._lacking.get(role, 'give bank, clock_url or wait under [expiry]')}"
             raise NotTested(f"the refresh token of an expired session: {way}")
         return sessions
 

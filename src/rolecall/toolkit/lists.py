@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from rolecall.bounds import DOCUMENTS_LIMIT, LIST_LIMIT
+from rolecall.envelopes import goes_on, next_link
 from rolecall.evidence import Exchange, cite_look
-from rolecall.http.link import next_page, path_below, query_of
+from rolecall.http.link import next_page, path_below, query_of, resolved
 from rolecall.outcomes import Inconclusive, TransientFailure
 from rolecall.spec.ids import identifiers, own_id
 from rolecall.spec.model import Operation
@@ -126,13 +127,7 @@ class Lists(Making):
                     "the size of that list",
                 )
             yield exchange
-            shown = {id for item in items(exchange) if (id := own_id(item))}
-            if exchange.ok and items(exchange) and not shown and any(identifiers(exchange.json)):
-                raise Inconclusive(
-                    f"the things in {exchange}: what is in its array says no id of its own",
-                    "the shape of that answer",
-                )
-            new = shown - seen
+            new = _ids_in(exchange) - seen
             seen |= new
             next_path = self._next(exchange, path) if new else ""
             if not next_path:
@@ -156,5 +151,37 @@ class Lists(Making):
         this list is asked for with the link's query.
         """
         link = next_page(exchange.url, exchange.header_lines("link"))
+        if not link and (said := next_link(exchange.json)):
+            link = resolved(exchange.url, said)
         query = query_of(link)
         return path_below(self.client.base_url, link) or (with_query(path, query) if query else "")
+
+
+def is_whole(exchange: Exchange, operation: Operation) -> bool:
+    """Whether a list that was followed to its end is whole.
+
+    Raises:
+        Inconclusive: it says that it goes on, and not how to ask for the rest.
+    """
+    if goes_on(exchange.json) and not next_link(exchange.json):
+        raise Inconclusive(
+            f"the rest of a list that says that it goes on, and at no address: {exchange}",
+            f"[operations.{operation.name}] path in the target file, such as "
+            f"{operation.path.partition('?')[0]}?limit=1000",
+        )
+    return True
+
+
+def _ids_in(exchange: Exchange) -> set[str]:
+    """The ids of what a list shows.
+
+    Raises:
+        Inconclusive: what is in its array says none of its own, and something deeper does.
+    """
+    found = {id for item in items(exchange) if (id := own_id(item))}
+    if exchange.ok and items(exchange) and not found and any(identifiers(exchange.json)):
+        raise Inconclusive(
+            f"the things in {exchange}: what is in its array says no id of its own",
+            "the shape of that answer",
+        )
+    return found

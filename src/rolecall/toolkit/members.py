@@ -248,6 +248,24 @@ def texts_at(document: object, path: Path) -> Iterator[str]:
         yield found
 
 
+#: Members that say that a thing was deleted, by what they hold, and states in which it is.
+_PUT_AWAY = re.compile(
+    r"(?:is_?|was_?)?(?:deleted|archived|removed|trashed)(?:_?(?:at|on|date|time|by))?"
+)
+_STATE = re.compile(r"_?(?:status|state|lifecycle(?:_?state)?)")
+
+
+def is_put_away(thing: object) -> bool:
+    """Whether a thing that is shown says of itself that it was deleted: some servers keep what was,
+    and show it so.
+    """
+    return isinstance(thing, Mapping) and any(
+        (_PUT_AWAY.fullmatch(name.lower()) and value not in (None, False, "", 0))
+        or (_STATE.fullmatch(name.lower()) and _PUT_AWAY.fullmatch(f"{value}".lower()))
+        for name, value in thing.items()
+    )
+
+
 def members_missing(answer: Exchange) -> set[str]:
     """The members that an error says are missing, in the ways of the common libraries."""
     found: set[str] = set()

@@ -178,7 +178,11 @@ async def another_session(world: World, user: ThrowawayUser) -> Caller:
     answer = await world.tokens.issue(user.account)
     grant = Grant.of(answer)
     if not grant.token:
-        raise Inconclusive(f"another session of a user made by the run: {answer}", "ISSUE-status")
+        raise Inconclusive(
+            f"another session of a user made by the run: {answer}",
+            "whether the server locks accounts after few wrong passwords, of which this run sends "
+            "some; else ISSUE-status",
+        )
     return session(user.account, grant)
 
 

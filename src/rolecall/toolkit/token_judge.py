@@ -138,9 +138,10 @@ class TokenJudge:
         grant = Grant.of(exchange)
         if grant.token or grant.refresh_token or any(jwts_in(_without_echo(exchange))):
             raise Finding("a refusal without a token", f"{exchange.status} with a token", exchange)
-        if exchange.status not in self._world.dialect.refused:
+        refused = self._world.dialect.refused
+        if exchange.status not in refused and not _is_warded_off(exchange):
             raise Finding(
-                f"a refusal: {any_of(self._world.dialect.refused)}",
+                f"a refusal: {any_of(refused)}",
                 f"{exchange.status}",
                 exchange,
             )
@@ -275,3 +276,11 @@ def _without_echo(exchange: Exchange) -> str:
     for token in jwts_in(f"{exchange.request_body.decode('utf-8', 'replace')} {exchange.url}"):
         text = text.replace(token, "")
     return text
+
+
+def _is_warded_off(exchange: Exchange) -> bool:
+    """Whether credentials of a shape that nobody has were refused by any status: the page names
+    none for them, and a firewall before the server may answer.
+    """
+    is_shape = exchange.attack.startswith("SEC-")
+    return is_shape and 400 <= exchange.status < 500 and exchange.status != 429

@@ -18,7 +18,7 @@ from rolecall.reference.resources import (
     Change,
     new_id,
 )
-from rolecall.reference.strict_json import Document, dumps
+from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 from rolecall.reference.variants.lookalikes import refused_first
@@ -143,6 +143,23 @@ def soft_deletes(server: Server) -> None:
         if (resource, id) in gone:
             raise Refusal(410, "Deleted")
         return existing(principal, resource, id)
+
+
+@variant("deletes-archive")
+def deletes_archive(server: Server) -> None:
+    """What was deleted, users aside, is kept and shown as such: its status is archived, and
+    archivedAt says since when.
+    """
+    remove = server.store.remove
+
+    @instead_of(server.store.remove)
+    def archived(resource: str, id: str) -> None:
+        kept = server.store.get(resource, id)
+        if resource == "users" or kept is None:
+            remove(resource, id)
+        else:
+            marks = {"status": "archived", "archivedAt": "2026-11-28T10:00:00Z"}
+            server.store.replace(resource, id, dumps(loads(kept.encode()) | marks))
 
 
 @variant("ids-of-the-client")

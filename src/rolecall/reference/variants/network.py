@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 import time
 from collections import deque
 from collections.abc import Callable
@@ -224,4 +225,24 @@ def trailing_slash_redirected(server: Server) -> None:
             query = call.scope["query_string"].decode("latin-1")
             location = quote(call.path.rstrip("/")) + (f"?{query}" if query else "")
             return Answer(308, headers={"Location": location})
+        return await before(call)
+
+
+#: What firewalls take for an attack, in headers and in bodies.
+_HOSTILE_HEADERS = (b"x-user-id", b"x-role", b"x-forwarded-user", b"x-original-url")
+_HOSTILE = re.compile(rb"\$(?:ne|gt|lt|in|regex|where)\b|<script|\.\./", re.IGNORECASE)
+
+
+@variant("firewall-answers-406")
+def firewall_answers_406(server: Server) -> None:
+    """A firewall before the server answers 406, with a page, to what looks like an attack to it."""
+    before = server.wire.before
+
+    @instead_of(server.wire.before)
+    async def filtered(call: Call) -> Answer | None:
+        is_hostile = _HOSTILE.search(call.body) or any(
+            name in _HOSTILE_HEADERS for name, _ in call.headers
+        )
+        if is_hostile:
+            return Answer(406, b"<html><h1>Not Acceptable!</h1></html>", media_type="text/html")
         return await before(call)

@@ -1,0 +1,47 @@
+"""Variants of what is wrapped round a thing, and of what a delete leaves."""
+
+from __future__ import annotations
+
+import pytest
+
+from rolecall.envelopes import list_in, own_id, thing_in
+from rolecall.reference.settings import Settings
+from tests.reference.asking import QUICK, Api, read, with_api
+
+#: Whose things cannot be read as they are.
+ENVELOPES = {
+    "answers-in-data",
+    "answers-under-their-name",
+    "answers-as-json-api",
+    "members-in-pascal-case",
+    "ids-in-uid",
+}
+
+
+@pytest.mark.parametrize("name", sorted(ENVELOPES))
+def test_what_is_wrapped_is_there(name: str) -> None:
+    """A thing is made, fetched and listed, in a wrapping or with other names of its members."""
+
+    async def story(api: Api) -> None:
+        made = read(await api.ask("POST", "/v2/contacts", "admin", json={"meta": {"a": 1}}))
+        id = own_id(thing_in(made))
+        assert id
+        assert made.get("id") is None
+        fetched = thing_in(read(await api.ask("GET", f"/v2/contacts/{id}", "admin")))
+        assert own_id(fetched) == id
+        listed = list_in(read(await api.ask("GET", "/v2/contacts", "admin")))
+        assert id in map(own_id, listed or ())
+
+    with_api(Settings(scrypt_n=QUICK, variants=(name,)), story)
+
+
+def test_what_is_archived_is_shown_so() -> None:
+    """What was deleted is shown with the status archived."""
+
+    async def story(api: Api) -> None:
+        made = read(await api.ask("POST", "/v2/contacts", "admin", json={"meta": {"a": 1}}))
+        path = f"/v2/contacts/{made['id']}"
+        assert (await api.ask("DELETE", path, "admin")).status_code == 204
+        assert read(await api.ask("GET", path, "admin"))["status"] == "archived"
+
+    with_api(Settings(scrypt_n=QUICK, variants=("deletes-archive",)), story)
