@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
+from rolecall.reference.query import ListQuery
 from rolecall.reference.resources import RESOURCES
 from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.switches import instead_of
+from rolecall.reference.tokens import Principal
 from rolecall.reference.variants.registry import variant
 
 
@@ -162,3 +165,26 @@ def addresses_are_signed(server: Server) -> None:
         server,
         lambda _, one: one | {"picture": f"/pictures/1?signed={datetime.now(UTC):%Y%m%dT%H%M%SZ}"},
     )
+
+
+@variant("lists-go-on-in-the-body")
+def lists_go_on_in_the_body(server: Server) -> None:
+    """A list has ten things at most, and the address of the next page in its body; an offset is not
+    looked at.
+    """
+    listing = server.resources.listing
+
+    @instead_of(server.resources.page_size)
+    def ten(query: ListQuery) -> int:
+        return min(query.limit, 10)
+
+    @instead_of(server.resources.listing)
+    def paged(call: Call, principal: Principal, resource: str) -> Answer:
+        asked = [(name, value) for name, value in call.query if name not in ("page", "offset")]
+        page = next((int(value) for name, value in call.query if name == "page"), 0)
+        call.query = [*asked, ("offset", f"{10 * page}")]
+        answer = listing(call, principal, resource)
+        more = answer.headers.pop("Link", "")
+        following = f"{call.path}?{urlencode([*asked, ('page', page + 1)])}" if more else None
+        answer.body = dumps({"items": loads(answer.body), "next": following}).encode()
+        return answer
