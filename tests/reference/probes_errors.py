@@ -85,7 +85,18 @@ sees("redirects-to-http")(shown(lambda answer: answer.is_redirect, "/v2/forms"))
 sees("slash-redirected-elsewhere")(shown(lambda answer: answer.is_redirect, "/v2/forms/"))
 sees("reflects-origin")(shown(lambda answer: "access-control-allow-origin" in answer.headers))
 sees("lists-as-text")(shown(lambda answer: answer.headers["content-type"] != "application/json"))
-sees("lists-in-an-envelope")(shown(lambda answer: not isinstance(read(answer), list)))
+for name in (
+    "lists-in-an-envelope",
+    "lists-go-on-in-the-body",
+    "answers-in-data",
+    "answers-under-their-name",
+    "answers-as-hal",
+    "answers-as-json-api",
+    "things-by-their-ids",
+):
+    sees(name)(shown(lambda answer: not isinstance(read(answer), list)))
+for name in ("members-in-pascal-case", "ids-in-uid"):
+    sees(name)(shown(lambda answer: "id" not in read(answer)[0]))
 sees("dates-as-numbers")(shown(lambda answer: not isinstance(read(answer)[0]["createdAt"], str)))
 
 

@@ -1,4 +1,4 @@
-"""Variants of what is wrapped round a thing, and of what a delete leaves."""
+"""What is wrapped round a thing, and what a delete leaves."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_what_is_wrapped_is_there(name: str) -> None:
         listed = list_in(read(await api.ask("GET", "/v2/contacts", "admin")))
         assert id in map(own_id, listed or ())
 
-    with_api(Settings(scrypt_n=QUICK, variants=(name,)), story)
+    with_api(Settings(scrypt_n=QUICK, faults=(name,)), story)
 
 
 def test_what_is_archived_is_shown_so() -> None:

@@ -16,7 +16,6 @@ from rolecall.reference.settings import ROLES, Settings
 from rolecall.reference.variants import VARIANTS
 from rolecall.reference.variants.tokens import KEY_SET
 from tests.reference.asking import QUICK, Api, read, tell, with_api
-from tests.reference.test_envelopes import ENVELOPES
 
 Story = Callable[[Api], Awaitable[Any]]
 
@@ -39,7 +38,6 @@ OF_THEIR_OWN = {
     "created-is-at-its-location",
     "writes-want-a-precondition",
     "deletes-archive",
-    *ENVELOPES,
 }  # each has a test of its own
 LEGAL = [
     variant.name

@@ -286,3 +286,23 @@ def note_keys(server: Server) -> dict[str, str]:
         return answer
 
     return known
+
+
+def change_shown(
+    server: Server,
+    one: Callable[[str, Document], object],
+    many: Callable[[str, list[object]], object] = lambda _, shown: shown,
+) -> None:
+    """Change every thing that is shown, and every list of them, both by their resource."""
+    after = server.wire.after
+
+    @instead_of(server.wire.after)
+    async def changed(call: Call, answer: Answer) -> Answer:
+        if call.resource in RESOURCES and answer.status in (200, 201) and answer.body:
+            document = loads(answer.body)
+            answer.body = dumps(
+                many(call.resource, [one(call.resource, item) for item in document])
+                if isinstance(document, list)
+                else one(call.resource, document)
+            ).encode()
+        return await after(call, answer)

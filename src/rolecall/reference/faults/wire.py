@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from rolecall.reference.alterations import change_shown
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.faults.registry import fault
-from rolecall.reference.resources import RESOURCES
-from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
@@ -98,20 +95,4 @@ def lists_in_an_envelope(server: Server) -> None:
 @fault("dates-as-numbers", finding="RESPONSE-schema")
 def dates_as_numbers(server: Server) -> None:
     """CreatedAt and updatedAt are numbers."""
-    _every_resource(server, lambda one: one | {"createdAt": 1503620624, "updatedAt": 1503620624})
-
-
-def _every_resource(server: Server, change: Callable[[Document], Document]) -> None:
-    """Change every resource that is shown."""
-    after = server.wire.after
-
-    @instead_of(server.wire.after)
-    async def changed(call: Call, answer: Answer) -> Answer:
-        if call.resource in RESOURCES and answer.status in (200, 201) and answer.body:
-            document = loads(answer.body)
-            answer.body = dumps(
-                [change(item) for item in document]
-                if isinstance(document, list)
-                else change(document)
-            ).encode()
-        return await after(call, answer)
+    change_shown(server, lambda _, one: one | {"createdAt": 1503620624, "updatedAt": 1503620624})

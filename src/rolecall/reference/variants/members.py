@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
+from rolecall.reference.alterations import change_shown
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
@@ -265,3 +267,27 @@ def _stay_while_full(server: Server, full: str, member: str, *kinds: str) -> Non
             ):
                 raise Refusal(409, f"The {member} is not empty")
         return delete(principal, resource, id)
+
+
+@variant("members-in-snake-case")
+def members_in_snake_case(server: Server) -> None:
+    """Members are shown in snake_case, such as given_name, and taken in both ways."""
+
+    def renamed(document: object) -> object:
+        if isinstance(document, dict):
+            return {
+                re.sub(r"(?<=[a-z])([A-Z])", r"_\1", name).lower(): renamed(value)
+                for name, value in document.items()
+            }
+        return [renamed(item) for item in document] if isinstance(document, list) else document
+
+    change_shown(server, lambda _, one: renamed(one))
+
+
+@variant("addresses-are-signed")
+def addresses_are_signed(server: Server) -> None:
+    """A thing has an address for its picture, signed with the second in which it was asked for."""
+    change_shown(
+        server,
+        lambda _, one: one | {"picture": f"/pictures/1?signed={datetime.now(UTC):%Y%m%dT%H%M%SZ}"},
+    )
