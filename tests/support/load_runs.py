@@ -37,7 +37,11 @@ class LoadRun(Finished):
         assert validation_errors("load", document) == []
         # Where Ctrl-C meets an import, Python may die of it once more in the end (-2); to a shell
         # that is 130, too.
-        assert document["exit_code"] == (130 if self.code == -signal.SIGINT else self.code)
+        assert document["exit_code"] == (130 if self.code == -signal.SIGINT else self.code), (
+            self.code,
+            document["exit_code"],
+            self.said,
+        )
         return document
 
     def came_to(self, code: int) -> bool:

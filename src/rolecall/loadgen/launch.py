@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rolecall.embedded import embedded_target
-from rolecall.endings import ending_as_ctrl_c_does
+from rolecall.endings import ending_as_ctrl_c_does, first_noted
 from rolecall.errors import ExitCode, UsageError
 from rolecall.loadgen import compare, plan, result
 from rolecall.loadgen.accounts import COLUMNS, LoadAccount
@@ -356,14 +356,18 @@ def _process(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
     ours = {
         name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")
     }  # LOCUST_HOST, above all
-    process = subprocess.Popen(
-        command,
-        env=ours,
-        start_new_session=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
+    came: list[None] = []
+    with first_noted(lambda: came.append(None)):  # else a signal just now would lose the process
+        process = subprocess.Popen(
+            command,
+            env=ours,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
     try:
+        if came:
+            raise KeyboardInterrupt
         yield process
     finally:
         process.terminate()
