@@ -61,7 +61,7 @@ SHAPES: tuple[Shape, ...] = (
         "of the own organization",
         "organization={organization}",
         **{
-            "organization": "parent={organization}",
+            "organization": "organization={organization}&parent={organization}",
             "organization-group": "organizations={organization}",
         },
     ),
