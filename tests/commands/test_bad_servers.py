@@ -167,7 +167,10 @@ CASES = {
         miniatures.html, GONE, "/v2/auth/token is answered 200 with a web page. Check base_url"
     ),
     "a portal": Case(
-        always(response(511)), GONE, "511: the network wants a log-in of its own", marks=ALSO
+        always(response(511)),
+        GONE,
+        "/v2/auth/token is answered 511: the network wants a log-in of its own",
+        marks=ALSO,
     ),
     "a firewall's refusal": Case(
         always(
