@@ -257,6 +257,10 @@ def asked(exchange: Exchange) -> str:
     return " ".join(map(str, said))
 
 
+#: Headers that hold URLs: of what was made, of what is related, of where to go next.
+_URLS = ("location", "content-location", "link", "refresh")
+
+
 @requirement("SEC-R20", phase=SUMMARY)
 async def test_the_refresh_token_in_the_url_is_not_repeated(responses: Responses) -> None:
     """The refresh token in the URL comes back in no header and in no error, and a new one in no
@@ -291,9 +295,6 @@ async def test_the_refresh_token_in_the_url_is_not_repeated(responses: Responses
                     exchange,
                 )
 
-
-#: Headers that hold URLs: of what was made, of what is related, of where to go next.
-_URLS = ("location", "content-location", "link", "refresh")
 
 # --- Refresh tokens of the whole run -----------------------------------------------------------
 

@@ -34,6 +34,12 @@ _REMARK = re.compile(
 _BESIDE = re.compile(
     r"^_?(links?|meta|included|errors?|warnings?|info|paging|pagination)$", re.IGNORECASE
 )
+#: Members beside a list that say where it goes on, and those that say that it does.
+_NEXT = re.compile(r"_?next(?:_?(?:page|link|url|uri|href))*", re.IGNORECASE)
+_GOES_ON = re.compile(
+    r"_?has_?(?:more|next)(?:_?page)?|_?next_?(?:page_?)?(?:cursor|token|offset|page)?|cursor",
+    re.IGNORECASE,
+)
 _DEEPEST = 3  # wrappings in each other
 
 
@@ -109,17 +115,9 @@ def unwrapped(document: Any) -> Any:
     return _flat(found)
 
 
-#: Members beside a list that say where it goes on, and those that say that it does.
-_NEXT = re.compile(r"_?next(?:_?(?:page|link|url|uri|href))*", re.IGNORECASE)
-_GOES_ON = re.compile(
-    r"_?has_?(?:more|next)(?:_?page)?|_?next_?(?:page_?)?(?:cursor|token|offset|page)?|cursor",
-    re.IGNORECASE,
-)
-
-
 def next_link(document: Any) -> str:
     """Where the body of a list says that it goes on; empty where it says no address."""
-    for name, value in _beside(document):
+    for name, value in _remarks(document):
         link = value.get("href") if isinstance(value, dict) else value
         if _NEXT.fullmatch(name) and isinstance(link, str) and link.startswith(("/", "?", "http")):
             return link
@@ -130,16 +128,16 @@ def goes_on(document: Any) -> bool:
     """Whether the body of a list says that there is more."""
     return any(
         _GOES_ON.fullmatch(name) and value not in (None, False, "", 0, {})
-        for name, value in _beside(document)
+        for name, value in _remarks(document)
     )
 
 
-def _beside(document: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
+def _remarks(document: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
     """What stands round a list, not in it: members and their values."""
     if isinstance(document, dict) and not own_id(document) and depth < _DEEPEST:
         for name, value in document.items():
             yield name, value
-            yield from _beside(value, depth + 1)
+            yield from _remarks(value, depth + 1)
 
 
 def _inner(document: Any, depth: int = 0) -> Any:

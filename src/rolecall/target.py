@@ -180,9 +180,8 @@ def parse_target(
         raise UsageError(source, f"this is not TOML: {error}") from None
     except RecursionError:
         raise UsageError(source, "this is not read: it is nested too deep") from None
-    if (
-        len(unset := sorted(unset_variables(document, environ))) > 1
-    ):  # else the setting is named, too
+    unset = sorted(unset_variables(document, environ))
+    if len(unset) > 1:  # else the setting is named, too
         what = f"these environment variables are not set: {', '.join(unset)}"
         raise UsageError(source, what, "Export them before the run.")
     top = TomlTable(document, source, "", environ)

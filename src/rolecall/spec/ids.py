@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from rolecall.envelopes import MEMBERS, id_text, is_of_id, own_id, says_id
+from rolecall.envelopes import id_text, is_of_id, own_id, says_id
 from rolecall.evidence import Exchange, recalled
 
 __all__ = [
-    "MEMBERS",
     "id_at",
     "id_of",
     "id_text",

@@ -178,8 +178,9 @@ def _ids_in(exchange: Exchange) -> set[str]:
     Raises:
         Inconclusive: what is in its array says none of its own, and something deeper does.
     """
-    found = {id for item in items(exchange) if (id := own_id(item))}
-    if exchange.ok and items(exchange) and not found and any(identifiers(exchange.json)):
+    shown = items(exchange)
+    found = {id for item in shown if (id := own_id(item))}
+    if exchange.ok and shown and not found and any(identifiers(exchange.json)):
         raise Inconclusive(
             f"the things in {exchange}: what is in its array says no id of its own",
             "the shape of that answer",

@@ -96,10 +96,7 @@ class Response(Struct, eq=False, gc=False):
     @property
     def seconds_to_wait(self) -> float:
         """Seconds that it asks to wait before the next request; one if it does not say."""
-        fields = (
-            (self.header(name) or b"").decode("latin-1") for name in (b"retry-after", b"date")
-        )
-        seconds = seconds_to_wait(*fields)
+        seconds = seconds_to_wait(self.text("retry-after"), self.text("date"))
         return 1.0 if seconds is None else seconds
 
 
