@@ -22,7 +22,8 @@ from rolecall.toolkit.world import World
 
 #: Authorization headers that are not "Bearer" and a token.
 OTHER_SCHEMES = {
-    "basic": "Basic {user}",
+    "basic": "Basic {token}",
+    "basic-as-user": "Basic {user}",
     "basic-with-password": "Basic {login}",
     "token": "Token {token}",
     "jwt": "JWT {token}",
