@@ -6,6 +6,7 @@ Longer than 400 lines because its tests share the results that they tally.
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from itertools import pairwise
@@ -57,6 +58,15 @@ def test_how_processes_are_made(
     monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: methods)
 
     assert running._processes().get_start_method() == chosen
+
+
+def test_later_processes_of_the_caller_are_not_changed() -> None:
+    """What the self-test's own processes are begun with is not left in the environment."""
+    before = dict(os.environ)
+
+    running._processes()
+
+    assert dict(os.environ) == before
 
 
 # --- Cases -------------------------------------------------------------------------------------

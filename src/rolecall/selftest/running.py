@@ -27,6 +27,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ _PRELOAD = [
 ]
 _TIMEOUT = 420.0  # seconds; the slowest case is a server that lets 20 requests a second through
 _SIGNING_KEY = "ROLECALL_SIGNING_KEY"
+_SAFE_PATH = "PYTHONSAFEPATH"
 #: For how long: of a fault shortly first.
 _SHORTLY, _LOADED = "2s", "8s"
 
@@ -140,9 +142,18 @@ def _processes() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    # Its process looks for modules in the working directory first, where a user's own may lie.
-    os.environ["PYTHONSAFEPATH"] = "1"
     context.set_forkserver_preload(_PRELOAD)
+    # It looks for modules in the working directory first, where a user's own may lie, unless it is
+    # told not to: it and what it forks, and no later process of whoever called.
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ[_SAFE_PATH]
+        else:
+            os.environ[_SAFE_PATH] = before
     return context
 
 
