@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,32 @@ from tests.support.miniatures import Tap
 # tests send Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def surroundings() -> tuple[Path, dict[str, str]]:
+    """What a test's processes are begun in: the working directory and the environment."""
+    own = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    return Path.cwd(), own
+
+
+SURROUNDINGS = pytest.StashKey[tuple[Path, dict[str, str]]]()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    """Remember what is around a test."""
+    item.stash[SURROUNDINGS] = surroundings()
+    yield
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
+    """A test that leaves it changed fails itself: else one that comes later fails, now and then."""
+    yield
+    (folder, before), (now, after) = item.stash[SURROUNDINGS], surroundings()
+    changed = sorted(name for name, _ in before.items() ^ after.items())
+    assert folder == now, f"the working directory is left at {now}"
+    assert not changed, f"the environment is left changed: {', '.join(changed)}"
 
 
 SIGNING_KEY = "the signing key of the tests: not a secret, long enough"

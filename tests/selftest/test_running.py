@@ -64,7 +64,8 @@ def test_later_processes_of_the_caller_are_not_changed() -> None:
     """What the self-test's own processes are begun with is not left in the environment."""
     before = dict(os.environ)
 
-    running._processes()
+    with running._environment():
+        assert os.environ["PYTHONSAFEPATH"] == "1"
 
     assert dict(os.environ) == before
 

@@ -22,9 +22,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from multiprocessing import forkserver
@@ -53,7 +53,8 @@ _PRELOAD = [
 ]
 _TIMEOUT = 420.0  # seconds; the slowest case is a server that lets 20 requests a second through
 _SIGNING_KEY = "ROLECALL_SIGNING_KEY"
-_SAFE_PATH = "PYTHONSAFEPATH"
+#: Where the environment has none; one as long as this process lives, as the fork server does.
+_OWN_KEY = secrets.token_urlsafe(48)
 #: For how long: of a fault shortly first.
 _SHORTLY, _LOADED = "2s", "8s"
 
@@ -101,13 +102,13 @@ def run_trials(
     """Run the suite as often as there are trials, as many at a time as there are cores; results in
     their order.
     """
-    os.environ.setdefault(_SIGNING_KEY, secrets.token_urlsafe(48))
     trials = list(trials)
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        stack.enter_context(_environment())
         runs = stack.enter_context(closing(_Runs(_processes())))
         busy, waiting, loads = (
             stack.enter_context(ThreadPoolExecutor(size)) for size in (cores, 1, 1)
@@ -135,6 +136,26 @@ def run_trials(
             raise
 
 
+@contextmanager
+def _environment() -> Iterator[None]:
+    """The environment that all processes of the self-test are begun in; no later one of whoever
+    called.
+    """
+    own = {_SIGNING_KEY: os.environ.get(_SIGNING_KEY, _OWN_KEY)}
+    # Python looks for modules in the working directory first, where a user's own may lie.
+    own["PYTHONSAFEPATH"] = "1"
+    before = {name: os.environ.get(name) for name in own}
+    os.environ.update(own)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def _processes() -> Any:
     """How the cases' processes are made: forked from one that has imported everything, or begun
     anew (Windows).
@@ -143,17 +164,7 @@ def _processes() -> Any:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOAD)
-    # It looks for modules in the working directory first, where a user's own may lie, unless it is
-    # told not to: it and what it forks, and no later process of whoever called.
-    before = os.environ.get(_SAFE_PATH)
-    os.environ[_SAFE_PATH] = "1"
-    try:
-        forkserver.ensure_running()
-    finally:
-        if before is None:
-            del os.environ[_SAFE_PATH]
-        else:
-            os.environ[_SAFE_PATH] = before
+    forkserver.ensure_running()
     return context
 
 
