@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
+import pickle
 import signal
 import subprocess
 from collections.abc import Generator, Iterator
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import Finished, rolecall, start
-from tests.support.miniatures import Tap
+from tests.support.miniatures import Recorded, Tap
 
 # A shell that starts something in the background lets it ignore Ctrl-C, and what it starts in turn:
 # tests send Ctrl-C.
@@ -109,15 +111,33 @@ class Watched:
     """A finished run, and every byte that passed between it and its target."""
 
     finished: Finished
-    tap: Tap
+    tap: Recorded
 
 
 @pytest.fixture(scope="session")
-def certified(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> Watched:
-    """One whole run against the reference server, watched on the wire."""
-    folder = tmp_path_factory.mktemp("certified")
+def certified(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    """One whole run against the reference server, watched on the wire.
+
+    The first of the processes that test side by side makes it, for all of them.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    made = folder / "certified.pickle"
+    with (folder / "certified.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            run = watched(request.getfixturevalue("reference"), folder / "certified")
+            made.write_bytes(pickle.dumps(run))
+    run = pickle.loads(made.read_bytes())
+    assert isinstance(run, Watched)
+    return run
+
+
+def watched(reference: Reference, folder: Path) -> Watched:
+    """Run all of it, in this new folder."""
+    folder.mkdir()
     with Tap(reference.url) as tap:
         target = reference.target_file(folder, url=tap.url, under_target="concurrency = 16")
-        return Watched(
-            rolecall("certify", target, "--out", "runs", cwd=folder, env=reference.env), tap
-        )
+        finished = rolecall("certify", target, "--out", "runs", cwd=folder, env=reference.env)
+    return Watched(finished, Recorded(tap.sent, tap.answered))

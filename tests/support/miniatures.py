@@ -289,7 +289,23 @@ def nobody() -> Iterator[str]:
         yield f"http://127.0.0.1:{held.getsockname()[1]}"
 
 
-class Tap:
+class Recorded:
+    """What passed on the wire, by connection and direction."""
+
+    def __init__(self, sent: list[bytearray], answered: list[bytearray]) -> None:
+        self.sent = sent
+        self.answered = answered
+
+    def requests(self) -> Iterator[tuple[str, str]]:
+        """Method and path of every request that passed."""
+        for stream in self.sent:
+            for method, path in re.findall(
+                rb"(GET|HEAD|OPTIONS|TRACE|POST|PUT|PATCH|DELETE|QUERY) (\S+) HTTP/1\.1\r\n", stream
+            ):
+                yield method.decode(), path.decode()
+
+
+class Tap(Recorded):
     """A TCP relay in front of a server that writes down every byte, by connection and direction.
 
     After ``lives`` pieces of data from the client it is gone, as if the server had died; 0 stands
@@ -297,13 +313,12 @@ class Tap:
     """
 
     def __init__(self, url: str, lives: int = 0) -> None:
+        super().__init__([], [])
         self._left = lives or float("inf")
         parts = urlsplit(url)
         self._there = (parts.hostname or "", parts.port or 80)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self.sent: list[bytearray] = []
-        self.answered: list[bytearray] = []
         self._streams: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
 
@@ -327,14 +342,6 @@ class Tap:
         for stream in (self._listener, *self._streams):
             with contextlib.suppress(OSError):
                 stream.shutdown(socket.SHUT_RDWR)
-
-    def requests(self) -> Iterator[tuple[str, str]]:
-        """Method and path of every request that passed."""
-        for stream in self.sent:
-            for method, path in re.findall(
-                rb"(GET|HEAD|OPTIONS|TRACE|POST|PUT|PATCH|DELETE|QUERY) (\S+) HTTP/1\.1\r\n", stream
-            ):
-                yield method.decode(), path.decode()
 
     def _start(self, target: Callable[..., None], *arguments: Any) -> None:
         thread = threading.Thread(target=target, args=arguments, daemon=True)
