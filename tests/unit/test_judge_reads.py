@@ -78,6 +78,19 @@ def test_a_list_that_is_no_array() -> None:
     assert open_.value.look_at == "RESPONSE-schema"
 
 
+def test_a_list_whose_rest_nobody_can_ask_for() -> None:
+    """A list that says that it goes on, and not where, may hold the thing: nothing is decided, and
+    the message says which operation of the target file may have an address for all of it.
+    """
+    with pytest.raises(Inconclusive) as open_:
+        shown("list-contacts", answering("list-contacts", (200, {"data": [], "hasMore": True})))
+
+    assert open_.value.missing.startswith("the rest of a list that says that it goes on")
+    assert open_.value.look_at == (
+        "[operations.list-contacts] path in the target file, such as /v2/contacts?limit=1000"
+    )
+
+
 def test_a_list_that_lags() -> None:
     """A new thing that a list shows a moment later is shown."""
 
