@@ -40,6 +40,7 @@ COMMANDS = (
     "rejudge",
     "cleanup",
     "prune",
+    "requirements",
     "completion",
 )
 

@@ -152,6 +152,11 @@ TEXTS: Mapping[str, HelpText] = {
         _DONE | {6: "a folder could not be removed"},
         "docs/nightly.md",
     ),
+    "requirements": HelpText(
+        ("requirements", "requirements ISSUE-status PERM-list-users --json"),
+        _DONE | {6: _MEANING[6]},
+        "docs/requirements.md",
+    ),
     "completion": HelpText(
         ("completion bash", "completion zsh", "completion fish"), _DONE, "docs/nightly.md"
     ),
