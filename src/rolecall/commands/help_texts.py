@@ -37,7 +37,11 @@ def _run(codes: Mapping[int, str], *more: int) -> dict[int, str]:
     return {number: codes.get(number, _MEANING[number]) for number in numbers}
 
 
-_LOAD = {0: "every objective held", 1: "one did not, or an answer was wrong", 3: "the run is void"}
+_LOAD = {
+    0: "every objective held",
+    1: "one did not, or an answer was wrong",
+    3: "invalid: the run proves nothing, and says why",
+}
 
 TEXTS: Mapping[str, HelpText] = {
     "init": HelpText(
