@@ -100,10 +100,13 @@ def _parser(words: list[str] | None = None) -> argparse.ArgumentParser:
         prog="rolecall",
         description="Proves whether a server implements the Web1on1 REST API's authentication "
         "page.",
+        epilog="Begin with `rolecall certify`: it brings a server of its own. `rolecall init` "
+        "writes a file that describes yours. `rolecall COMMAND --help` shows examples.",
     )
+    parser.set_defaults(run=lambda arguments: _show_help(parser))  # where no command is given
     parser.add_argument("--version", action="version", version=f"rolecall {__version__}")
     wanted = next((word for word in words or () if not word.startswith("-")), "")
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    subparsers = parser.add_subparsers(metavar="COMMAND", title="commands")
     for name in COMMANDS:
         command = import_module(f"rolecall.commands.{name}")
         subparser = subparsers.add_parser(
@@ -120,6 +123,11 @@ def _parser(words: list[str] | None = None) -> argparse.ArgumentParser:
             command.add_arguments(subparser)
         subparser.set_defaults(run=command.run, every_command=_parser)
     return parser
+
+
+def _show_help(parser: argparse.ArgumentParser) -> int:
+    parser.print_help(sys.stderr)
+    return int(ExitCode.USAGE)
 
 
 #: New objects between two searches for garbage, and how many of these go by before the next older
