@@ -139,7 +139,7 @@ class ConformancePlugin:
             self.run.allure = False
         self.is_listened_to = _has_listeners(session.config)
         try:
-            self.run.fly_ahead()
+            self.run.run_preflight()
             self.run.context.scheduler.start([self._job(item) for item in session.items])
             with self.run.context.scheduler.minding_ctrl_c():
                 return (yield)
