@@ -130,8 +130,6 @@ _REVERSED, _PART = "reversed ", "part of "
 _Place = tuple[int, int, int, str]
 #: A segment of a secret that was found: where, on which level of the text (none: as it is).
 _Found = tuple[int, Fragment, Level | None]
-
-
 #: Bytes by which a part is looked for further inside where others are like it.
 _LOOKED_FURTHER = 256
 

@@ -274,7 +274,6 @@ def _earlier(requirement: str, depends: Mapping[str, Sequence[str]], failed: Seq
 #: What is said of a refused request that had an effect.
 _EFFECT = re.compile(r"(?:, and|: later) .*\b(?:done|gone|changed|any more)\b")
 
-
 #: Expectations whose place in the server is another than that of the answer.
 _PLACES = {
     r"^a refusal, or a token (?:with|that)\b": "from what the server takes the user, the scope and "

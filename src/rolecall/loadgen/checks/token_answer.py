@@ -16,11 +16,7 @@ from rolecall.spec.ids import id_text
 
 #: What a length lacks to whole groups of four; of the one that no text has, too much.
 _PADDING = ("", "===", "==", "=")
-
-
 _LONG = 19  # digits of a number that may have more than 64 bits
-
-
 Text = Annotated[str, Meta(min_length=1)]
 #: Seconds since 1970 in whole ones (RFC 7519 2), of 64 bits.
 Instant = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]

@@ -23,7 +23,6 @@ _FRAMING_LIMIT = (
     8 * 1024
 )  # bytes of the fields that say where an answer ends, and in which coding it is
 
-
 _BEGIN = b"HTTP/1."
 _FIELDS = rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*)*"
 _HEAD = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\r\n\0]*)?" + _FIELDS)
