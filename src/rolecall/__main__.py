@@ -58,16 +58,14 @@ def _run(argv: list[str] | None) -> int:
     """Run one subcommand; its errors become messages."""
     words = sys.argv[1:] if argv is None else argv
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # a target's words may be of any characters
+        # a target's words may be of any characters
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         arguments = _parser(words).parse_args(words)
         return int(arguments.run(arguments))
     except RolecallError as error:
-        text = (
-            harmless(str(error)) if isinstance(error, Unreachable) else str(error)
-        )  # some of it may be a target's
+        # some of it may be a target's
+        text = harmless(str(error)) if isinstance(error, Unreachable) else str(error)
         more = f" ... ({len(text):,} characters)" if len(text) > LONGEST_MESSAGE else ""
         say(f"rolecall: {text[:LONGEST_MESSAGE]}{more}", stream=sys.stderr, wraps=True)
         return int(error.exit_code)

@@ -262,9 +262,8 @@ class ConformancePlugin:
         report = yield
         if call.when == "call" or (call.when == "setup" and call.excinfo):
             job = self.run.context.scheduler.jobs.get(item.nodeid)
-            ours = (
-                job.error if job and job.done.is_set() else None
-            )  # pytest knows only that some are skipped
+            # pytest knows only that some are skipped
+            ours = job.error if job and job.done.is_set() else None
             result = self._result(item, ours or (call.excinfo.value if call.excinfo else None))
             waive(result, self.run.waivers)
             if result.outcome is Outcome.WAIVED:

@@ -186,9 +186,8 @@ class Run:
         return self._leave(verdict)
 
     def _tidy(self) -> list[str]:
-        gone = (
-            self.context.world.client.dead
-        )  # putting the clock back tries again; what is said of the run stays
+        # putting the clock back tries again; what is said of the run stays
+        gone = self.context.world.client.dead
         clock = self._clock_left()
         try:
             left: list[str] = self.context.scheduler.do(

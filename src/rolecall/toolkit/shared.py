@@ -33,11 +33,8 @@ def shared_setup(
     @wraps(method)
     async def wrapper(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
         tasks: dict[Hashable, asyncio.Task[R]] = self.__dict__.setdefault("_memo", {})
-        key = (
-            method,
-            args,
-            tuple(kwargs.items()),
-        )  # the function itself: two modules may call theirs the same
+        # the function itself: two modules may call theirs the same
+        key = (method, args, tuple(kwargs.items()))
         task = tasks.get(key)
         if task is None:
             task = tasks[key] = asyncio.ensure_future(_set_up(method(self, *args, **kwargs)))
@@ -76,9 +73,8 @@ def _copy(error: Exception) -> Exception:
 async def uncancelled(work: Coroutine[Any, Any, R]) -> R:
     """Finish an awaitable even when its caller is cancelled: its answer tells what was made."""
     task = asyncio.create_task(work, name=UNCANCELLED)
-    task.add_done_callback(
-        lambda done: done.cancelled() or done.exception()
-    )  # perhaps no waiter is left to look
+    # perhaps no waiter is left to look
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
     return await asyncio.shield(task)
 
 

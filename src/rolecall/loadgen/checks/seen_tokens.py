@@ -61,9 +61,8 @@ class SeenTokens:
         if places < _WAYS or places & (places - 1):
             raise ValueError(f"the places have to be a power of two above 3, not {places}")
         self._mask = places // _WAYS - 1
-        self._table = array(
-            "Q", bytes(_BYTES * places)
-        )  # every page of it is written to now, and none later
+        # every page of it is written to now, and none later
+        self._table = array("Q", bytes(_BYTES * places))
         self._tells = tells
         self._new = array("Q")
 

@@ -59,10 +59,8 @@ def read_json(body: bytes) -> Any:
     """
     try:
         return orjson.loads(body)
-    except (
-        orjson.JSONDecodeError
-    ):  # other encodings, NaN, half characters: it is stricter than Python, which decides
-        pass
+    except orjson.JSONDecodeError:
+        pass  # other encodings, NaN, half characters: it is stricter than Python, which decides
     try:
         return json.loads(body, parse_int=_whole)
     except (ValueError, RecursionError):
