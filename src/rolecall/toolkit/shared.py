@@ -32,7 +32,7 @@ def shared_setup(
 
     @wraps(method)
     async def wrapper(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
-        tasks: dict[Hashable, asyncio.Task[R]] = self.__dict__.setdefault("_memo", {})
+        tasks: dict[Hashable, asyncio.Task[R]] = self.__dict__.setdefault("_shared_results", {})
         # the function itself: two modules may call theirs the same
         key = (method, args, tuple(kwargs.items()))
         task = tasks.get(key)
@@ -80,7 +80,7 @@ async def uncancelled(work: Coroutine[Any, Any, R]) -> R:
 
 def invalidate(owner: object, method: str, *args: Hashable) -> None:
     """Forget the shared results of a method, all or those for ``args``, so that it runs again."""
-    tasks: dict[tuple[Any, ...], Any] = owner.__dict__.get("_memo", {})
+    tasks: dict[tuple[Any, ...], Any] = owner.__dict__.get("_shared_results", {})
     for key in [key for key in tasks if key[0].__name__ == method and (not args or key[1] == args)]:
         del tasks[key]
 
