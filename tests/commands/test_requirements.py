@@ -41,11 +41,20 @@ def test_all_are_printed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
-def test_an_unknown_requirement_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """A misspelled id is a usage error with the nearest one."""
-    assert main(["requirements", "ISSUE-statsu"]) == 2
+@pytest.mark.parametrize(
+    ("id", "hint"),
+    [
+        ("ISSUE-statsu", "Did you mean 'ISSUE-status'?"),
+        ("nonsense", "Without an ID, all are printed."),
+    ],
+)
+def test_an_unknown_requirement_is_refused(
+    id: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An unknown id is a usage error with the nearest one, and not with a list of 190."""
+    assert main(["requirements", id]) == 2
 
-    assert "Did you mean 'ISSUE-status'?" in capsys.readouterr().err
+    assert capsys.readouterr().err.splitlines()[1:] == [f"  {hint}"]
 
 
 def test_nothing_is_run_and_nothing_written(

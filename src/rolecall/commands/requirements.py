@@ -43,7 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     requirements = load_specification().requirements
     for unknown in (name for name in arguments.ids if name not in requirements):
-        raise UsageError("ID", f"{unknown!r} is not a requirement", suggest(unknown, requirements))
+        nearest = suggest(unknown, requirements)
+        hint = nearest if nearest.startswith("Did") else "Without an ID, all are printed."
+        raise UsageError("ID", f"{unknown!r} is not a requirement", hint)
     tests = list_tests()
     faults: dict[str, list[Fault]] = {}
     for fault in FAULTS.values():

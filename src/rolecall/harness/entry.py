@@ -43,7 +43,9 @@ def run_suite(options: Sequence[str], progress: Progress, plugins: Sequence[obje
     if run is None or not run.document:
         if code == pytest.ExitCode.NO_TESTS_COLLECTED:
             raise UsageError(
-                "--select", "this selects no test", "Try a requirement, an operation or a role."
+                "--select",
+                "this selects no test",
+                "Try a requirement (rolecall requirements lists them), an operation or a role.",
             )
         if code == pytest.ExitCode.INTERRUPTED:
             raise KeyboardInterrupt
