@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import secrets as random
+import secrets
 import string
 from collections.abc import Awaitable, Callable
 from statistics import median
@@ -146,7 +146,7 @@ def of_the_same_form(token: str) -> str:
     return (
         front
         + dot
-        + "".join(random.choice(letters) if letter.isalnum() else letter for letter in secret)
+        + "".join(secrets.choice(letters) if letter.isalnum() else letter for letter in secret)
     )
 
 

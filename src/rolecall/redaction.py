@@ -15,7 +15,7 @@ import contextlib
 import html
 import json
 import re
-import secrets as random
+import secrets
 import string
 import sys
 import threading
@@ -436,7 +436,7 @@ class Secrets:
         while (of_a_kind and begin != value and not self._nonce) or (
             self._nonce and self._nonce in value
         ):
-            self._nonce = "".join(random.choice(string.ascii_uppercase) for _ in range(4))
+            self._nonce = "".join(secrets.choice(string.ascii_uppercase) for _ in range(4))
 
     def _add_needles(self, secret: str, owner: int) -> None:
         pieces = [secret]
