@@ -74,10 +74,8 @@ FAULTS = {
     "race-gives-another-users-token": ("refresh-race", 50),
 }
 RATE, USERS, BUSY = 60, 10, 60
-TOGETHER, FEW = (
-    15,
-    2,
-)  # arrivals that come at once, so that as many clients take part; then others are idle for a while
+#: Arrivals that come at once, so that as many clients take part; then others are idle for a while.
+TOGETHER, FEW = 15, 2
 IDLE = 3.5  # seconds, longer than short lives last
 MANY = 40  # accounts
 _LONE = {"lone-sessions"}
@@ -244,9 +242,8 @@ def main() -> None:
     )
     parser.add_argument("--show", action="store_true", help="print the exchanges of violations")
     options = parser.parse_args()
-    os.environ.setdefault(
-        "ROLECALL_SIGNING_KEY", secrets.token_urlsafe(48)
-    )  # the servers', so that there are expired tokens
+    # the servers', so that there are expired tokens
+    os.environ.setdefault("ROLECALL_SIGNING_KEY", secrets.token_urlsafe(48))
     wrong = 0
     for name in options.only or SERVERS:
         if options.faults:

@@ -208,9 +208,8 @@ async def test_a_deleted_key_opens_nothing(world: World) -> None:
 async def test_a_key_ends_with_its_maker(world: World) -> None:
     """A key opens nothing any more once the user whom it acts as was deleted."""
     maker = await throwaway_user(world, world.highest)
-    await delete_key(
-        await world.ask_for_key([world.roles[0]], maker=maker.caller), world
-    )  # else one of them might be left
+    # else one of them might be left
+    await delete_key(await world.ask_for_key([world.roles[0]], maker=maker.caller), world)
     key = await made_by(maker.caller, world)
     operation, _ = await protected_request(key, world)
     deleted = await delete_user(world, maker)

@@ -248,9 +248,8 @@ def written(how: str, account: Account) -> bytes:
         "nested": f'{{"email":{email},"password":{"[" * 1000}{password}{"]" * 1000}}}',
         "latin-1": f'{{{both},"note":"\xe9"}}',
         "mark": f"\ufeff{{{both}}}",
-        "utf-16": json.dumps(
-            {"email": account.email, "password": WRONG}
-        ),  # in a spelling that no report could redact
+        # in a spelling that no report could redact
+        "utf-16": json.dumps({"email": account.email, "password": WRONG}),
         "comma": f"{{{both},}}",
         "json5": f"{{email:{email},password:{password}}}",
         "comment": f"/* rolecall */{{{both}}}",
@@ -339,9 +338,8 @@ async def test_a_large_body_is_refused_at_once(case: str, world: World) -> None:
     )
 
     answer = await world.client.send("POST", TOKEN_PATH, content=content, attack="SEC-I10")
-    answer.request_body = content[:200] + b"... (%d bytes)" % len(
-        content
-    )  # enough as evidence: the rest repeats itself
+    # enough as evidence: the rest repeats itself
+    answer.request_body = content[:200] + b"... (%d bytes)" % len(content)
 
     expect_no_grant(answer)
     if answer.status not in (400, 401, 403, 413, 422):

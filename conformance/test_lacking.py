@@ -33,9 +33,8 @@ async def test_no_password_opens_an_account_without_one(
     password: str, world: World, judge: Judge
 ) -> None:
     """A user that was made without a password gets no token, whatever is sent as one."""
-    cite(
-        (await lockable_account(world)).caller.grant.exchange, "control"
-    )  # with a password such a user logs in
+    # with a password such a user logs in
+    cite((await lockable_account(world)).caller.grant.exchange, "control")
     members = {"role": world.roles[0], "password": NO_PASSWORD[password]}
     request, made, user = await make_user(world, attack="SEC-E14", **members)
     if user is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import secrets as random
+import secrets
 import string
 from collections.abc import Awaitable, Callable
 from statistics import median
@@ -65,9 +65,8 @@ async def test_an_unknown_email_takes_as_long_as_a_wrong_password(
     """The time to a refusal does not tell whether the e-mail is known."""
     opted_in(world, f"{_PAIRS} wrong passwords for each of {_ROUNDS} users")
     gaps = []
-    for turn in range(
-        _ROUNDS
-    ):  # with others each time: a server may well have enough of so many guesses at one user
+    # with others each time: a server may well have enough of so many guesses at one user
+    for turn in range(_ROUNDS):
         known = (await throwaway_user(world, world.roles[0])).account.email
         unknown = f"rolecall.nobody.{turn}.{world.run_id}@{world.target.email_domain}"
         times: dict[str, list[float]] = {known: [], unknown: []}
@@ -147,7 +146,7 @@ def of_the_same_form(token: str) -> str:
     return (
         front
         + dot
-        + "".join(random.choice(letters) if letter.isalnum() else letter for letter in secret)
+        + "".join(secrets.choice(letters) if letter.isalnum() else letter for letter in secret)
     )
 
 

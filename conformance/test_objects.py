@@ -182,9 +182,8 @@ async def near_users(world: World) -> tuple[Caller, dict[str, tuple[Fixture | No
         admin = await world.user(world.highest)
         plain = await world.request(world.spec.operations["create-user"], admin)
         request = replace(plain, body={**plain.body, "email": address})
-        answer = await world.perform(
-            request, admin, attack="SEC-A05"
-        )  # as it is: another address would not be near
+        # as it is: another address would not be near
+        answer = await world.perform(request, admin, attack="SEC-A05")
         return await world.made(request, answer) if answer.ok else None, answer
 
     first, *rest = addresses

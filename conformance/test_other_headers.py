@@ -133,7 +133,8 @@ async def test_of_two_tokens_the_same_counts_everywhere(
             opened[True] = answer
         elif answer.status in _REFUSES_TOKENS or world.dialect.denies_as_specified(
             request.operation, answer
-        ):  # any other answer, such as 404, 409 or 428, does not say whose token counted
+        ):
+            # any other answer, such as 404, 409 or 428, does not say whose token counted
             opened[False] = answer
     if refreshed := await refreshed_by_lowest(order, world):
         opened[False] = refreshed

@@ -117,9 +117,8 @@ async def test_who_may_create_or_fetch_does_not_delete_by_that(
                 expect_no_crash(answer)
                 tried.append(Tried(request, answer, f"{role}, {method} with {carrier}"))
         async with unless_open(world, judge, meant, caller):
-            if any(
-                world.spec.allows(f"update-{resource}", role) for role, *_ in ways
-            ):  # a POST to a thing may be an update of it
+            # a POST to a thing may be an update of it
+            if any(world.spec.allows(f"update-{resource}", role) for role, *_ in ways):
                 await expect_there(world, thing, tried)
             else:
                 await expect_untouched(world, thing, tried)

@@ -39,7 +39,6 @@ ASSIGNMENTS: dict[str, dict[str, Any]] = {
     "operator": {"$set": {"role": "{admin}", "scope": "{admin}"}},
 }
 
-
 #: Values that code takes for "not given", and then puts a default in their place, or none.
 NOT_GIVEN: dict[str, Any] = {"null": None, "empty-text": "", "empty-list": [], "empty-object": {}}
 

@@ -217,7 +217,6 @@ NOT_WHOLE: dict[str, Tampering] = {
     "wildcard-at-the-end": lambda token: token[:-PART] + "%",
 }
 
-
 #: Forms of the same kind as others, which are tried on one path each.
 _ONCE = {
     "another-end": "post",

@@ -30,9 +30,8 @@ async def test_the_fate_of_the_family(path: str, world: World, judge: Judge) -> 
     """What becomes of old and new refresh tokens when an old one is used again is noted."""
     caller = await fresh_session(world, world.roles[0])
     oldest = caller.grant.refresh_token
-    for _ in range(
-        2
-    ):  # each with the newest access token: the one before may have ended with the refresh
+    # each with the newest access token: the one before may have ended with the refresh
+    for _ in range(2):
         answer = await world.tokens.refresh_by(path, caller.grant.refresh_token, caller, attack="")
         caller = caller.continued(judge.expect_grant(answer))
 

@@ -162,9 +162,8 @@ async def test_order_and_repetition_do_not_matter(
     """
     scopes = SPELLINGS[spelling]
     answer = await world.ask_for_key(scopes)
-    if not answer.ok and len(set(scopes)) < len(
-        scopes
-    ):  # "one or more scopes" does not say that one may come twice
+    # "one or more scopes" does not say that one may come twice
+    if not answer.ok and len(set(scopes)) < len(scopes):
         raise NotApplicable(f"the target makes no key with a scope that comes twice ({answer})")
     key = world.key_of(answer, scopes)
 

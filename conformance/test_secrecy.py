@@ -187,9 +187,8 @@ def _out_of_json(text: str) -> str:
     plain = _JSON_ESCAPE.sub(
         lambda match: chr(int(match[1], 16)) if match[1] else _SHORT.get(match[2], match[2]), text
     )
-    return plain.encode("utf-16", "surrogatepass").decode(
-        "utf-16", "replace"
-    )  # two halves make one character
+    # two halves make one character
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 _JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from rolecall.report import docs_pages
+from rolecall.report.artefacts import FORMATS
 from rolecall.spec.loading import load_specification
+from tests.support.command import FILES
 from tests.support.documentation import PAGES, ROOT
 
 _ALIKE = 30  # characters
@@ -72,8 +74,8 @@ def test_the_target_file_page_names_every_reading_table_and_setting() -> None:
     assert set() == {setting for setting in settings if f"{setting}" not in page}
 
 
-def test_the_readme_shows_every_exit_code_and_file() -> None:
-    """README's list of exit codes and files is complete."""
+def test_the_readme_shows_every_exit_code() -> None:
+    """README's list of exit codes is complete."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
 
     for word in (
@@ -89,8 +91,24 @@ def test_the_readme_shows_every_exit_code_and_file() -> None:
         "130",
     ):
         assert word in readme
-    for file in ("results.json", "junit.xml", "allure-results/", "evidence.har", "ledger.jsonl"):
-        assert file in readme
+
+
+@pytest.mark.parametrize("page", ["README.md", "reports/README.md"])
+def test_every_file_of_a_run_has_a_row(page: str) -> None:
+    """A page that says what a run leaves has a row for each of its files, and for no other."""
+    table = re.findall(r"^\| `([^`]+)` \|", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    in_some_runs = {"allure-results/", "certificate.json", "harness-errors.txt"}
+    files = FILES | in_some_runs
+
+    assert files == set(table[: len(files)])
+
+
+def test_every_format_has_a_row() -> None:
+    """docs/formats.md has a row for each name of `--format`, with the file that it makes."""
+    page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| `(.+?)` \|", page, re.MULTILINE))
+
+    assert FORMATS == {name: file for name, file in rows.items() if not name.startswith("allure")}
 
 
 def test_the_index_leads_to_every_page() -> None:

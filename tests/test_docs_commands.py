@@ -36,7 +36,7 @@ from tests.support.documentation import (
 #: What a reader types beside our own commands.
 OF_OTHERS = {"cat", "cd", "docker", "git", "grep", "ssh", "export", "gh", "twine"}
 #: What a page writes where a reader puts a name of their own, and what is parsed in its place.
-FILLED_IN = {"YOUR-SCENARIO": "session"}
+FILLED_IN = {"YOUR-SCENARIO": "session", "YOUR-FORMAT": "csv"}
 GUIDE = ROOT / "docs" / "what-others-could-not-do.md"
 
 

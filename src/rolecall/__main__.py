@@ -40,6 +40,7 @@ COMMANDS = (
     "rejudge",
     "cleanup",
     "prune",
+    "requirements",
     "completion",
 )
 
@@ -57,16 +58,14 @@ def _run(argv: list[str] | None) -> int:
     """Run one subcommand; its errors become messages."""
     words = sys.argv[1:] if argv is None else argv
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # a target's words may be of any characters
+        # a target's words may be of any characters
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         arguments = _parser(words).parse_args(words)
         return int(arguments.run(arguments))
     except RolecallError as error:
-        text = (
-            harmless(str(error)) if isinstance(error, Unreachable) else str(error)
-        )  # some of it may be a target's
+        # some of it may be a target's
+        text = harmless(str(error)) if isinstance(error, Unreachable) else str(error)
         more = f" ... ({len(text):,} characters)" if len(text) > LONGEST_MESSAGE else ""
         say(f"rolecall: {text[:LONGEST_MESSAGE]}{more}", stream=sys.stderr, wraps=True)
         return int(error.exit_code)
@@ -99,10 +98,13 @@ def _parser(words: list[str] | None = None) -> argparse.ArgumentParser:
         prog="rolecall",
         description="Proves whether a server implements the Web1on1 REST API's authentication "
         "page.",
+        epilog="Begin with `rolecall certify`: it brings a server of its own. `rolecall init` "
+        "writes a file that describes yours. `rolecall COMMAND --help` shows examples.",
     )
+    parser.set_defaults(run=lambda arguments: _show_help(parser))  # where no command is given
     parser.add_argument("--version", action="version", version=f"rolecall {__version__}")
     wanted = next((word for word in words or () if not word.startswith("-")), "")
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    subparsers = parser.add_subparsers(metavar="COMMAND", title="commands")
     for name in COMMANDS:
         command = import_module(f"rolecall.commands.{name}")
         subparser = subparsers.add_parser(
@@ -119,6 +121,11 @@ def _parser(words: list[str] | None = None) -> argparse.ArgumentParser:
             command.add_arguments(subparser)
         subparser.set_defaults(run=command.run, every_command=_parser)
     return parser
+
+
+def _show_help(parser: argparse.ArgumentParser) -> int:
+    parser.print_help(sys.stderr)
+    return int(ExitCode.USAGE)
 
 
 #: New objects between two searches for garbage, and how many of these go by before the next older

@@ -17,9 +17,8 @@ from rolecall.target import EMBEDDED_CONCURRENCY, Target, parse_target
 #: time.
 CHEAP = ("--clock", "--scrypt-n", "128")
 _READY = "# ready"
-_APART = getattr(
-    subprocess, "CREATE_NEW_PROCESS_GROUP", 0
-)  # what a session of its own is on Windows
+#: What a session of its own is on Windows.
+_APART = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 _SIGNING_KEY = "ROLECALL_SIGNING_KEY"
 
 

@@ -61,9 +61,8 @@ def levels(text: bytes) -> Iterator[Level]:
     """What UTF-8 text says when its escapes are read once, twice, and so on, to the last."""
     level: Level | None = None
     for _ in range(DEPTH):
-        if not (
-            b"\\" in text or b"%" in text or b"&" in text or b"\0" in text
-        ):  # in C: nearly every text has none
+        # in C: nearly every text has none
+        if not (b"\\" in text or b"%" in text or b"&" in text or b"\0" in text):
             return
         level = Level(text, level)
         if not level.is_new:

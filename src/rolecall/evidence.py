@@ -228,10 +228,8 @@ class Evidence:
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
         self._size = 0  # bytes of all answers
-        self._waiting: dict[int, deque[Exchange]] = {
-            KEPT: deque(),
-            LEAST: deque(),
-        }  # by what may be left of them, oldest first
+        # by what may be left of them, oldest first
+        self._waiting: dict[int, deque[Exchange]] = {KEPT: deque(), LEAST: deque()}
 
     def record(self, **facts: Any) -> Exchange:
         """Start the record of one exchange; its response is filled in when it has come."""

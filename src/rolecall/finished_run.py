@@ -70,7 +70,7 @@ def read_results(folder: Path) -> dict[str, Any]:
         UsageError: it is no folder of a finished run, or its results are not what they should be.
     """
     if not folder.is_dir():
-        raise UsageError(str(folder), "there is no such folder", "Give the folder of a run.")
+        raise UsageError(str(folder), "there is no such folder", "Give a run's folder, or its id.")
     results = read_document(folder / RESULTS)
     if faults := validation_errors("results", results):
         raise UsageError(str(folder / RESULTS), f"it is not a run's results: {faults[0]}")

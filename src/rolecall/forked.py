@@ -32,9 +32,8 @@ class Beside(Generic[T]):
             return
         receiver, sender = os.pipe()
         parent = os.getpid()
-        usual = signal.pthread_sigmask(
-            signal.SIG_BLOCK, _ENDS
-        )  # else Ctrl-C at this moment would have two processes tidy up
+        # else Ctrl-C at this moment would have two processes tidy up
+        usual = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
         try:
             self._child = os.fork()
             if not self._child:
@@ -96,9 +95,8 @@ def _work(work: Callable[[], object], receiver: int, sender: int, parent: int) -
         os.close(receiver)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(
-            signal.SIGALRM, lambda *_: os.getppid() == parent or os._exit(1)
-        )  # the parent was killed
+        # the parent was killed
+        signal.signal(signal.SIGALRM, lambda *_: os.getppid() == parent or os._exit(1))
         signal.setitimer(signal.ITIMER_REAL, _LOOKS, _LOOKS)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
         with os.fdopen(sender, "wb") as pipe:

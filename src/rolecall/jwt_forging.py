@@ -219,9 +219,8 @@ def _rsa_key() -> rsa.RSAPrivateKey:
     numbers = rsa.RSAPrivateNumbers(
         p, q, d, rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q), public
     )
-    return numbers.private_key(
-        unsafe_skip_rsa_key_validation=True
-    )  # looking for what they are takes as long as finding them
+    # looking for what they are takes as long as finding them
+    return numbers.private_key(unsafe_skip_rsa_key_validation=True)
 
 
 def own_key_for(algorithm: str) -> OwnKey:

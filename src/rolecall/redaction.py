@@ -15,7 +15,7 @@ import contextlib
 import html
 import json
 import re
-import secrets as random
+import secrets
 import string
 import sys
 import threading
@@ -70,12 +70,13 @@ _MEMBER = re.compile(
 #: The same in a query, a fragment or a cookie.
 _PAIR = re.compile(rf"(?<![\w-])({_NAMES})=([^&;#,\s\"]++)", re.IGNORECASE)
 _COOKIE = re.compile(r"^[^=;\s]+=([^;\s]+)")
+#: What a secret is by the name of its member; by any other name it is a "token".
 _KINDS = {
     "refreshtoken": "refresh-token",
     "password": "password",
     "newpassword": "password",
     "apikey": "key",
-}  # others: "token"
+}
 #: Who a token is about: never a secret.
 _ID_NAMES = ("_id", "id", "user", "userId", "sub")
 _ID = re.compile(rf'"(?:{"|".join(_ID_NAMES)})"\s*+:\s*+"?([\w@.:-]{{1,{_LONGEST_ID}}})'.encode())
@@ -130,8 +131,6 @@ _REVERSED, _PART = "reversed ", "part of "
 _Place = tuple[int, int, int, str]
 #: A segment of a secret that was found: where, on which level of the text (none: as it is).
 _Found = tuple[int, Fragment, Level | None]
-
-
 #: Bytes by which a part is looked for further inside where others are like it.
 _LOOKED_FURTHER = 256
 
@@ -161,9 +160,8 @@ class Secrets:
         self._sent_before: set[str] = set()
         self._quota, self._room = MOST_PER_ANSWER, MOST_CHARACTERS
         self._is_flooded = False
-        self._lock = (
-            threading.Lock()
-        )  # learnt on the run's event loop, asked for on pytest's thread
+        # learnt on the run's event loop, asked for on pytest's thread
+        self._lock = threading.Lock()
 
     # --- What is a secret -----------------------------------------------------------------------
 
@@ -228,9 +226,8 @@ class Secrets:
         for name, value in exchange.request_headers.items():
             if name.lower() == "authorization":
                 credential = value.partition(" ")[2].strip() or value
-                if (
-                    credential != value or len(value) >= _TOKEN_LENGTH
-                ):  # the scheme alone is not secret
+                # the scheme alone is not secret
+                if credential != value or len(value) >= _TOKEN_LENGTH:
                     self._take_sent(credential, "token")
         found = (
             *_in_text(exchange.url.partition("?")[2]),
@@ -289,9 +286,8 @@ class Secrets:
         self._remember(value, kind, is_plain=is_word, most_plain=MOST_PLAIN)
 
     def _take_from_refusal(self, value: str, kind: str) -> None:
-        if (
-            len(value) >= _TOKEN_LENGTH and " " not in value
-        ):  # else it says of a member what is wrong with it
+        # else it says of a member what is wrong with it
+        if len(value) >= _TOKEN_LENGTH and " " not in value:
             self._take_received(value, kind)
 
     def _take_received(self, value: str, kind: str) -> None:
@@ -440,7 +436,7 @@ class Secrets:
         while (of_a_kind and begin != value and not self._nonce) or (
             self._nonce and self._nonce in value
         ):
-            self._nonce = "".join(random.choice(string.ascii_uppercase) for _ in range(4))
+            self._nonce = "".join(secrets.choice(string.ascii_uppercase) for _ in range(4))
 
     def _add_needles(self, secret: str, owner: int) -> None:
         pieces = [secret]

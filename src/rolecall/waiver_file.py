@@ -81,8 +81,7 @@ def _entry(lines: list[str], dates: Mapping[str, date]) -> list[str]:
             last = max(
                 number for number, line in enumerate(lines) if not _BLANK_OR_COMMENT.fullmatch(line)
             )
-            lines[last] = (
-                lines[last].removesuffix("\r") + ending
-            )  # it may have been the file's last
+            # it may have been the file's last
+            lines[last] = lines[last].removesuffix("\r") + ending
             lines.insert(last + 1, f"{name} = {day.isoformat()}{ending}")
     return lines

@@ -559,9 +559,8 @@ def test_sigterm_while_the_files_are_made(tmp_path: Path) -> None:
                 process.wait(timeout=1)
             process.terminate()
             began = time.monotonic()
-            stdout, stderr = process.communicate(
-                timeout=30
-            )  # to the end of both processes, which share the pipes
+            # to the end of both processes, which share the pipes
+            stdout, stderr = process.communicate(timeout=30)
 
     assert time.monotonic() - began < 10
     assert process.returncode == ExitCode.INTERRUPTED

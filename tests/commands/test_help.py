@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rolecall.__main__ import COMMANDS, _parser
+from rolecall.__main__ import COMMANDS, _parser, main
 from rolecall.commands.help_texts import TEXTS
 from rolecall.errors import ExitCode
 
@@ -62,3 +62,13 @@ def test_an_option_is_what_was_said_of_it(command: str) -> None:
     assert set(vars(_parser(words).parse_args(words))) == kept | {
         option.dest for option in alone._actions if option.dest != "help"
     }
+
+
+def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who types `rolecall` alone sees all commands and where to begin; it is still an error."""
+    assert main([]) == 2
+    said = capsys.readouterr()
+
+    assert not said.out
+    assert "Begin with `rolecall certify`" in said.err
+    assert [] == [name for name in COMMANDS if f"\n    {name}" not in said.err]

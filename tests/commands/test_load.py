@@ -969,9 +969,8 @@ class TestEnded:
         left: list[tuple[int, str]] = []
 
         def meanwhile(process: subprocess.Popen[str], out: Path) -> None:
-            wait_until(
-                lambda: len(family(process)) >= 5
-            )  # with the embedded server, a master and two workers
+            # with the embedded server, a master and two workers
+            wait_until(lambda: len(family(process)) >= 5)
             time.sleep(2)
             left.extend(process_ for process_ in family(process) if process_[0] != process.pid)
             kill(process.pid)

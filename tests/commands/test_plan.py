@@ -65,7 +65,10 @@ def seen_log_ins(finished: Finished, text: str) -> Counter[str]:
         if entry["request"]["url"].endswith(TOKEN_PATH)
     ]
     return Counter(
-        next((name for email, name in names.items() if email in body), "(made by the run)")
+        next(
+            (name for email, name in names.items() if email in body),
+            "(made by the run, or unknown)",
+        )
         for body in bodies
         if '"password"' in body
     )

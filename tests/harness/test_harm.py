@@ -315,9 +315,8 @@ def test_an_interrupted_run_does_no_harm(name: str, how: str, tmp_path: Path) ->
             _, said = process.communicate(timeout=120)
 
             harm = damage()
-            if how == "silence" and "clock" in "".join(
-                harm
-            ):  # a clock whose hook does not answer can only be named
+            # a clock whose hook does not answer can only be named
+            if how == "silence" and "clock" in "".join(harm):
                 assert "clock" in next(folder.glob("runs/*/results.json")).read_text(
                     encoding="utf-8"
                 )

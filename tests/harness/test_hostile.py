@@ -82,10 +82,8 @@ def relay(url: str, every: int, seed: int) -> Any:
 def _honest(url: str, request: Received) -> bytes:
     try:
         return forwarded(url, request)
-    except (
-        httpx.HTTPError,
-        ValueError,
-    ):  # a case sent what no client of ours may pass on: a header with a NUL
+    except (httpx.HTTPError, ValueError):
+        # a case sent what no client of ours may pass on: a header with a NUL
         return response(400)
 
 

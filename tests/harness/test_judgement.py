@@ -272,11 +272,8 @@ def test_a_password_may_have_no_letters(makes_users: bool, tmp_path: Path) -> No
         assert entry["outcome"] == "passed"
         assert set(outcomes.values()) == {"passed"}
         return
-    assert set(outcomes.values()) == {
-        "passed",
-        "not-applicable",
-        "not-tested",
-    }  # an account's own wrong passwords are few
+    # an account's own wrong passwords are few
+    assert set(outcomes.values()) == {"passed", "not-applicable", "not-tested"}
     assert [case for case, outcome in outcomes.items() if outcome == "not-applicable"] == [
         "password-in-other-case"
     ]

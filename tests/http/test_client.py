@@ -751,9 +751,8 @@ class TestPace:
             before = time.monotonic()
             talk(server.url, many)
 
-        assert (
-            time.monotonic() - before < 2 * (120 - allowed) / allowed + 1.5
-        )  # the bucket was full
+        # the bucket was full
+        assert time.monotonic() - before < 2 * (120 - allowed) / allowed + 1.5
         assert refused < 30
 
     def test_a_slow_limit_is_not_raised_by_a_429(self) -> None:
@@ -767,9 +766,8 @@ class TestPace:
 
         moments = [request.at for request in server.received]
         assert len(moments) == 3
-        assert (
-            min(b - a for a, b in itertools.pairwise(moments)) >= 0.35
-        )  # a busy machine wakes up late
+        # a busy machine wakes up late
+        assert min(b - a for a, b in itertools.pairwise(moments)) >= 0.35
 
     def test_one_that_is_always_throttled(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A request that is never let through is trouble that names the rate limit, while others
@@ -897,10 +895,8 @@ class TestSendingAgain:
 
         with Miniature(in_turn(answer, OK)) as server, pytest.raises(TransientFailure):
             post(server.url)
-        assert [request.method for request in server.received] == [
-            "POST",
-            "GET",
-        ]  # the GET asks whether anybody is there
+        # the GET asks whether anybody is there
+        assert [request.method for request in server.received] == ["POST", "GET"]
         assert "authorization" not in server.received[1].headers
 
     def test_a_post_that_is_harmless(self) -> None:
@@ -1031,9 +1027,7 @@ class TestDead:
         def answer(request: Received, connection: Connection) -> None:
             if request.method == "POST":
                 connection.reset()
-            elif (
-                "authorization" in request.headers
-            ):  # and silence to strangers: also at the token endpoint
+            elif "authorization" in request.headers:  # silence to strangers
                 OK(request, connection)
             else:
                 miniatures.silent(request, connection)

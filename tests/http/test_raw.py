@@ -174,10 +174,8 @@ def test_a_refusal_that_a_reset_overtakes_is_one(status: int) -> None:
     with Miniature(answer) as server:
         exchange = talk(server, lambda client: raw(client, b"Bearer one"))
 
-    assert exchange.status in (
-        0,
-        status,
-    )  # the reset may overtake the status line, too: then it was closed, and refused
+    # the reset may overtake the status line, too: then it was closed, and refused
+    assert exchange.status in (0, status)
 
 
 def test_one_that_had_begun_before() -> None:

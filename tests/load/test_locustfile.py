@@ -356,9 +356,8 @@ class TestStrangers:
                 stop_timeout=0,
                 parsed_options=options,
             )
-            assert (
-                peer.hear("spawning") is not None
-            )  # before the worker even knows what it is to be
+            # before the worker even knows what it is to be
+            assert peer.hear("spawning") is not None
             peer.say("ack", index=0)
             for said in (
                 {"host": evil.url},

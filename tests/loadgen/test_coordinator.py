@@ -117,9 +117,8 @@ def test_a_worker_that_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     led.report("two_b", last=True, sampled={"left": ["user 5f47d86c51755a001dc41b82"]})
 
     assert led.coordinator.lost == ["worker two-2 died"]
-    assert led.coordinator.sampled["left"] == {
-        "user 5f47d86c51755a001dc41b82"
-    }  # which is so all the same
+    # which is so all the same
+    assert led.coordinator.sampled["left"] == {"user 5f47d86c51755a001dc41b82"}
     assert segment.totals.workers["two-2"].state == "died"
     assert segment.totals.document()["requests"] == 1  # what it had said before
     assert led.dismissed() == ["two_b", "two_b"]

@@ -157,19 +157,13 @@ def test_a_session_reads_and_refreshes() -> None:
 @pytest.mark.parametrize(
     ("trouble", "found"),
     [
-        (
-            [always(response(401))],
-            {"chain-broken": 1},
-        ),  # a client that holds the last refresh token can go on
+        # a client that holds the last refresh token can go on
+        ([always(response(401))], {"chain-broken": 1}),
         ([cut], {}),  # it may have been carried out, so that it is unknown what is held
-        (
-            [always(response(500)), always(response(401))],
-            {},
-        ),  # so may this one, so that the second is refused rightly
-        (
-            [always(response(429, retry_after="1")), always(response(401))],
-            {"chain-broken": 1},
-        ),  # this one was not
+        # so may this one, so that the second is refused rightly
+        ([always(response(500)), always(response(401))], {}),
+        # this one was not
+        ([always(response(429, retry_after="1")), always(response(401))], {"chain-broken": 1}),
     ],
 )
 def test_a_refresh_that_is_refused(trouble: list[Answer], found: dict[str, int]) -> None:
@@ -326,9 +320,8 @@ def test_the_end_of_a_session_by_another_login_is_no_error(
         client.close()
 
         assert not context.violations.counts
-        assert ("session ended" in context.entries) is (
-            scenario is not RefreshRaceScenario
-        )  # in a race refusals are what is expected
+        # in a race refusals are what is expected
+        assert ("session ended" in context.entries) is (scenario is not RefreshRaceScenario)
         assert not errors(context)
 
 

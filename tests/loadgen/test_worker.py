@@ -44,9 +44,8 @@ class TestUnanswered:
             assert document["scheduled"] == 25
             assert document["errors"] == {"unanswered": 25 - document["completed"]}
             assert document["completed"] < 12
-            assert (
-                document["response_ms"]["max"] > 500
-            )  # the first of them waited from its moment to the end of the grace
+            # the first of them waited from its moment to the end of the grace
+            assert document["response_ms"]["max"] > 500
             # A log-in to see whether anybody is there, and all of the run.
             assert len(server.received) == led.accounts.requests_sent + 1
 
@@ -72,9 +71,8 @@ class TestUnanswered:
             assert sent == led.accounts.sent  # what comes to an end afterwards belongs to nothing
             received = len(server.received)
             gevent.sleep(0.1)
-            assert (
-                len(server.received) == received
-            )  # who is let go sends nothing more, in the same step either
+            # who is let go sends nothing more, in the same step either
+            assert len(server.received) == received
 
     def test_is_of_its_own_segment(self, tmp_path: Path) -> None:
         """A search's next step begins with idle clients, and is not charged for those who hung in

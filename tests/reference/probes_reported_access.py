@@ -305,9 +305,8 @@ async def by_pattern(api: Api) -> bool:
 
 @sees("same-second-is-oneself")
 async def same_second(api: Api) -> bool:
-    users = [
-        await api.new_user() for _ in range(4)
-    ]  # a second may end between two of them, and not between all
+    # a second may end between two of them, and not between all
+    users = [await api.new_user() for _ in range(4)]
     token = await log_in(api, users[1])
     answers = [await api.ask("GET", f"/v2/users/{user['id']}", token) for user in users]
     return sum(answer.status_code == 200 for answer in answers) > 1

@@ -28,6 +28,7 @@ ON_THE_WIRE = {
     "no-date",
     "deleted-200",
 }
+#: Each has a test of its own.
 OF_THEIR_OWN = {
     "latency-50ms",
     "latency-80ms",
@@ -38,7 +39,7 @@ OF_THEIR_OWN = {
     "created-is-at-its-location",
     "writes-want-a-precondition",
     "deletes-archive",
-}  # each has a test of its own
+}
 LEGAL = [
     variant.name
     for variant in VARIANTS.values()

@@ -143,6 +143,14 @@ def test_one_that_can_be_tried_stands_for_all() -> None:
     assert (cause.tests, cause.curl) == (("a", "b"), SHOWN["curl"])
 
 
+def test_one_that_was_seen_at_once_stands_for_all() -> None:
+    """A finding that was waited for is shown only where every one was: its hint is of waiting."""
+    at_once, late = finding("b"), finding("a", waited=3.0)
+
+    assert only(late, at_once).test == "b"
+    assert "it was so for 3 s" in only(late).look_at
+
+
 def test_what_it_may_follow_from_comes_first() -> None:
     """A requirement that depends on another failed one says to look at that one first."""
     document = results(finding("a"), finding("b", requirement="AUTH-required"))
@@ -165,6 +173,7 @@ def test_what_it_may_follow_from_comes_first() -> None:
         ({"actual": "401"}, "[dialect]"),
         ({"actual": "403", "expected": "200: let in"}, "the body of the refusal"),
         ({"actual": "'none'", "expected": "a signed JWT"}, "the answer in that exchange"),
+        ({"actual": "202", "expected": "200 for good credentials"}, "whether this status is meant"),
         (
             {"cell": "fetch-user-self-agent-api-key", "actual": "403", "expected": "200: may"},
             "the right of agent to fetch-user-self, with its api-key",

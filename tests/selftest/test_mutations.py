@@ -77,9 +77,8 @@ def test_a_function_is_replaced_wherever_it_was_imported_to(
     from rolecall.toolkit import expectations, token_judge
 
     for module in (expectations, token_judge):
-        monkeypatch.setattr(
-            module, "expect_no_more_than", expectations.expect_no_more_than
-        )  # put back when the test is over
+        # put back when the test is over
+        monkeypatch.setattr(module, "expect_no_more_than", expectations.expect_no_more_than)
     function(expectations.expect_no_more_than, nothing)()
 
     assert expectations.expect_no_more_than is nothing

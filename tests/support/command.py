@@ -14,16 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rolecall.report.artefacts import WRITERS
+
 ROLES = ("guest", "agent", "bot", "admin")
-FILES = {
-    "results.json",
-    "report.html",
-    "summary.md",
-    "junit.xml",
-    "evidence.har",
-    "replay.json",
-    "ledger.jsonl",
-}
+#: What every run of ``rolecall certify`` leaves.
+FILES = {*WRITERS, "results.json", "evidence.har", "replay.json", "ledger.jsonl"}
 
 
 @dataclass(frozen=True)

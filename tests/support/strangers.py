@@ -180,9 +180,8 @@ class Stranger:
         if parts.path in ("/v2/auth/token", "/clock"):
             return
         segments = [segment for segment in parts.path.split("/") if segment][1:]
-        segments = (
-            segments[2:] if len(segments) == 4 else segments
-        )  # below its parent: the thing itself comes last
+        # below its parent: the thing itself comes last
+        segments = segments[2:] if len(segments) == 4 else segments
         names_thing = len(segments) == 2 and segments[1] != ""
         if (method in ("PUT", "PATCH", "DELETE") or overrides) and not names_thing:
             self.harm.append(f"{method} {path}: a whole collection")

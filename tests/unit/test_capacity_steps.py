@@ -410,10 +410,8 @@ class TestVerdict:
     @pytest.mark.parametrize(
         ("share", "clump"),
         [
-            (
-                Share("errors<1%", 12, 200, 0.01),
-                10.8,
-            ),  # its bad ones are the errors: the slices tell
+            # its bad ones are the errors: the slices tell
+            (Share("errors<1%", 12, 200, 0.01), 10.8),
             (Share("errors<1%", 12, 200, 0.01, 1.5), 1.5),
             (Share("errors<1%", 12, 200, 0.01, 5.0), 5.0),
             (Share("p99<1s", 13, 200, 0.01), 1.0),  # others were late

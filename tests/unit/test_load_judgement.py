@@ -303,9 +303,8 @@ class TestPauses:
         assert judged.reasons[0].startswith(
             "the generator was at a standstill for 3,000 ms (worker one"
         )
-        assert (
-            Measured().good(1_000).paused(3.0).judged("errors<1%", closed=False).verdict == "met"
-        )  # which has its lag
+        # which has its lag
+        assert Measured().good(1_000).paused(3.0).judged("errors<1%", closed=False).verdict == "met"
 
 
 class TestThisSide:

@@ -135,9 +135,8 @@ class TestSpellings:
         assert redacted.endswith(" after")
         assert not secrets.found_in(redacted)
         assert not any(piece in redacted for piece in (secret[:6], secret[-6:]))
-        assert (
-            len(redacted) < len("before <password-1> after") + 70
-        )  # for what some writers put around it
+        # for what some writers put around it
+        assert len(redacted) < len("before <password-1> after") + 70
 
     @pytest.mark.parametrize("encode", SPELLINGS.values(), ids=SPELLINGS)
     def test_what_follows_is_not_lost(self, encode: Callable[[str], str]) -> None:
@@ -166,9 +165,8 @@ class TestSpellings:
 
             assert "<password-1>" in redacted
             front, back = redacted.removeprefix("Basic ").rstrip("=").split("<password-1>")
-            assert (
-                len(front) <= math.ceil(len(before) * 8 / 6) + 1
-            )  # what else is a neighbour, or a character shared with one
+            # what else is a neighbour, or a character shared with one
+            assert len(front) <= math.ceil(len(before) * 8 / 6) + 1
             assert len(back) <= math.ceil(len(after) * 8 / 6) + 1
 
     def test_a_basic_header(self) -> None:
@@ -354,9 +352,8 @@ class TestLabels:
             secrets.learn(exchange(sent=json.dumps({"refreshToken": attack}).encode()))
 
         assert f"user {user}." == secrets.redact(f"user {user}.")
-        assert TOKEN.rpartition(".")[0] in secrets.redact(
-            TOKEN
-        )  # whose claims hold that id in base64
+        # whose claims hold that id in base64
+        assert TOKEN.rpartition(".")[0] in secrets.redact(TOKEN)
 
     def test_no_more_than_the_secret_is_replaced(self) -> None:
         """Text around and between secrets stays as it is, byte for byte."""
@@ -1166,9 +1163,8 @@ class TestWhatIsLookedFor:
             .encode("utf-8", "surrogatepass")
         }
         expected |= {raw.hex().encode(), raw.hex().upper().encode()}
-        for before in range(
-            3
-        ):  # a character of base64 is six bits: those that hold bits of the secret alone
+        # a character of base64 is six bits: those that hold bits of the secret alone
+        for before in range(3):
             whole = base64.b64encode(b"\0" * before + raw + b"\0\0")
             known = whole[math.ceil(8 * before / 6) : 8 * (before + len(raw)) // 6]
             expected |= {known, known.translate(bytes.maketrans(b"+/", b"-_"))}

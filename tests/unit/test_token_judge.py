@@ -345,9 +345,8 @@ class TestWorks:
         assert error.value.look_at == "PERM-fetch-user-self"
         asked, after = world.alive.call_args.args
         assert asked is caller
-        assert (
-            time.monotonic() - 10 < after <= time.monotonic()
-        )  # proof from before the denial would be none
+        # proof from before the denial would be none
+        assert time.monotonic() - 10 < after <= time.monotonic()
 
     def test_trouble_is_no_death(self, world: HouseOfAnswers, judge: TokenJudge) -> None:
         """Where the look for other things meets passing trouble, the token is not called dead."""

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from rolecall.allure_cli import HISTORY
+from rolecall.commands import report
 from rolecall.errors import UsageError
 from rolecall.finished_run import EVIDENCE, REPLAY, RESULTS
+from rolecall.report import allure
+from rolecall.report.artefacts import FORMATS
 from rolecall.report.certificate import CERTIFICATE
 from rolecall.verification import folder
 from tests.conftest import Watched
@@ -39,6 +43,16 @@ def test_the_files_of_a_run_are_read_or_named(run_folder: Path) -> None:
     assert [] == found.faults
     assert {name: name.encode() for name in (RESULTS, EVIDENCE, REPLAY, CERTIFICATE)} == found.files
     assert ["allure-results/", "junit.xml", "ledger.jsonl", "report.html"] == found.others
+
+
+def test_what_a_report_adds_later_is_of_a_run(run_folder: Path) -> None:
+    """What `rolecall report` makes for a finished run is no stranger in its folder."""
+    for name in set(FORMATS.values()) - {*folder.CHECKED}:
+        (run_folder / name).write_text("", encoding="utf-8")
+    for name in (allure.FOLDER, report.PAGE, HISTORY):
+        (run_folder / name).mkdir(exist_ok=True)
+
+    assert [] == folder.read(run_folder).faults
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,11 @@ def _run(codes: Mapping[int, str], *more: int) -> dict[int, str]:
     return {number: codes.get(number, _MEANING[number]) for number in numbers}
 
 
-_LOAD = {0: "every objective held", 1: "one did not, or an answer was wrong", 3: "the run is void"}
+_LOAD = {
+    0: "every objective held",
+    1: "one did not, or an answer was wrong",
+    3: "invalid: the run proves nothing, and says why",
+}
 
 TEXTS: Mapping[str, HelpText] = {
     "init": HelpText(
@@ -151,6 +155,11 @@ TEXTS: Mapping[str, HelpText] = {
         ("prune --keep 30 --dry-run", "prune --keep 30 reports/runs"),
         _DONE | {6: "a folder could not be removed"},
         "docs/nightly.md",
+    ),
+    "requirements": HelpText(
+        ("requirements", "requirements ISSUE-status PERM-list-users --json"),
+        _DONE | {6: _MEANING[6]},
+        "docs/requirements.md",
     ),
     "completion": HelpText(
         ("completion bash", "completion zsh", "completion fish"), _DONE, "docs/nightly.md"

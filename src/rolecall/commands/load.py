@@ -81,7 +81,7 @@ def add_common_arguments(
         type=Path,
         default=DEFAULT_OUT,
         metavar="DIR",
-        help="where the run's folder is made",
+        help=f"where the run's folder is made (default: {DEFAULT_OUT})",
     )
     parser.add_argument(
         "--workers",
@@ -94,7 +94,12 @@ def add_common_arguments(
     options.add_some(parser, "racers", "weights", "guarding", "deny-within")
     options.add_some(parser, "live", "prometheus-port")
     parser.add_argument(
-        "--serve-option", action="append", default=[], help="an option for the embedded server"
+        "--serve-option",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="an option of rolecall serve for the embedded server, as in "
+        "--serve-option=--fault=NAME; may be repeated",
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help=f"print {document} and nothing else")

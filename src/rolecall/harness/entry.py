@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rolecall.errors import ExitCode, RolecallError, UsageError
+from rolecall.harness.collection import requirement_of
 
 if TYPE_CHECKING:
     from rolecall.harness.progress import Progress
@@ -34,6 +35,28 @@ def run_suite(options: Sequence[str], progress: Progress, plugins: Sequence[obje
         RolecallError: the run could not be brought to its end.
         KeyboardInterrupt: there was one before the run began.
     """
+    code, said = _pytest(options, [progress, *plugins])
+    progress.clear()
+    run = progress.run
+    if run and run.fatal:
+        raise run.fatal
+    if run is None or not run.document:
+        if code == pytest.ExitCode.NO_TESTS_COLLECTED:
+            raise UsageError(
+                "--select",
+                "this selects no test",
+                "Try a requirement (rolecall requirements lists them), an operation or a role.",
+            )
+        if code == pytest.ExitCode.INTERRUPTED:
+            raise KeyboardInterrupt
+        if code == pytest.ExitCode.USAGE_ERROR:
+            raise _complaint(said)
+        raise RolecallError(f"the suite could not be run:\n{said.strip()}")
+    return run
+
+
+def _pytest(options: Sequence[str], plugins: Sequence[object]) -> tuple[int, str]:
+    """Call pytest on the suite, and return its exit code and what it printed."""
     _see_that_the_working_directory_is_there()
     said = io.StringIO()
     with as_file(files("rolecall.conformance")) as folder:
@@ -44,22 +67,33 @@ def run_suite(options: Sequence[str], progress: Progress, plugins: Sequence[obje
             contextlib.redirect_stderr(said),
             _unmoved_by_the_environment(),
         ):
-            code = pytest.main(words, plugins=[progress, *plugins])
-    progress.clear()
-    run = progress.run
-    if run and run.fatal:
-        raise run.fatal
-    if run is None or not run.document:
-        if code == pytest.ExitCode.NO_TESTS_COLLECTED:
-            raise UsageError(
-                "--select", "this selects no test", "Try a requirement, an operation or a role."
-            )
-        if code == pytest.ExitCode.INTERRUPTED:
-            raise KeyboardInterrupt
-        if code == pytest.ExitCode.USAGE_ERROR:
-            raise _complaint(said.getvalue())
-        raise RolecallError(f"the suite could not be run:\n{said.getvalue().strip()}")
-    return run
+            return pytest.main(words, plugins=list(plugins)), said.getvalue()
+
+
+def list_tests() -> dict[str, list[str]]:
+    """The tests that prove each requirement, as ``test_issuance.py::test_a_token_is_issued``,
+    without their parameters. Nothing is run.
+
+    Raises:
+        RolecallError: the suite could not be read.
+    """
+    collector = _Collector()
+    code, said = _pytest(["--collect-only", "-q"], [collector])
+    if code != pytest.ExitCode.OK:
+        raise RolecallError(f"the suite could not be read:\n{said.strip()}")
+    return {name: list(tests) for name, tests in collector.tests.items()}
+
+
+class _Collector:
+    """A plugin that keeps the names of what was collected; a dict keeps them in their order."""
+
+    def __init__(self) -> None:
+        self.tests: dict[str, dict[str, None]] = {}
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        for item in session.items:
+            name = f"{item.path.name}::{getattr(item, 'originalname', item.name)}"
+            self.tests.setdefault(requirement_of(item), {})[name] = None
 
 
 def run_without_target(

@@ -24,7 +24,7 @@ from rolecall.tokens import TOKEN_PATH
 
 _ANSWER = 0.05  # seconds that a target is assumed to take for an answer
 _PAUSE = 0.2  # seconds; a shorter gap between requests is no pause
-_MADE = "(made by the run)"
+_MADE = "(made by the run, or unknown)"
 
 
 def plan(options: Options, select: str, progress: Progress) -> dict[str, Any]:

@@ -139,7 +139,7 @@ class ConformancePlugin:
             self.run.allure = False
         self.is_listened_to = _has_listeners(session.config)
         try:
-            self.run.fly_ahead()
+            self.run.run_preflight()
             self.run.context.scheduler.start([self._job(item) for item in session.items])
             with self.run.context.scheduler.minding_ctrl_c():
                 return (yield)
@@ -262,9 +262,8 @@ class ConformancePlugin:
         report = yield
         if call.when == "call" or (call.when == "setup" and call.excinfo):
             job = self.run.context.scheduler.jobs.get(item.nodeid)
-            ours = (
-                job.error if job and job.done.is_set() else None
-            )  # pytest knows only that some are skipped
+            # pytest knows only that some are skipped
+            ours = job.error if job and job.done.is_set() else None
             result = self._result(item, ours or (call.excinfo.value if call.excinfo else None))
             waive(result, self.run.waivers)
             if result.outcome is Outcome.WAIVED:

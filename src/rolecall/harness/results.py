@@ -25,7 +25,6 @@ _WORST_FIRST = (
     Outcome.NOT_APPLICABLE,
 )
 
-
 #: Cells that were let in, and others that were refused, from which on callers seem to be mixed up.
 _MIXED_UP = 3
 

@@ -97,8 +97,8 @@ class Run:
         if self.options.since == LAST:
             self.before = last_run(self.options.out, self.context.target)
 
-    def fly_ahead(self) -> None:
-        """The preflight.
+    def run_preflight(self) -> None:
+        """Log in with every account, and look whether the target file fits the target.
 
         Raises:
             RolecallError: the target is not there, or the target file does not fit it.
@@ -186,9 +186,8 @@ class Run:
         return self._leave(verdict)
 
     def _tidy(self) -> list[str]:
-        gone = (
-            self.context.world.client.dead
-        )  # putting the clock back tries again; what is said of the run stays
+        # putting the clock back tries again; what is said of the run stays
+        gone = self.context.world.client.dead
         clock = self._clock_left()
         try:
             left: list[str] = self.context.scheduler.do(

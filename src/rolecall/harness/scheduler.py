@@ -73,7 +73,7 @@ class Scheduler:
         self._in_flight = in_flight
         self._loop = loop or CountingLoop()
         self._thread = threading.Thread(
-            target=self._loop.run_forever, name="rolecall-ahead", daemon=True
+            target=self._loop.run_forever, name="rolecall-scheduler", daemon=True
         )
         self._running: asyncio.Task[None] | None = None
         self._interrupted = False

@@ -34,7 +34,7 @@ def untestable(spec: Specification, target: Target, bank: str = "") -> Iterator[
     elif bank and not elsewhere:
         yield {
             "what": f"that tokens expire, tonight{_also(spec, '', 'Expiry')}",
-            "give": f"time: {bank}; or clock_url or signing_key_env under [expiry]",
+            "give": f"clock_url or signing_key_env under [expiry], or wait: {bank}",
         }
     if not expiry.signing_key:
         yield {

@@ -271,9 +271,8 @@ class Client:
             Unreachable: nothing was answered since ``exchange`` was sent, and other requests get no
                 answer either.
         """
-        async with (
-            self._doubting
-        ):  # one question for all whose requests have failed at the same time
+        # one question for all whose requests have failed at the same time
+        async with self._doubting:
             if self.dead:
                 raise replace(self.dead)
             if recalled("answered since", lambda: self.layers.last_answer > exchange.started):

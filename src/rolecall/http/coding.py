@@ -11,11 +11,8 @@ from rolecall.bounds import BODY_LIMIT, MEMBER_LIMIT
 _GZIP = frozenset({"gzip", "x-gzip"})  # RFC 9110 8.4.1.3
 #: No coding at all; the last two are what some servers write there for want of a better place.
 _NONE = frozenset({"identity", "none", "utf-8"})
-_GZIP_HEADER, _ZLIB_HEADER, _NO_HEADER = (
-    16 + zlib.MAX_WBITS,
-    zlib.MAX_WBITS,
-    -zlib.MAX_WBITS,
-)  # for zlib
+#: What zlib is told of the header that it is to expect.
+_GZIP_HEADER, _ZLIB_HEADER, _NO_HEADER = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
 class Undecodable(ValueError):

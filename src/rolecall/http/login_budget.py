@@ -66,9 +66,8 @@ class LogInBudget:
                 f"[accounts.{used.account.name}] was refused ({used.refusal}): nothing more is "
                 "tried with it"
             )
-        if (
-            used.granted + (0 if is_right else used.in_a_row) >= MOST_GRANTED
-        ):  # a wrong one may be granted all the same
+        # a wrong one may be granted all the same
+        if used.granted + (0 if is_right else used.in_a_row) >= MOST_GRANTED:
             raise NotTested(
                 f"{MOST_GRANTED} log-ins to [accounts.{used.account.name}] are enough for one run"
             )
@@ -117,6 +116,5 @@ def _texts(url: str, content: bytes) -> list[str]:
     return [text.lower() for text in texts]
 
 
-_LOOKED_AT = (
-    64 * 1024
-)  # bytes of a body; longer ones are attacks by their length, with the names at the front
+#: Bytes of a body; longer ones are attacks by their length, with the names at the front.
+_LOOKED_AT = 64 * 1024

@@ -88,8 +88,8 @@ class Pace:
         )
         self._raised = now
         interval = 1 / self._rate
-        is_late = now - self._next < min(interval / 4, _LATE)
-        self._next = (self._next if is_late else now) + interval
+        is_hardly_late = now - self._next < min(interval / 4, _LATE)
+        self._next = (self._next if is_hardly_late else now) + interval
 
     @property
     def last_answer(self) -> float:

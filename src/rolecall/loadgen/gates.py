@@ -105,10 +105,11 @@ def decided(document: Mapping[str, Any], gates: Sequence[BaselineGate]) -> dict[
         reasons = failed or [row["sentence"] for row in judged if row["held"] is None]
     else:
         why = "; ".join(comparison["reasons"])
+        # why not, the comparison says
         judged = [
             {"gate": gate.text, "held": None, "sentence": f"{gate.text}: {_NOT_COMPARED}"}
             for gate in gates
-        ]  # why not, the comparison says
+        ]
         failed, reasons = [], [f"the runs cannot be compared: {why}"]
     found = {**document, "comparison": {**comparison, "gates": judged}}
     if document["verdict"] != "met" or not reasons:

@@ -24,7 +24,6 @@ MOST_STANDSTILL = 0.05
 #: want them.
 MOST_THROTTLED = 0.5
 
-
 #: What was not left, and what helps.
 _SHORT_OF: Mapping[str, tuple[str, str]] = {
     "files": ("out of files", "raise ulimit -n, let fewer clients send, or use more machines"),

@@ -353,9 +353,8 @@ def _free_port() -> int:
 @contextlib.contextmanager
 def _process(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
     """A process in a session of its own, which Ctrl-C of a terminal does not reach."""
-    ours = {
-        name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")
-    }  # LOCUST_HOST, above all
+    # LOCUST_HOST, above all
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
     came: list[None] = []
     with first_noted(lambda: came.append(None)):  # else a signal just now would lose the process
         process = subprocess.Popen(

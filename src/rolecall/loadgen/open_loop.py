@@ -280,9 +280,8 @@ class OpenLoop:
                     self._idle.append((me, perf_counter()))
                 due = self._hub.switch()
                 while True:
-                    recorder = (
-                        self._recorder
-                    )  # a step counts where it was sent, however long it takes
+                    # a step counts where it was sent, however long it takes
+                    recorder = self._recorder
                     client = clients.popleft() if clients else self._one_more()
                     client.use(connections)
                     client.step(due)

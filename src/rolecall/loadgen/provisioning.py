@@ -215,9 +215,8 @@ def sessions_coexist(target: Target) -> bool | None:
     with closing(ProvisionedServer(target)) as server:
         for attempt in range(_TRIES):
             if attempt:
-                gevent.sleep(
-                    server.pause
-                )  # a refresh without an answer may have been carried out: all is begun anew
+                # a refresh without an answer may have been carried out: all is begun anew
+                gevent.sleep(server.pause)
             try:
                 first = server.log_in(name)
                 server.log_in(name)

@@ -212,9 +212,8 @@ class LoadRun:
         try:
             while True:
                 gevent.sleep(1.0)
-                if (
-                    self._segment is None or self._segment.waiting_for
-                ):  # at the end Locust forgets its workers
+                # at the end Locust forgets its workers
+                if self._segment is None or self._segment.waiting_for:
                     self.coordinator.look_after()
                 if self._segment is not None and self.options.run_folder:
                     self._say_how_it_goes(self._segment)
@@ -268,9 +267,8 @@ class LoadRun:
             }
             self._tell(why)
         self.environment.process_exit_code = int(self.document["exit_code"])
-        if (
-            not self.options.run_folder
-        ):  # Locust was started by itself: its log is where it is looked for
+        # Locust was started by itself: its log is where it is looked for
+        if not self.options.run_folder:
             for reason in self.document["reasons"]:
                 logging.getLogger(__name__).warning(reason)
         with contextlib.suppress(OSError, ValueError):

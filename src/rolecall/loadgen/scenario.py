@@ -30,22 +30,12 @@ from rolecall.loadgen.transport.wire import Response
 
 #: Of so many tokens one is tried at once. The others are tried by those who use them.
 _TRIED = 50
-
-
 #: Seconds after which a client comes over a new connection again.
 _ANEW = 1.0
-
-
 #: Seconds that a client waits at most because a 429 said so.
 _LONGEST_PAUSE = 60.0
-
-
 _NEVER_LEFT = frozenset({"refused", "dns", "tls", "files", "ports", "local"})
-
-
 PROFILE = "fetch-user-self"
-
-
 _ENDED, _NOT_YET = "session ended", "not known yet"
 
 

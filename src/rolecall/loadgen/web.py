@@ -139,9 +139,8 @@ def is_foreign(asked: Request, names: Iterable[str], *, everywhere: bool) -> boo
     origin = asked.headers.get("Origin")
     if origin is not None and origin.lower().partition("://")[2] != host:
         return True
-    opens = (
-        asked.method == "GET" and asked.headers.get("Sec-Fetch-Dest") == "document"
-    )  # a link to it may be followed
+    # a link to it may be followed
+    opens = asked.method == "GET" and asked.headers.get("Sec-Fetch-Dest") == "document"
     return not opens and asked.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none")
 
 

@@ -73,9 +73,8 @@ class Worker:
         *,
         led: bool = False,
     ) -> None:
-        self._own = argparse.Namespace(
-            **vars(options)
-        )  # its files are its own: Locust will put the master's in their place
+        # its files are its own: Locust will put the master's in their place
+        self._own = argparse.Namespace(**vars(options))
         self._options = self._own
         self._flush = flush
         self._send = send

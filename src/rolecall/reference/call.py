@@ -13,9 +13,8 @@ from rolecall.reference.errors import Refusal, bad_request
 from rolecall.reference.strict_json import NotJson, dumps, loads
 
 LARGEST_BODY = 1024 * 1024
-MOST_READ = (
-    64 * LARGEST_BODY
-)  # what is too large is still read, so that the client can hear the answer
+#: What is too large is still read, so that the client can hear the answer.
+MOST_READ = 64 * LARGEST_BODY
 LONGEST_HEADER = 16 * 1024
 
 

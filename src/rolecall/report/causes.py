@@ -136,10 +136,16 @@ class _Group:
 
     @cached_property
     def first(self) -> Finding:
-        """The one that stands for all: the first that expects a status and can be tried."""
+        """The one that stands for all: the first that expects a status and can be tried, at once
+        where there is such a one.
+        """
         return min(
             self.findings,
-            key=lambda finding: (not finding["curl"], not _STATUSES.match(finding["expected"])),
+            key=lambda finding: (
+                not finding["curl"],
+                not _STATUSES.match(finding["expected"]),
+                bool(finding.get("waited")),
+            ),
         )
 
     @cached_property
@@ -268,7 +274,6 @@ def _earlier(requirement: str, depends: Mapping[str, Sequence[str]], failed: Seq
 #: What is said of a refused request that had an effect.
 _EFFECT = re.compile(r"(?:, and|: later) .*\b(?:done|gone|changed|any more)\b")
 
-
 #: Expectations whose place in the server is another than that of the answer.
 _PLACES = {
     r"^a refusal, or a token (?:with|that)\b": "from what the server takes the user, the scope and "
@@ -302,11 +307,19 @@ def _look_at(finding: Finding) -> str:
         "it was checked",
         ("a refusal", False): "which check refuses it, and with what status; where that status is "
         "meant, the target file's [dialect] can say so (docs/readings.md)",
+        ("a success", True): "whether this status is meant; where it is, the target file's "
+        "[dialect] can say so (docs/readings.md)",
         ("a success", False): "what the body of the refusal says, and the check that refuses",
     }
-    has_status = status == "2xx" or status.isdigit()
+    has_status = (status == "2xx" or status.isdigit()) and not _is_expected(finding)
     key = expected, status == "2xx"
     return known.get(key if has_status else ("", False), "the answer in that exchange")
+
+
+def _is_expected(finding: Finding) -> bool:
+    """Whether the answer's status is one of those that were expected: something else is wrong."""
+    expected = _STATUSES.match(finding["expected"])
+    return expected is not None and finding["actual"][:3] in expected[0]
 
 
 def _hint_of_waiting(finding: Finding) -> str:

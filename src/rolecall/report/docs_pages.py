@@ -7,6 +7,17 @@ from typing import Any
 
 _NOTE = "Made by `make docs` from `{source}`; not edited by hand."
 
+#: What the columns of the requirements mean.
+_LEGEND = """\
+Level `must` is said by the specification, `derived` follows from it in one step, `hardening` is
+advice, `observe` is recorded only; the first two decide the verdict. *Cases* are rows of the
+catalogue of negative cases. *Needs* names what a target may lack, or a run may not be given,
+without being blamed.
+
+`rolecall requirements ISSUE-status` prints one of them with its tests and with the faults of the
+reference server that break it; without an id it prints all.
+"""
+
 
 def requirements(entries: Mapping[str, Any]) -> str:
     """``docs/requirements.md``: every requirement, feature by feature."""
@@ -15,15 +26,7 @@ def requirements(entries: Mapping[str, Any]) -> str:
         "",
         _NOTE.format(source="conformance/web1on1_v2/requirements.toml"),
         "",
-        (
-            "Level `must` is said by the specification, `derived` follows from it in one step, "
-            "`hardening` is advice, `observe` is"
-        ),
-        (
-            "recorded only; the first two decide the verdict. *Cases* are rows of the catalogue of "
-            "negative cases. *Needs* names"
-        ),
-        "what a target may lack, or a run may not be given, without being blamed.",
+        *_LEGEND.splitlines(),
     ]
     features: dict[str, list[Any]] = {}
     for entry in entries.values():

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 from rolecall.report import causes, shown, undecided
 from rolecall.report.causes import Cause
+from rolecall.report.foreign_text import counted
 from rolecall.report.undecided import Undecided
 
 #: Characters that XML 1.0 cannot hold, not even escaped.
@@ -111,7 +112,7 @@ def _of_open(test: Mapping[str, Any], cause: Undecided | None) -> list[str]:
     lines = [test["reason"]] if test["reason"] else []
     look_at = test["look_at"]
     if cause and len(cause.tests) > 1:
-        lines.append(f"cause:    {cause.kind}, {len(cause.tests)} tests")
+        lines.append(f"cause:    {cause.kind}, {counted(len(cause.tests), 'test')}")
         look_at = cause.look_at if cause.operations else look_at
     lines += [f"look at:  {look_at}"] if look_at else []
     if pieces := test.get("evidence"):

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rolecall.report.causes import Cause, advice, causes, deciding
+from rolecall.report.foreign_text import counted
 from rolecall.report.markdown import bounded as _bounded
 from rolecall.report.markdown import code as _code
 from rolecall.report.markdown import entities as _entities
@@ -89,7 +90,7 @@ def _since(compared: Mapping[str, Any] | None) -> str:
     if len(requirements) > _MOST_OPEN:
         lines.append(f"- {len(requirements) - _MOST_OPEN} more are in `results.json`")
     cells = len(compared["changes"]) - len(requirements)
-    lines.append(f"- {cells} cells changed" if cells else "- no cell changed")
+    lines.append(f"- {counted(cells, 'cell')} changed" if cells else "- no cell changed")
     return "\n".join(lines)
 
 
@@ -126,7 +127,7 @@ def _open(results: Mapping[str, Any]) -> str:
     if not found:
         return ""
     lines = [
-        f"- {_MARKS[cause.outcome]} {cause.outcome}, {len(cause.tests)} tests "
+        f"- {_MARKS[cause.outcome]} {cause.outcome}, {counted(len(cause.tests), 'test')} "
         f"({_listed(cause.requirements)}): {_text(cause.kind)}"
         + (f"; look at {_text(cause.look_at)}" if cause.look_at else "")
         for cause in found[:_MOST_OPEN]

@@ -157,7 +157,8 @@ def verdict(
     word = results["verdict"].upper().replace("-", " ")
     last = (
         f"verdict       {word}: {results['target']['name']} at {results['target']['base_url']} "
-        f"({results['requests']} requests, exit {results['exit_code']})"
+        f"({results['requests']} request{'s' * (results['requests'] != 1)}, "
+        f"exit {results['exit_code']})"
     )
     first, *more = wrapped([last], width)
     painted = first.replace(word, _paint(word, _VERDICTS[results["verdict"]], colour), 1)

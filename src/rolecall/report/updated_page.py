@@ -104,9 +104,8 @@ def _counted(line: str, sections: Mapping[str, _Section]) -> str:
     """A sentence of the top, with the counts of the rows below."""
     if re.match(r"\d+ of \d+ faults caught", line):
         faults = sum(len(sections[title].rows) for title in _FAULTS if title in sections)
-        innocent = 1 + sum(
-            len(sections[title].rows) for title in _INNOCENT if title in sections
-        )  # the baseline has no row
+        # the baseline has no row
+        innocent = 1 + sum(len(sections[title].rows) for title in _INNOCENT if title in sections)
         troubled = len(sections["Trouble"].rows) if "Trouble" in sections else 0
         line = re.sub(
             r"^\d+ of \d+ faults caught, \d+ localised",

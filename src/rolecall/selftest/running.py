@@ -368,9 +368,8 @@ def _serve(case: Case, says: Connection) -> None:
     from rolecall.reference.target import target_file
 
     gc.disable()  # as in `run_once`
-    os.dup2(
-        os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno()
-    )  # a fault may crash the server on purpose
+    # a fault may crash the server on purpose
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     arguments = parser.parse_args(["--port", "0", *CHEAP, *case.options])

@@ -117,9 +117,8 @@ class Result:
             return not self.found  # the verdict is also that of this machine, which may be busy
         if self.case.kind == "baseline" and self.found:
             return False  # the reference server gives no cause for advice either
-        return (
-            self.verdict == "conformant" and self.exit_code == 0
-        )  # all that was made is gone, too
+        # all that was made is gone, too
+        return self.verdict == "conformant" and self.exit_code == 0
 
     def document(self) -> dict[str, Any]:
         """The row of the kill table, for machines."""

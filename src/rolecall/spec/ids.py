@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import secrets as random
+import secrets
 import string
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -88,9 +88,9 @@ def _unused(id: str) -> str:
 
 def _like(letter: str) -> str:
     if letter in string.digits:
-        return random.choice(string.digits)
+        return secrets.choice(string.digits)
     return (
-        random.choice("abcdef" if letter.islower() else "ABCDEF")
+        secrets.choice("abcdef" if letter.islower() else "ABCDEF")
         if letter in string.ascii_letters
         else letter
     )

@@ -337,8 +337,6 @@ def _holds(value: Any, marker: str) -> bool:
 #: Written but not read back under the same name: a conversation's first messages are resources of
 #: their own.
 NOT_READ_BACK = ("messages", "password")
-
-
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 #: What a request can be filled with; operations.toml says what each is.
 _PLACEHOLDERS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import secrets as random
+import secrets
 import string
 from collections.abc import Mapping
 from functools import lru_cache
@@ -92,7 +92,7 @@ def bears(text: str, name: str) -> bool:
 def made_up_password() -> str:
     """A password of chance that every common policy takes: 20 characters of four kinds (AMB-21)."""
     kinds = (string.ascii_uppercase, string.ascii_lowercase, string.digits, "!@#$%^&*_-")
-    letters = [random.choice(kind) for kind in kinds]
-    letters += [random.choice(string.ascii_letters + string.digits) for _ in range(16)]
-    random.SystemRandom().shuffle(letters)
+    letters = [secrets.choice(kind) for kind in kinds]
+    letters += [secrets.choice(string.ascii_letters + string.digits) for _ in range(16)]
+    secrets.SystemRandom().shuffle(letters)
     return "".join(letters)

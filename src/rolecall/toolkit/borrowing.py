@@ -237,9 +237,8 @@ class Borrowing:
             admin = await world.user(world.highest)
             plain = await world.request(world.spec.operations["create-user"], admin)
             body = {name: value for name, value in plain.body.items() if name != without}
-            if not any(
-                plain.name in str(value) for value in body.values()
-            ):  # by its name it is found again
+            # by its name it is found again
+            if not any(plain.name in str(value) for value in body.values()):
                 body = {**body, "displayName": plain.name}
             answer = await world.perform(replace(plain, body=body), admin)
             return await world.made(plain, answer) if answer.ok else None
@@ -271,9 +270,8 @@ class Borrowing:
         else it stays open.
         """
         world = self._world
-        await world.patience.settle(
-            time.monotonic()
-        )  # what is shown now may be what was there before the change
+        # what is shown now may be what was there before the change
+        await world.patience.settle(time.monotonic())
         if await self._is_as_before(loan):
             self._end(loan)
             return

@@ -159,9 +159,8 @@ class TargetClock:
         self._moves: list[ClockMove] = []
         self._before: Mapping[str, ClockReading] = {}
         self._followed: set[str] = set()  # where the moves were seen
-        self._tokens: set[str] = (
-            set()
-        )  # that were given out, and say nothing of the time when they come again
+        # that were given out, and say nothing of the time when they come again
+        self._tokens: set[str] = set()
         self._measured: float | None = None  # seconds, since the last move was sent
         self._where: float | None = None  # the same, as a sum of moves
         self._trouble = ""

@@ -168,9 +168,8 @@ class EffectJudge(TokenJudge):
         shows_any = any(
             at(document, path) is not None for _, path in names_in(request.body, request.name)
         )
-        if document and not (
-            found or shows_any or request.operation.is_self
-        ):  # of one's own user it was tried beforehand
+        # of one's own user it was tried beforehand
+        if document and not (found or shows_any or request.operation.is_self):
             raise Inconclusive(
                 f"a member that {request.operation.name} writes and the target knows: what it "
                 f"shows has none of {', '.join(written)}",

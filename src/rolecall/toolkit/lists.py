@@ -89,9 +89,8 @@ class Lists(Making):
             pages: list[Exchange] = []
             size = 0
             async for exchange in self.pages(path, caller):
-                if (
-                    exchange.ok and exchange.json is None
-                ):  # cut off, or no JSON at all: what it lacks may be there
+                # cut off, or no JSON at all: what it lacks may be there
+                if exchange.ok and exchange.json is None:
                     raise TransientFailure(
                         f"a list of {resource}s that can be read: {exchange}", "RESPONSE-json"
                     )
@@ -99,9 +98,8 @@ class Lists(Making):
                 pages.append(exchange)
                 size += exchange.length
             if size > DOCUMENTS_LIMIT:
-                self._listings.pop(
-                    resource, None
-                )  # for those who wait for it, and not to be remembered
+                # for those who wait for it, and not to be remembered
+                self._listings.pop(resource, None)
             if exchange and exchange.ok:
                 return _Listing(everything, pages)
         raise Inconclusive(

@@ -68,9 +68,8 @@ class Making(Callers):
         """
         self.gate.expect_may_make(resource, inside)
         await self._look_before(resource)
-        for inner in (
-            self.spec.resources.values()
-        ):  # what is made inside of it may come with it, as a conversation's first message
+        # what is made inside of it may come with it, as a conversation's first message
+        for inner in self.spec.resources.values():
             if inner.parent == resource:
                 await self._look_before(inner.name)
         return await uncancelled(

@@ -206,9 +206,8 @@ async def moved(world: World, before: str, after: str) -> Moved:
     """
     operation = await telling(world, before, after)
     user = await throwaway_user(world, before)
-    await world.perform(
-        await world.request(operation, user.caller), user.caller
-    )  # who remembers roles remembers this one now
+    # who remembers roles remembers this one now
+    await world.perform(await world.request(operation, user.caller), user.caller)
     changed = await change(world, user, role=after)
     case = Moved(world, user, after, operation, changed.finished)
     if not await expect_role_shown(world, user, after, changed):

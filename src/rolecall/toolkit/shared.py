@@ -32,12 +32,9 @@ def shared_setup(
 
     @wraps(method)
     async def wrapper(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
-        tasks: dict[Hashable, asyncio.Task[R]] = self.__dict__.setdefault("_memo", {})
-        key = (
-            method,
-            args,
-            tuple(kwargs.items()),
-        )  # the function itself: two modules may call theirs the same
+        tasks: dict[Hashable, asyncio.Task[R]] = self.__dict__.setdefault("_shared_results", {})
+        # the function itself: two modules may call theirs the same
+        key = (method, args, tuple(kwargs.items()))
         task = tasks.get(key)
         if task is None:
             task = tasks[key] = asyncio.ensure_future(_set_up(method(self, *args, **kwargs)))
@@ -76,15 +73,14 @@ def _copy(error: Exception) -> Exception:
 async def uncancelled(work: Coroutine[Any, Any, R]) -> R:
     """Finish an awaitable even when its caller is cancelled: its answer tells what was made."""
     task = asyncio.create_task(work, name=UNCANCELLED)
-    task.add_done_callback(
-        lambda done: done.cancelled() or done.exception()
-    )  # perhaps no waiter is left to look
+    # perhaps no waiter is left to look
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
     return await asyncio.shield(task)
 
 
 def invalidate(owner: object, method: str, *args: Hashable) -> None:
     """Forget the shared results of a method, all or those for ``args``, so that it runs again."""
-    tasks: dict[tuple[Any, ...], Any] = owner.__dict__.get("_memo", {})
+    tasks: dict[tuple[Any, ...], Any] = owner.__dict__.get("_shared_results", {})
     for key in [key for key in tasks if key[0].__name__ == method and (not args or key[1] == args)]:
         del tasks[key]
 

@@ -246,9 +246,8 @@ class TokenJudge:
         scopes = {
             self._world.role_of_scope(scope) for scope in (grant.scope, grant.claims.get("scope"))
         }
-        is_made = self._world.gate.owns(
-            Thing("user", caller.user)
-        )  # an account's session is not for attacks
+        # an account's session is not for attacks
+        is_made = self._world.gate.owns(Thing("user", caller.user))
         return (
             is_made
             and bool(grant.token)

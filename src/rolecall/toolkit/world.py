@@ -167,9 +167,8 @@ class World(Requests):
             raise
         except (Inconclusive, NotTested):
             existing = [id for item in await self.listing(resource, 0.0) if (id := own_id(item))]
-            if (
-                resource == "user"
-            ):  # a user that is not an account of ours: the second guest, or any other
+            # a user that is not an account of ours: the second guest, or any other
+            if resource == "user":
                 others = [
                     (await self.user(name)).user
                     for name in self.target.accounts

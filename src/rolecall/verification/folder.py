@@ -14,27 +14,15 @@ from pathlib import Path
 
 from rolecall.errors import UsageError
 from rolecall.finished_run import EVIDENCE
-from rolecall.report.artefacts import WRITERS
+from rolecall.report.artefacts import ON_REQUEST, WRITERS
 from rolecall.report.certificate import CERTIFICATE, SUBJECTS
 from rolecall.screen import harmless
 
 #: What the certificate vouches for, and itself.
 CHECKED = (*SUBJECTS, CERTIFICATE)
-#: The other files of a run, and its folders: made from those, or kept for people. A new writer's
-#: file is known by itself where it is in `WRITERS`.
-OTHERS = frozenset(
-    {
-        *WRITERS,
-        "ledger.jsonl",
-        "harness-errors.txt",
-        "report.html",
-        "summary.md",
-        "results.sarif",
-        "badge.svg",
-        "matrix.csv",
-    }
-)
-FOLDERS = frozenset({"allure-results", "allure-report", "allure-html"})
+#: The other files of a run, and its folders: made from those, or kept for people.
+OTHERS = frozenset({*WRITERS, *ON_REQUEST, "ledger.jsonl", "harness-errors.txt"})
+FOLDERS = frozenset({"allure-results", "allure-report", "allure-history"})
 #: Bytes of a file that are read at most. A whole run's evidence has 8 million.
 LARGEST = 256 * 1024 * 1024
 _MOST = 100_000  # entries of a folder that are looked at

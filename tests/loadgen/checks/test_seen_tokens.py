@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import subprocess
 import sys
@@ -12,7 +13,6 @@ import pytest
 from rolecall.loadgen.checks.seen_tokens import (
     PLACES,
     SeenTokens,
-    detection,
     fingerprint,
     own_fingerprint,
 )
@@ -23,6 +23,14 @@ DICE = random.Random(4)
 def numbers(count: int) -> list[int]:
     """Fingerprints of chance."""
     return [DICE.getrandbits(64) for _ in range(count)]
+
+
+def detection(distance: float, places: int = PLACES) -> float:
+    """The probability that a token is known again after ``distance`` others: fewer than four of
+    them went to its set.
+    """
+    x = distance * 4 / places
+    return math.exp(-x) * math.fsum(x**k / math.factorial(k) for k in range(4))
 
 
 def test_a_fingerprint_is_the_same_in_every_process() -> None:
@@ -78,8 +86,8 @@ def test_what_belongs_to_its_owner_may_come_again() -> None:
 
 @pytest.mark.parametrize("share", [0.05, 0.25, 0.5, 1.0, 2.0])
 def test_how_far_back_is_as_promised(share: float) -> None:
-    """The part of the fingerprints that are known again at a distance is the one that `detection`
-    says.
+    """The part of the fingerprints that are known again at a distance is the one that the
+    module's docstring says.
     """
     places = 2**15
     distance, sample = int(share * places), 500

@@ -54,9 +54,8 @@ def test_it_is_served_beside_the_run() -> None:
             prometheus.serve(port, measured)
     server = prometheus.serve(port, measured)
     try:
-        statuses, text = gevent.get_hub().threadpool.apply(
-            asked, (port,)
-        )  # the server answers in this thread
+        # the server answers in this thread
+        statuses, text = gevent.get_hub().threadpool.apply(asked, (port,))
     finally:
         server.stop()
 

@@ -378,9 +378,8 @@ class _Sides:
                 return state.pace * (1.25 + 0.5 * self.vain)
             return min(state.pace * 0.97, below if self.is_strained else math.inf)
         if self.is_upper and self.row >= 2:
-            return (
-                state.failed
-            )  # only held ones followed the step that failed: whether it still does
+            # only held ones followed the step that failed: whether it still does
+            return state.failed
         if self.is_upper:  # farther only where that is not far enough
             return max(
                 above if self.row else min(above, middle * 1.08), middle * (1.03 + 2 * self.noise)

@@ -66,9 +66,8 @@ class Excess(NamedTuple):
     def of(cls, rate: float, excess: float, error: float, beyond: float = _BEYOND) -> Excess:
         """What was seen; ``beyond`` is by how much of the excess itself it may be off."""
         width = math.hypot(error, _LEAST + beyond * max(excess, 0.0))
-        return cls(
-            rate, max(excess, -width), width
-        )  # a backlog that shrank shows no more than one that did not grow
+        # a backlog that shrank shows no more than one that did not grow
+        return cls(rate, max(excess, -width), width)
 
     def off(self, capacity: float) -> float:
         """By how many widths this is above, or below, what such a capacity would show."""

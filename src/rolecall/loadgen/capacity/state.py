@@ -125,9 +125,8 @@ class State:
     def interval(self) -> tuple[float, float, float]:
         """The 95 % interval with the middle, widened where a step clearly contradicts it."""
         low, middle, high = self.quantiles(_OUTSIDE, 0.5, 1 - _OUTSIDE)
-        low = min(
-            low, _NEARLY * self.pace
-        )  # how near to it one may come depends on how evenly requests come
+        # how near to it one may come depends on how evenly requests come
+        low = min(low, _NEARLY * self.pace)
         for judged in self.steps:
             if not self._counts(judged) or judged.verdict is StepVerdict.UNCLEAR:
                 continue

@@ -101,10 +101,8 @@ _ID = re.compile(r"[0-9a-f]{24}")
 _ONE_SECOND = 2.0
 _CONFLICT = 409
 _FEW = 20  # one in so many
-_MOST_REMEMBERED, _LONGEST_REMEMBERED = (
-    256,
-    1024,
-)  # scopes, and heads of tokens; a server has a handful of short ones
+#: Scopes, and heads of tokens; a server has a handful of short ones.
+_MOST_REMEMBERED, _LONGEST_REMEMBERED = 256, 1024
 
 _SHARED = ("session-repeated", "the refresh token was given out before, for another session")
 _OF_TWO_USERS = ("refresh-token-repeated", "the refresh token was given to another user before")

@@ -196,18 +196,15 @@ def explanations(race: Race) -> Policies:
     """The policies that explain a race."""
     granted, unknown = race.having("granted"), race.having("unknown")
     refused = race.having("refused") if race.certain else []
-    first = min(
-        (call.invoked for call in granted + unknown), default=inf
-    )  # the earliest that a first use can have been
-    heard = min(
-        (call.returned for call in refused), default=inf
-    )  # the latest that the first refusal can have been
+    # the earliest that a first use can have been
+    first = min((call.invoked for call in granted + unknown), default=inf)
+    # the latest that the first refusal can have been
+    heard = min((call.returned for call in refused), default=inf)
     if not refused:
         return Policies(len(granted) <= 1, max(LEAST_WINDOW, _spread(granted)))
     if first > heard or any(call.invoked > heard for call in granted):
-        return Policies(
-            False, longest=-inf
-        )  # refused before anybody can have used it, and granted to somebody afterwards
+        # refused before anybody can have used it, and granted to somebody afterwards
+        return Policies(False, longest=-inf)
     longest = inf if race.path == "GET" else heard - first
     return Policies(len(granted) <= 1, max(LEAST_WINDOW, _spread(granted)), longest)
 

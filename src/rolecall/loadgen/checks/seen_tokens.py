@@ -7,8 +7,8 @@ they hold who the token belongs to, where it may be seen again by its owner.
 *What is found.* A token that comes again after ``d`` others is still there if fewer than four of
 them went to its set. In a table of ``n`` places that is, with x = 4 d / n, the Poisson probability
 e^-x (1 + x + x^2/2 + x^3/6): of two million places (16 MB) 99.99 % after 100,000 tokens, 98 % after
-half a million, 87 % after a million. `detection` computes it. A fault that repeats tokens does so
-more than once, and each time is another chance.
+half a million, 87 % after a million. A fault that repeats tokens does so more than once, and each
+time is another chance.
 
 *What is not found, but said to be.* Two different tokens are taken for one if 64 minus the owner's
 bits are alike in one of four places: of two million places, once in 2^43 tokens; at 100,000 tokens
@@ -17,7 +17,6 @@ a second, once in three years.
 
 from __future__ import annotations
 
-import math
 import sys
 from array import array
 from collections.abc import Iterator
@@ -50,12 +49,6 @@ def _hashed(text: str) -> int:
 own_fingerprint = _hashed if sys.hash_info.width == 64 else fingerprint
 
 
-def detection(distance: float, places: int = PLACES) -> float:
-    """The probability that a token is known again after ``distance`` others."""
-    x = distance * _WAYS / places
-    return math.exp(-x) * math.fsum(x**k / math.factorial(k) for k in range(_WAYS))
-
-
 class SeenTokens:
     """Fingerprints that were seen, up to a number.
 
@@ -68,9 +61,8 @@ class SeenTokens:
         if places < _WAYS or places & (places - 1):
             raise ValueError(f"the places have to be a power of two above 3, not {places}")
         self._mask = places // _WAYS - 1
-        self._table = array(
-            "Q", bytes(_BYTES * places)
-        )  # every page of it is written to now, and none later
+        # every page of it is written to now, and none later
+        self._table = array("Q", bytes(_BYTES * places))
         self._tells = tells
         self._new = array("Q")
 

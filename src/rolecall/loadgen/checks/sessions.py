@@ -331,9 +331,8 @@ class Refresh:
         self.previous = previous
         self.path: Path = path
         self.is_undone = False  # whether it is known not to have happened
-        if (
-            previous.presented and not racing
-        ):  # again, since the first time brought no answer; that one may yet come second
+        # again, since the first time brought no answer; that one may yet come second
+        if previous.presented and not racing:
             session.reuse()
             session.reused(answered=False, refused=False)
         session.use()

@@ -102,10 +102,8 @@ class Things:
             operation = self._spec.operations[f"delete-{resource}"]
             path = fill_path(operation.path, {"id": id})
             answers = (self._ask(operation, role, path, None) for role in roles_of(operation))
-            good = (
-                *operation.success,
-                *self._dialect.gone,
-            )  # what let a delete through has done that already
+            # what let a delete through has done that already
+            good = (*operation.success, *self._dialect.gone)
             if not any(answer is not None and answer.status in good for answer in answers):
                 left.append(f"{resource} {id}")
         self.ids.clear()

@@ -16,11 +16,7 @@ from rolecall.spec.ids import id_text
 
 #: What a length lacks to whole groups of four; of the one that no text has, too much.
 _PADDING = ("", "===", "==", "=")
-
-
 _LONG = 19  # digits of a number that may have more than 64 bits
-
-
 Text = Annotated[str, Meta(min_length=1)]
 #: Seconds since 1970 in whole ones (RFC 7519 2), of 64 bits.
 Instant = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -63,10 +59,8 @@ def read_json(body: bytes) -> Any:
     """
     try:
         return orjson.loads(body)
-    except (
-        orjson.JSONDecodeError
-    ):  # other encodings, NaN, half characters: it is stricter than Python, which decides
-        pass
+    except orjson.JSONDecodeError:
+        pass  # other encodings, NaN, half characters: it is stricter than Python, which decides
     try:
         return json.loads(body, parse_int=_whole)
     except (ValueError, RecursionError):

@@ -13,18 +13,12 @@ from rolecall.errors import UsageError
 from rolecall.urls import check_url
 
 _METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-
-
 _TARGET = re.compile(r"/[!-~]*")
-
-
 #: A field that cannot end its line, nor the head (RFC 9110 5.5).
 _FIELD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~\x80-\xff]*")
 
-
-_BODILY = frozenset(
-    {"POST", "PUT", "PATCH"}
-)  # methods whose missing body is said to be empty (RFC 9110 8.6)
+#: Methods whose missing body is said to be empty (RFC 9110 8.6).
+_BODILY = frozenset({"POST", "PUT", "PATCH"})
 
 
 @dataclass(frozen=True)

@@ -31,36 +31,22 @@ _LOCAL: Mapping[int | None, Kind] = {
     errno.ENOMEM: "memory",
 }
 
-
 _LOCAL_NAMES: Mapping[int | None, Kind] = {
     getattr(socket, "EAI_SYSTEM", None): "local",  # the resolver had no file, as a rule
     socket.EAI_MEMORY: "memory",
 }
 
-
 #: Files that connections leave to what a run has to write in its end.
 _SPARE_FILES = 32
-
-
 #: Seconds that an address has for itself before the next one is tried as well (RFC 8305 8).
 _HEAD_START = 0.25
-
-
 #: Addresses that are tried after the others, since one that was begun later was faster; as many as
 #: are remembered.
 _slow: set[tuple[Any, ...]] = set()
-
-
 _MOST_SLOW = 256
-
-
 #: The real one, also where gevent has put its own in its place: ours never waits.
 _Socket: type[socket.socket] = get_original("socket", "socket")
-
-
 _getaddrinfo = get_original("socket", "getaddrinfo")
-
-
 Addresses = Sequence[tuple[int, int, int, str, Any]]
 
 

@@ -19,10 +19,8 @@ from rolecall.http.coding import Undecodable, decoded
 
 _LINE_LIMIT = 4096  # bytes of a chunk's size with its extensions
 _CHUNKING_LIMIT = 1024 * 1024  # bytes that a body's chunks may cost beside what is in them
-_FRAMING_LIMIT = (
-    8 * 1024
-)  # bytes of the fields that say where an answer ends, and in which coding it is
-
+#: Bytes of the fields that say where an answer ends, and in which coding it is.
+_FRAMING_LIMIT = 8 * 1024
 
 _BEGIN = b"HTTP/1."
 _FIELDS = rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*)*"
@@ -202,9 +200,8 @@ def _framing(minor: bytes, code: bytes, *fields: tuple[bytes, bytes]) -> _Frame:
         length = _CHUNKED
     else:
         length = int(lengths[0]) if lengths else _TO_THE_END
-    stays = minor == b"1" or (
-        b"keep-alive" in options and not transfers
-    )  # RFC 9112 6.1: not to be relied on
+    # RFC 9112 6.1: not to be relied on
+    stays = minor == b"1" or (b"keep-alive" in options and not transfers)
     coding = b",".join(item for item in codings if item not in (b"", b"identity"))
     return _Frame(
         status, length, stays and b"close" not in options and length != _TO_THE_END, coding
