@@ -77,6 +77,18 @@ def issuer_and_audience(server: Server) -> None:
             raise server.verifier.invalid()
 
 
+@variant("signatures-without-foreign-letters")
+def signatures_without_foreign_letters(server: Server) -> None:
+    """Letters beyond ASCII are passed over where a signature is decoded, as by Ruby's unpack: its
+    bytes are right.
+    """
+    holds = server.verifier.signature_holds
+
+    @instead_of(server.verifier.signature_holds)
+    def of_ascii(message: bytes, signature: str, header: Document) -> bool:
+        return holds(message, signature.encode("ascii", "ignore").decode(), header)
+
+
 @variant("bad-tokens-are-422")
 def bad_tokens_are_422(server: Server) -> None:
     """A token that is none of the server's is answered 422, as by Flask-JWT-Extended."""
