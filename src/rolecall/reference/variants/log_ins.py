@@ -46,8 +46,8 @@ def accounts_lock(server: Server) -> None:
 
 @variant("passwords-are-trimmed")
 def passwords_are_trimmed(server: Server) -> None:
-    """White space around a password is no part of it, neither where it is set nor at a log-in, as in
-    the text fields of Django REST framework.
+    """White space around a password is no part of it, neither where it is set nor at a log-in, as
+    in the text fields of Django REST framework.
     """
     hashed, compare = server.passwords.hash, server.passwords.compare
 

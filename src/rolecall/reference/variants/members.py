@@ -270,6 +270,19 @@ def _stay_while_full(server: Server, full: str, member: str, *kinds: str) -> Non
         return delete(principal, resource, id)
 
 
+@variant("unknown-members-refused-in-general")
+def unknown_members_refused_in_general(server: Server) -> None:
+    """A create or update with members that the server does not know is answered 400, and which they
+    are is not said, as by hapi.
+    """
+
+    def look(call: Call, resource: str) -> None:
+        if _unknown(resource, call.json()):
+            raise Refusal(400, "Invalid request payload input")
+
+    _before_writes(server, look)
+
+
 @variant("organizations-are-not-told")
 def organizations_are_not_told(server: Server) -> None:
     """No answer and no token says to which organization anything belongs, as where a server has but
