@@ -18,6 +18,7 @@ from rolecall.toolkit.throwaway_users import (
     ThrowawayUser,
     attackable,
     lockable_account,
+    make_user,
     throwaway_user,
 )
 from rolecall.toolkit.world import World
@@ -154,13 +155,14 @@ async def test_users_of_one_role_are_told_apart(world: World, judge: Judge) -> N
             raise Finding(f"user {other.user}", f"{answer.status}: not as that user", answer)
 
 
+SPACES = "password-with-spaces-around"
 #: Wrong pairs of credentials; "{email}" and "{password}" are the right ones.
 NO_CREDENTIALS: dict[str, dict[str, Any]] = {
     "wrong-password": {"email": "{email}", "password": "rolecall-is-not-this"},
     "password-in-other-case": {"email": "{email}", "password": "{swapped}"},
     "password-cut-short": {"email": "{email}", "password": "{shortened}"},
     "unknown-email": {"email": "nobody-{run}@{domain}", "password": "{password}"},
-    "password-with-spaces-around": {"email": "{email}", "password": " {password} "},
+    SPACES: {"email": "{email}", "password": " {password} "},
     "password-lengthened": {"email": "{email}", "password": "{password}x"},
     "password-of-wildcards": {"email": "{email}", "password": "%"},
     "email-cut-short": {"email": "{cut}", "password": "{password}"},
@@ -262,4 +264,21 @@ async def test_bad_credentials_get_no_token(case: str, world: World, judge: Judg
 
     answer = await world.tokens.post(body, caller="nobody", attack="ISSUE-refused")
 
+    if case == SPACES and Grant.of(answer).token and await spaces_are_never_of_a_password(world):
+        cite(answer, "answer")
+        raise NotApplicable("white space around a password is no part of it: nor where it is set")
     judge.expect_no_token(answer, control.exchange)
+
+
+async def spaces_are_never_of_a_password(world: World) -> bool:
+    """Whether a user who is made with white space around the password logs in without it, as where
+    every text of a body is trimmed.
+    """
+    password = made_up_password()
+    request, made, user = await make_user(world, role=world.roles[0], password=f" {password} ")
+    email = request.body.get("email")
+    if user is None or not isinstance(email, str):
+        return False
+    account = Account(world.roles[0], world.roles[0], email, password)
+    answer = await world.new_users.log_in(lambda: world.tokens.issue(account), made.finished)
+    return bool(Grant.of(answer).token)

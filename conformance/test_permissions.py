@@ -14,7 +14,7 @@ from rolecall.spec.model import Cell
 from rolecall.toolkit.effect_judge import SETTLING
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import SUMMARY, cells, requirement
-from rolecall.toolkit.members import is_put_away
+from rolecall.toolkit.members import is_put_away, shows_name
 from rolecall.toolkit.participation import expect_to_take_part
 from rolecall.toolkit.telling_users import on_own_thing, protected_account
 from rolecall.toolkit.throwaway_users import changeable
@@ -169,13 +169,14 @@ async def test_what_was_deleted_is_in_no_list(operation: str, world: World, judg
         return entry is None or entry.gone
 
     async def are_gone() -> bool:
-        listed = [
-            item
-            for item in await world.listing(resource, time.monotonic())
-            if (id := own_id(item)) in deleted and is_gone(id)
-        ]
+        everything = await world.listing(resource, time.monotonic())
+        ours = [item for item in everything if shows_name(item, world.mark)]
         left.clear()
-        left.update(own_id(item) for item in listed if not is_put_away(item))
+        left.update(
+            id
+            for item in ours or everything  # without the run's name it is somebody else's
+            if (id := own_id(item)) in deleted and is_gone(id) and not is_put_away(item)
+        )
         return not left
 
     if not await world.patience.until(

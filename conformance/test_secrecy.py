@@ -135,7 +135,8 @@ async def test_errors_tell_no_secrets(responses: Responses, world: World) -> Non
             if secret in secrets and secret not in unquote(exchange.url) and tells(text, secret):
                 raise Finding(
                     "an error without secrets",
-                    f"{exchange.status} with the {what} of its request in it",
+                    f"{exchange.status} with the {what} of its request in it"
+                    f"{place_of(secret, exchange.json)}",
                     exchange,
                 )
         if any(
@@ -157,6 +158,21 @@ async def test_errors_tell_no_secrets(responses: Responses, world: World) -> Non
                 f"{exchange.status} with the right signature of a token in it",
                 exchange,
             )
+
+
+def place_of(secret: str, body: object, path: str = "") -> str:
+    """Where a JSON body holds a secret, as ", at detail.0.input"; nothing, where that is not so."""
+    if isinstance(body, str):
+        return f", at {path}" if path and tells(body, secret) else ""
+    inner = (
+        body.items()
+        if isinstance(body, dict)
+        else enumerate(body)
+        if isinstance(body, list)
+        else ()
+    )
+    found = (place_of(secret, value, f"{path}.{name}".lstrip(".")) for name, value in inner)
+    return next(filter(None, found), "")
 
 
 def readable(exchange: Exchange) -> str:

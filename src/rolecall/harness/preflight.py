@@ -24,7 +24,7 @@ from rolecall.toolkit.world import World
 #: Statuses that say that there is no token endpoint at this place, or none to which one may POST.
 _NOT_THERE = (*ABSENT, 410)
 #: Statuses that say that e-mail or password are wrong.
-_REFUSED = (400, 401, 403)
+_REFUSED = (400, 401, 403, 422)
 
 
 class Preflight:

@@ -199,7 +199,7 @@ class Readiness:
                     answer.status in statuses,
                     f"{what} is answered {answer.status}",
                     setting,
-                    [answer.status],
+                    sorted({*statuses, answer.status}),  # of several requests that it is about
                 )
             elif answer and answer.status:
                 self._remark(f"{what} is answered {answer.status}: the run will judge it")

@@ -19,6 +19,8 @@ from rolecall.toolkit.token_judge import TokenJudge
 #: Seconds that a server which works in the background is given, before it is looked at whether it
 #: did what it refused.
 SETTLING = 0.1
+#: Where a thing says when it was made.
+_MADE = ("createdAt",)
 
 
 class EffectJudge(TokenJudge):
@@ -60,13 +62,35 @@ class EffectJudge(TokenJudge):
             fixture = Fixture(request.operation.resource, caller.user, "")
         now = await self._world.observe(fixture)
         done = (
-            now is None or is_put_away(now) if effect == "delete" else self.reads_back(now, request)
+            now is None or is_put_away(now) or self._is_another(fixture, now)
+            if effect == "delete"
+            else self.reads_back(now, request)
         )
         if not done and request.operation.is_self and self._world.borrowing.is_of_another_run(now):
             raise TransientFailure(
                 f"a user that no other run changes: another run is changing {caller}", "that run"
             )
         return done
+
+    def _is_another(self, fixture: Fixture, now: dict[str, Any]) -> bool:
+        """Whether what has the id now was made after the thing that had it was deleted: some
+        databases give ids anew (AMB-19).
+
+        It is another one of the run's, or one without any name of the run's, made at another time.
+        """
+        if not fixture.name or shows_name(now, fixture.name):
+            return False
+        entry = self._world.ledger.of(fixture.resource.name, fixture.id)
+        if entry and entry.name != fixture.name:
+            return True
+        before = fixture.made_by.document if fixture.made_by else {}
+        times = at(before, _MADE), at(now, _MADE)
+        return (
+            shows_name(before, fixture.name)
+            and not shows_name(now, self._world.mark)
+            and None not in times
+            and times[0] != times[1]
+        )
 
     async def takes_effect(self, request: Request, answer: Exchange, caller: Caller | None) -> bool:
         """Whether a write that was answered with success is done, as soon as the target shows it.

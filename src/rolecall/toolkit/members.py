@@ -2,7 +2,8 @@
 
 A server may drop what it does not know, or refuse it, and it may ask for what is not documented.
 What it refuses with 400 or 422 is sent again: with the members that the answer names as missing, as
-texts; then without those that it names otherwise; then with no more than what bears the run's name.
+texts; then without those that it names otherwise; then with no more than what bears the run's name;
+and where that is refused as well, without one after the other of these.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ REFUSED = (400, 422)
 MOST_TRIES = 8
 #: Members without which a user could not log in.
 _KEPT = ("email", "password")
+#: Members that say which kind of user or service it is: left out only one by one.
+_KIND = ("role", "type")
 _REQUIRED = re.compile(
     r"(?i)requir|missing|mandatory|must be (given|present|set|provided)|lacks|empty|blank"
 )
@@ -122,6 +125,7 @@ class Attempts:
         self._required: set[str] = set()
         self._missing: set[str] = set()
         self._tried: list[Any] = []
+        self._barest: Any = None  # the one that has nothing but the run's name, and blames none
         self.add(request, answer)
 
     def add(self, request: Request, answer: Exchange) -> None:
@@ -151,8 +155,13 @@ class Attempts:
         kept = self._required | self._missing | set(_KEPT)
         there = [path for path in places(asked.body) if path[-1] not in kept]
         blamed = [path for path in there if path[-1] in named]
-        bare = [path for path in there if path[0] not in marked(asked.body, asked.name)]
-        for left_out in (blamed, *([path] for path in blamed), bare):
+        stays = {*marked(asked.body, asked.name), *_KIND}
+        bare = [path for path in there if path[0] not in stays]
+        singly: list[list[Path]] = []
+        if not blamed and not bare and self._barest in (None, asked.body):
+            self._barest = asked.body
+            singly = [[path] for path in reversed(there) if len(path) == 1]
+        for left_out in (blamed, *([path] for path in blamed), bare, *singly):
             smaller = without(asked, frozenset(left_out))
             if left_out and marked(smaller.body, smaller.name):
                 yield smaller

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import count
@@ -21,6 +21,9 @@ from rolecall.reference.variants.registry import variant
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,14}")
+#: Deletes of a kind of thing after which another client is the first to make one.
+_TAKEN_AT_ONCE = 3
+_OF_ANYBODY = ("organization", "conversation", "participants", "type", "status")
 OWN = frozenset({"id", "_id"})
 REFERENCES = frozenset({"user", "organization", "conversation", "parent"})
 """Members that hold ids: a thing's own, and those of others."""
@@ -87,6 +90,38 @@ def ids_of_digits(server: Server) -> None:
     of thing counts for itself.
     """
     _counted(server)
+
+
+@variant("ids-are-given-anew")
+def ids_are_given_anew(server: Server) -> None:
+    """Ids are numbers, and the next thing of a kind gets the number of the one that was deleted
+    last, as in a table of SQLite without AUTOINCREMENT: the first ones at once, by another client.
+    A user's number is the user's for good.
+    """
+    free: defaultdict[str, list[str]] = defaultdict(list)
+    taken: Counter[str] = Counter()
+    remove = server.store.remove
+    _counted(server)
+    new_id = server.resources.new_id
+
+    @instead_of(server.store.remove)
+    def freeing(resource: str, id: str) -> None:
+        before = loads((server.store.get(resource, id) or "{}").encode())
+        remove(resource, id)
+        if resource in ("users", "organizations"):
+            return
+        taken[resource] += 1
+        if taken[resource] > _TAKEN_AT_ONCE:
+            free[resource].append(id)
+            return
+        others = {name: value for name, value in before.items() if name in _OF_ANYBODY}
+        others |= {"id": id, "name": "Somebody else's", "text": "Somebody else's"}
+        others |= {"createdAt": server.clock.instant(), "updatedAt": server.clock.instant()}
+        server.store.add(resource, id, dumps(others))
+
+    @instead_of(server.resources.new_id)
+    def the_freed_one_first(resource: str) -> str:
+        return free[resource].pop() if free[resource] else new_id(resource)
 
 
 def _counted(server: Server) -> None:

@@ -44,6 +44,22 @@ def accounts_lock(server: Server) -> None:
         return right
 
 
+@variant("passwords-are-trimmed")
+def passwords_are_trimmed(server: Server) -> None:
+    """White space around a password is no part of it, neither where it is set nor at a log-in, as
+    in the text fields of Django REST framework.
+    """
+    hashed, compare = server.passwords.hash, server.passwords.compare
+
+    @instead_of(server.passwords.hash)
+    def of_what_is_inside(password: str) -> str:
+        return hashed(password.strip())
+
+    @instead_of(server.passwords.compare)
+    def what_is_inside(password: str, kept: str) -> bool:
+        return compare(password.strip(), kept)
+
+
 @variant("log-ins-200-a-minute")
 def log_ins_200_a_minute(server: Server) -> None:
     """More than 20 log-ins in six seconds are answered 429, with Retry-After."""

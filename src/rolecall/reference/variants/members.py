@@ -12,10 +12,10 @@ from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
 from rolecall.reference.settings import ROLES
-from rolecall.reference.strict_json import dumps, loads
+from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
-from rolecall.reference.variants.answers import without
+from rolecall.reference.variants.answers import bodies, without
 from rolecall.reference.variants.registry import variant
 
 KNOWN = {
@@ -30,6 +30,7 @@ KNOWN = {
     "services": "name organization type params meta",
 }
 """The members that a server may do with, which knows no others."""
+_BELONGS = ("organization", "parent")
 
 
 def _unknown(resource: str, body: Any) -> list[str]:
@@ -267,6 +268,45 @@ def _stay_while_full(server: Server, full: str, member: str, *kinds: str) -> Non
             ):
                 raise Refusal(409, f"The {member} is not empty")
         return delete(principal, resource, id)
+
+
+@variant("unknown-members-refused-in-general")
+def unknown_members_refused_in_general(server: Server) -> None:
+    """A create or update with members that the server does not know is answered 400, and which they
+    are is not said, as by hapi.
+    """
+
+    def look(call: Call, resource: str) -> None:
+        if _unknown(resource, call.json()):
+            raise Refusal(400, "Invalid request payload input")
+
+    _before_writes(server, look)
+
+
+@variant("organizations-are-not-told")
+def organizations_are_not_told(server: Server) -> None:
+    """No answer and no token says to which organization anything belongs, as where a server has but
+    one.
+    """
+    claims, key_claims = server.issuer.claims, server.issuer.key_claims
+
+    def untold(document: object) -> object:
+        if isinstance(document, list):
+            return [untold(item) for item in document]
+        if not isinstance(document, dict):
+            return document
+        return {name: value for name, value in document.items() if name not in _BELONGS}
+
+    bodies(server, untold)
+
+    @instead_of(server.issuer.claims)
+    def of_a_user(user: Document) -> Document:
+        return {name: value for name, value in claims(user).items() if name not in _BELONGS}
+
+    @instead_of(server.issuer.key_claims)
+    def of_a_key(user: Document, scopes: list[str], jti: str) -> Document:
+        found = key_claims(user, scopes, jti)
+        return {name: value for name, value in found.items() if name not in _BELONGS}
 
 
 @variant("members-in-snake-case")
