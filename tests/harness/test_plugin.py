@@ -710,6 +710,9 @@ def pytest_addoption(parser):
         ("--dist=load", "-n: the suite runs its tests concurrently in one process"),
         ("--reruns=2", "--reruns: every result of the suite is final"),
         ("--forked", "--forked: the suite runs its tests concurrently in one process"),
+        ("--lf", "--lf, --sw and --cache-show: the suite keeps no cache of pytest's"),
+        ("--sw", "--lf, --sw and --cache-show: the suite keeps no cache of pytest's"),
+        ("--cache-show", "--lf, --sw and --cache-show: the suite keeps no cache of pytest's"),
         ("--setup-plan", "--setup-plan and --setup-only: the suite's tests would be run"),
         ("--setup-only", "--setup-plan and --setup-only: the suite's tests would be run"),
     ],
@@ -717,8 +720,8 @@ def pytest_addoption(parser):
 def test_options_that_run_tests_elsewhere_are_refused(
     option: str, says: str, tmp_path: Path
 ) -> None:
-    """``-n`` of pytest-xdist, ``--reruns``, and what shows fixtures in place of results are refused
-    in one sentence, before a request.
+    """``-n`` of pytest-xdist, ``--reruns``, what shows fixtures in place of results, and what would
+    need a cache are refused in one sentence, before a request.
     """
     (tmp_path / "distributed.py").write_text(DISTRIBUTED, encoding="utf-8")
     words = ("-p", "no:xdist", "-p", "no:rerunfailures", "-p", "distributed", option)

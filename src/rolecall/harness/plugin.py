@@ -77,6 +77,14 @@ def _refuse_other_runners(config: pytest.Config) -> None:
             "--forked: the suite runs its tests concurrently in one process, so pytest-forked "
             "cannot give each one its own: leave --forked out"
         )
+    needs_cache = ("lf", "stepwise", "cacheshow")
+    if not hasattr(config, "cache") and any(
+        getattr(config.option, name, None) for name in needs_cache
+    ):
+        raise pytest.UsageError(
+            "--lf, --sw and --cache-show: the suite keeps no cache of pytest's, so all tests would "
+            "be run: choose with -k"
+        )
     if config.option.setuponly or config.option.setupplan:
         raise pytest.UsageError(
             "--setup-plan and --setup-only: the suite's tests would be run, and not be reported: "
