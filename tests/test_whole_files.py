@@ -36,6 +36,36 @@ class TestFile:
         assert (tmp_path / "a.csv").read_bytes() == "ü\r\n\\ud800".encode()
         assert names(tmp_path) == ["a.csv"]
 
+    def test_what_a_link_leads_to_is_replaced(self, tmp_path: Path) -> None:
+        """A symbolic link stays one, also where nothing is there yet that it leads to."""
+        (tmp_path / "there").mkdir()
+        for name in ("old", "none"):
+            (tmp_path / name).symlink_to(tmp_path / "there" / name)
+        (tmp_path / "there" / "old").write_text("old")
+
+        for name in ("old", "none"):
+            write_file(tmp_path / name, "new")
+
+        assert all((tmp_path / name).is_symlink() for name in ("old", "none"))
+        assert (tmp_path / "there" / "old").read_text() == "new"
+        assert (tmp_path / "there" / "none").read_text() == "new"
+        assert names(tmp_path / "there") == ["none", "old"]
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+    def test_a_pipe_is_written_into(self, tmp_path: Path) -> None:
+        """What is no file, such as a pipe or /dev/stdout, stays what it is, and gets the text."""
+        os.mkfifo(tmp_path / "pipe")
+        (tmp_path / "link").symlink_to(tmp_path / "pipe")
+        reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+
+        for name in ("pipe", "link"):
+            write_file(tmp_path / name, "text")
+
+        assert os.read(reader, 100) == b"texttext"
+        os.close(reader)
+        assert (tmp_path / "pipe").is_fifo()
+        assert (tmp_path / "link").is_symlink()
+
     def test_a_full_disk_leaves_what_was_there(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

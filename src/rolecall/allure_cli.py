@@ -21,6 +21,8 @@ from rolecall.whole_files import NotWrittenWhole
 
 #: What is kept in a run's folder for the next run's page: the history of all runs until then.
 HISTORY, _LINES = "allure-history", "history.jsonl"
+#: An empty file in each page, by which it is known for one that may be replaced.
+MARK = ".rolecall"
 _TIMEOUT = 900.0  # seconds; a page of a whole run takes five where the machine is idle
 _TAG = re.compile(
     r"<script\b[^>]*\bsrc=\"https://www\.googletagmanager\.com/[^>]*>\s*</script>\s*"
@@ -55,6 +57,7 @@ class Allure:
                 for document in made.rglob("*.html"):
                     text = document.read_text(encoding="utf-8")
                     document.write_text(without_analytics(text), encoding="utf-8")
+                (made / MARK).touch()
                 shutil.rmtree(page, ignore_errors=True)
                 made.replace(page)
                 if history.exists():

@@ -1,8 +1,12 @@
-"""Makes SIGTERM and SIGHUP end a run as Ctrl-C does, so that it is tidied up all the same.
+r"""Makes signals end a run as Ctrl-C does, so that it is tidied up all the same.
+
+Besides SIGTERM and SIGHUP these are SIGQUIT (Ctrl-\; containers may be stopped by it), and what is
+sent as a warning some time before SIGKILL: SIGXCPU where the processor time is limited (``ulimit
+-t``), SIGUSR1 and SIGUSR2 by batch systems.
 
 The first signal ends the run, a second one the waiting for its clean-up. A SIGHUP is never the
 second: shells and systemd send one after another signal, and it does not say that a user is
-impatient.
+impatient. Neither is SIGXCPU, which comes every second.
 """
 
 from __future__ import annotations
@@ -13,8 +17,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-#: Not all of them are there on Windows.
-_HANGUP: int | None = getattr(signal, "SIGHUP", None)
+
+def _there(*names: str) -> tuple[signal.Signals, ...]:
+    """Those of the signals that this system has: Windows lacks most."""
+    return tuple(signal.Signals[name] for name in names if name in signal.Signals.__members__)
+
+
+_ENDS = _there("SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU", "SIGUSR1", "SIGUSR2")
+_NEVER_SECOND = _there("SIGHUP", "SIGXCPU")
 
 
 class _Ending:
@@ -29,24 +39,23 @@ _ending = _Ending()
 
 
 def end_as_ctrl_c_does() -> None:
-    """Let SIGTERM and SIGHUP end the run in order, also where SIGINT is ignored (a command that a
-    script started with ``&``); a SIGHUP that is ignored (``nohup``) stays so.
+    """Let the signals end the run in order, also where SIGINT is ignored (a command that a script
+    started with ``&``); one that is ignored (SIGHUP under ``nohup``), or that somebody else minds,
+    stays so.
     """
     if threading.current_thread() is not threading.main_thread():
         return
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
-    if _HANGUP is not None:
-        usual[signal.Signals(_HANGUP)] = signal.SIG_DFL
-    for number, handler in usual.items():
-        if signal.getsignal(number) is handler:
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+    for number in _ENDS:
+        if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _interrupt)
 
 
 @contextmanager
 def ending_as_ctrl_c_does() -> Iterator[None]:
     """The same as long as the block lasts; afterwards the signals mean what they meant before."""
-    numbers = [signal.SIGINT, signal.SIGTERM, *([] if _HANGUP is None else [_HANGUP])]
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_ENDS)}
     end_as_ctrl_c_does()
     try:
         yield
@@ -75,7 +84,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     Raises:
         KeyboardInterrupt: it is not noted.
     """
-    if _ending.has_begun and number == _HANGUP:
+    if _ending.has_begun and number in _NEVER_SECOND:
         return
     is_first, _ending.has_begun = not _ending.has_begun, True
     if _ending.note and is_first:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,8 @@ def write_file(path: Path, text: str) -> None:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Write bytes beside ``path`` and rename that, so that a reader finds the old file or the new
-    one; the new one has the mode of the old.
+    one; the new one has the mode of the old. What a symbolic link leads to is replaced, not the
+    link; into a device or a pipe, such as ``/dev/stdout``, the bytes are written.
 
     A file system that is full, or over its quota, may say so only when it is told to store the
     bytes, hence the fsync.
@@ -46,13 +48,17 @@ def replace_file(path: Path, data: bytes) -> None:
     Raises:
         NotWrittenWhole: the file system refused.
     """
-    new = path.with_name(f".{path.name}.new")
     try:
+        if _is_device_or_pipe(path):
+            _store(path, data, at_once=False)
+            return
+        place = Path(os.path.realpath(path)) if path.is_symlink() else path
+        new = place.with_name(f".{place.name}.new")
         try:
             _store(new, data, at_once=True)
-            if path.exists():
-                shutil.copymode(path, new)
-            new.replace(path)
+            if place.exists():
+                shutil.copymode(place, new)
+            new.replace(place)
         except BaseException:
             with contextlib.suppress(OSError):
                 new.unlink()
@@ -83,6 +89,15 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise NotWrittenWhole(str(folder), error.strerror or type(error).__name__) from None
+
+
+def _is_device_or_pipe(path: Path) -> bool:
+    """Whether something stands there, also behind a link, that no file may take the place of."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _encoded(text: str) -> bytes:

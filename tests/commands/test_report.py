@@ -91,6 +91,29 @@ def test_allures_results(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "allure is a folder" in capsys.readouterr().err
 
 
+def test_no_folder_of_somebody_elses_is_replaced(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder is written anew where it is empty or was made here, and else left as it is."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years")
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    monkeypatch.chdir(tmp_path / "mine")
+
+    for format in ("allure", "allure-html"):
+        for folder in (".", tmp_path / "mine", tmp_path / "file", tmp_path / "link"):
+            assert main(["report", str(run), "--format", format, "--out", str(folder)]) == 2
+            assert "something stands there that is no report" in capsys.readouterr().err
+    for folder in (tmp_path / "new", tmp_path / "new", tmp_path / "empty"):
+        assert main(["report", str(run), "--format", "allure", "--out", str(folder)]) == 0
+
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "years"
+    assert (tmp_path / "file").read_text() == "mine"
+    assert (tmp_path / "link").is_symlink()
+
+
 def test_without_an_allure_nothing_is_written(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -570,6 +570,97 @@ def test_a_plugin_hears_of_set_up_call_and_tear_down(
     assert outcomes_of(finished.results) == {"test_passes": "passed"}
 
 
+#: A plugin that hears of reports alone, as pytest-nunit does.
+READER = """
+seen = {}
+
+
+def pytest_runtest_logreport(report):
+    seen.setdefault(report.nodeid, []).append(report.when)
+
+
+def pytest_unconfigure():
+    print("phases:", seen)
+"""
+
+
+def test_a_plugin_that_reads_reports_alone_gets_all_three(
+    own: Callable[..., Finished], tmp_path: Path
+) -> None:
+    """A plugin that only reads reports gets the three of each test that pytest promises."""
+    (tmp_path / "reader.py").write_text(READER, encoding="utf-8")
+
+    finished = own("test_passes", words=("-p", "reader"), env={"PYTHONPATH": str(tmp_path)})
+
+    assert finished.code == 0, finished.said
+    assert "phases: {'test_own.py::test_passes': ['setup', 'call', 'teardown']}" in finished.stdout
+
+
+#: A plugin that breaks a test off while it is waited for, as pytest-timeout does.
+TIMEOUT = """
+import signal
+
+import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("Timeout (>0.01s) from a plugin."))
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+"""
+
+
+def test_a_test_that_a_plugin_breaks_off_is_not_held_against_the_target(
+    slow: Reference, tmp_path: Path
+) -> None:
+    """What a plugin's time limit breaks off is undecided, and names the limit."""
+    (tmp_path / "limit.py").write_text(TIMEOUT, encoding="utf-8")
+
+    finished = suite(
+        "conformance",
+        *("--target", slow.target_file(tmp_path), "-p", "limit", "-k", "ISSUE"),
+        out=tmp_path / "runs",
+        env={**slow.env, "PYTHONPATH": str(tmp_path)},
+    )
+
+    assert finished.code == 3, finished.said
+    assert finished.results["findings"] == []
+    assert "which a plugin of pytest broke off: Timeout (>0.01s)" in str(finished.results)
+
+
+#: A plugin that runs each test in a process of its own.
+FORKING = """
+import os
+
+import pytest
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item, nextitem):
+    if not os.fork():
+        try:
+            item.ihook.pytest_pyfunc_call(pyfuncitem=item)
+        finally:
+            os._exit(0)
+    os.wait()
+    return True
+"""
+
+
+def test_a_plugin_that_forks_does_not_hang(own: Callable[..., Finished], tmp_path: Path) -> None:
+    """Where a plugin runs the tests in other processes, the run ends, and proves nothing."""
+    (tmp_path / "forking.py").write_text(FORKING, encoding="utf-8")
+
+    finished = own("test_passes", words=("-p", "forking"), env={"PYTHONPATH": str(tmp_path)})
+
+    assert finished.code == 3, finished.said
+    assert finished.results["verdict"] == "inconclusive"
+
+
 #: A plugin that warns as it is configured, as some versions of pytest-asyncio do, and later.
 WARNING = """
 import warnings
@@ -609,6 +700,7 @@ import pytest
 def pytest_addoption(parser):
     parser.addoption("--dist", default="no")
     parser.addoption("--reruns", type=int)
+    parser.addoption("--forked", action="store_true")
 """
 
 
@@ -617,6 +709,10 @@ def pytest_addoption(parser):
     [
         ("--dist=load", "-n: the suite runs its tests concurrently in one process"),
         ("--reruns=2", "--reruns: every result of the suite is final"),
+        ("--forked", "--forked: the suite runs its tests concurrently in one process"),
+        ("--lf", "--lf, --sw and --cache-show: the suite keeps no cache of pytest's"),
+        ("--sw", "--lf, --sw and --cache-show: the suite keeps no cache of pytest's"),
+        ("--cache-show", "--lf, --sw and --cache-show: the suite keeps no cache of pytest's"),
         ("--setup-plan", "--setup-plan and --setup-only: the suite's tests would be run"),
         ("--setup-only", "--setup-plan and --setup-only: the suite's tests would be run"),
     ],
@@ -624,8 +720,8 @@ def pytest_addoption(parser):
 def test_options_that_run_tests_elsewhere_are_refused(
     option: str, says: str, tmp_path: Path
 ) -> None:
-    """``-n`` of pytest-xdist, ``--reruns``, and what shows fixtures in place of results are refused
-    in one sentence, before a request.
+    """``-n`` of pytest-xdist, ``--reruns``, what shows fixtures in place of results, and what would
+    need a cache are refused in one sentence, before a request.
     """
     (tmp_path / "distributed.py").write_text(DISTRIBUTED, encoding="utf-8")
     words = ("-p", "no:xdist", "-p", "no:rerunfailures", "-p", "distributed", option)

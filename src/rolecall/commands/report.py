@@ -45,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Make the report and say where it is.
 
     Raises:
-        UsageError: the folder is not that of a finished run, or Allure is not installed.
+        UsageError: the folder is not that of a finished run, Allure is not installed, or --out is
+            a folder that holds something else.
         NotWrittenWhole: the file system refused.
         RolecallError: Allure failed.
     """
@@ -56,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     is_folder = arguments.format in (ALLURE, ALLURE_HTML)
     if is_folder and arguments.out == "-":
         raise UsageError("--out -", f"{arguments.format} is a folder", "Name one.")
+    if is_folder and arguments.out is not None:
+        _see_that_nothing_is_lost(Path(arguments.out))
     finished = FinishedRun.read(arguments.run_folder)
     try:
         if is_folder:
@@ -72,6 +75,28 @@ def run(arguments: argparse.Namespace) -> int:
     write_file(path, text)
     say(str(path))
     return 0
+
+
+def _see_that_nothing_is_lost(folder: Path) -> None:
+    """Look at the folder that the report takes the place of.
+
+    Raises:
+        UsageError: there is something in it that was not made here.
+    """
+    from rolecall.allure_cli import MARK
+
+    try:
+        if not folder.is_symlink() and (not folder.exists() or not any(folder.iterdir())):
+            return
+        settings = folder / "environment.properties"
+        is_ours = (folder / MARK).is_file() or (
+            settings.is_file() and settings.read_bytes().startswith(b"rolecall=")
+        )
+    except OSError:
+        is_ours = False
+    if folder.is_symlink() or not is_ours:
+        what = "something stands there that is no report of rolecall's"
+        raise UsageError(f"--out {folder}", what, "Name a folder that is not there yet.")
 
 
 def _allure(finished: FinishedRun, format: str, out: str | None) -> Path:

@@ -72,6 +72,19 @@ def _refuse_other_runners(config: pytest.Config) -> None:
         )
     if getattr(config.option, "reruns", None):
         raise pytest.UsageError("--reruns: every result of the suite is final: leave --reruns out")
+    if getattr(config.option, "forked", False):
+        raise pytest.UsageError(
+            "--forked: the suite runs its tests concurrently in one process, so pytest-forked "
+            "cannot give each one its own: leave --forked out"
+        )
+    needs_cache = ("lf", "stepwise", "cacheshow")
+    if not hasattr(config, "cache") and any(
+        getattr(config.option, name, None) for name in needs_cache
+    ):
+        raise pytest.UsageError(
+            "--lf, --sw and --cache-show: the suite keeps no cache of pytest's, so all tests would "
+            "be run: choose with -k"
+        )
     if config.option.setuponly or config.option.setupplan:
         raise pytest.UsageError(
             "--setup-plan and --setup-only: the suite's tests would be run, and not be reported: "
@@ -88,12 +101,25 @@ def _has_listeners(config: pytest.Config) -> bool:
         hooks.pytest_runtest_call,
         hooks.pytest_runtest_teardown,
         hooks.pytest_runtest_makereport,
+        hooks.pytest_runtest_logreport,
     ]
     return any(
         not implementation.function.__module__.startswith(("_pytest.", "rolecall."))
         for hook in listening
         for implementation in hook.get_hookimpls()
     )
+
+
+def _of_a_plugin(error: BaseException | None) -> BaseException | None:
+    """What is raised beside a test while it is waited for, as by pytest-timeout: whatever it says,
+    it says nothing of the target.
+    """
+    if type(error) is pytest.fail.Exception:
+        return Inconclusive(
+            f"the end of the test, which a plugin of pytest broke off: {error}",
+            "the plugin's options, such as --timeout of pytest-timeout",
+        )
+    return error
 
 
 class ConformancePlugin:
@@ -264,7 +290,8 @@ class ConformancePlugin:
             job = self.run.context.scheduler.jobs.get(item.nodeid)
             # pytest knows only that some are skipped
             ours = job.error if job and job.done.is_set() else None
-            result = self._result(item, ours or (call.excinfo.value if call.excinfo else None))
+            raised = ours or (call.excinfo.value if call.excinfo else None)
+            result = self._result(item, raised if ours else _of_a_plugin(raised))
             waive(result, self.run.waivers)
             if result.outcome is Outcome.WAIVED:
                 report.outcome = "skipped"

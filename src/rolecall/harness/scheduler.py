@@ -104,11 +104,14 @@ class Scheduler:
 
         Raises:
             KeyboardInterrupt: there was one.
+            RolecallError: this is another process than the one that runs the tests.
         """
         job = self.jobs[name]
         while not self._interrupted:
             if job.done.wait(timeout=0.2):
                 return job
+            if not self._thread.is_alive():
+                raise RolecallError("a plugin of pytest runs the suite's tests in another process")
             meanwhile()
         raise KeyboardInterrupt
 
