@@ -28,6 +28,7 @@ from rolecall.loadgen.deny_scenario import TimeToDenyScenario
 from rolecall.loadgen.judgement import Judgement
 from rolecall.loadgen.measure import prometheus
 from rolecall.loadgen.measure.totals import Totals
+from rolecall.loadgen.messages import MOST_CLIENTS
 from rolecall.loadgen.objectives import Objective
 from rolecall.loadgen.schedule import Schedule, duration
 from rolecall.loadgen.unexpected import described
@@ -53,6 +54,11 @@ _LONG = 86_400.0 * 365
 _MOST_SAID = 200
 #: Seconds between two looks whether the run goes on for nothing.
 _LOOK = 1.0
+
+
+def beforehand(rate: float) -> int:
+    """How many clients are made before a load of this rate."""
+    return min(max(8, math.ceil(rate * _BEFOREHAND)), MOST_CLIENTS)
 
 
 @dataclass
@@ -164,8 +170,8 @@ class LoadRun:
     def _load(self) -> None:
         schedule = self._schedule
         if schedule:
-            beforehand = max(8, math.ceil(schedule.peak * _BEFOREHAND))
-            self.coordinator.prepare(self.scenario, beforehand, plan.shared(self.options))
+            clients = beforehand(schedule.peak)
+            self.coordinator.prepare(self.scenario, clients, plan.shared(self.options))
             self._segment = self.coordinator.go(schedule, grace=GRACE)
             limit = schedule.duration + GRACE
             while not self.coordinator.wait(self._segment, 1.0) and not self.stopped.is_set():
@@ -194,7 +200,8 @@ class LoadRun:
         self._looked, violations = now, self.coordinator.violations.total
         if "slo" not in conditions and not violations:
             return False  # the figures, which take milliseconds of arrivals, decide nothing
-        so_far, schedule = self._segment.totals.so_far(), self._schedule
+        named = {objective.request for objective in self.objectives if objective.request}
+        so_far, schedule = self._segment.totals.so_far(named), self._schedule
         self._aborted = aborting.why_to_stop(
             conditions,
             so_far,
