@@ -145,6 +145,11 @@ def of_the_answers(measured: Mapping[str, Any]) -> Iterator[str]:
     )
     if not requests:
         yield "nothing was answered"
+    elif not measured["sent"]:
+        yield (
+            "no client took a step, beyond logging in beforehand: give the run more time than "
+            "clients think, or are told to wait"
+        )
     elif requests == throttled:
         yield (
             f"nothing was let in: all {requests:,} requests were answered 429; lower the rate, "

@@ -277,13 +277,14 @@ def _rows_at_best(document: Mapping[str, Any], *, slow: bool, rest: int) -> dict
 
 
 def _unsent(document: Mapping[str, Any]) -> int:
-    return int(int(document["dropped"]) + sum(document["own_failures"].values()))
+    return int(document["dropped"] + sum(document["own_failures"].values()))
 
 
 def _undisturbed(errors: Mapping[str, int], by_pauses: Mapping[str, int]) -> dict[str, int]:
-    """The errors that no pause of this side explains."""
+    """The errors that neither a pause of this side explains, nor what it cannot read."""
     left = Counter(errors)
     left.subtract(by_pauses)
+    left.pop("coding", None)  # of such an answer nothing is known
     return dict(+left)
 
 
