@@ -387,6 +387,17 @@ class TestThisSide:
                     "cores); end what else runs there, or send from another machine"
                 ),
             ),
+            (
+                {"cpu": 0.05, "waited": 0.1, "machine_busy": 0.99, "longest_pause_ms": 2_500.0},
+                (
+                    "it stood still for 2,500 ms at a time, and not for want of a core: see "
+                    "whether it was stopped"
+                ),
+            ),
+            (
+                {"cpu": 0.05, "waited": 0.3, "longest_pause_ms": 2_500.0},
+                "waited for one for 30% of the run",
+            ),
             ({"cpu": 0.05, "waited": 0.3, "stolen": 0.2}, "others (steal); use another machine"),
             ({"cpu": 0.05, "waited": 0.3, "quota": 0.2}, "raise the container's limit"),
         ],
