@@ -25,13 +25,14 @@ from rolecall.loadgen import aborting, plan, result
 from rolecall.loadgen.checks.violations import KINDS
 from rolecall.loadgen.coordinator import Coordinator, Segment
 from rolecall.loadgen.deny_scenario import TimeToDenyScenario
+from rolecall.loadgen.generator_limits import out_of
 from rolecall.loadgen.judgement import Judgement
 from rolecall.loadgen.measure import prometheus
 from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.messages import MOST_CLIENTS
 from rolecall.loadgen.objectives import Objective
 from rolecall.loadgen.schedule import Schedule, duration
-from rolecall.loadgen.unexpected import described
+from rolecall.loadgen.unexpected import described, is_of_memory
 from rolecall.report.foreign_text import counted
 from rolecall.screen import harmless, is_terminal, over, width_of
 
@@ -357,7 +358,10 @@ class LoadRun:
         return (
             reasons
             + self.coordinator.lost
-            + [f"rolecall itself broke: {error}" for error in self.coordinator.errors]
+            + [
+                out_of("memory") if is_of_memory(error) else f"rolecall itself broke: {error}"
+                for error in self.coordinator.errors
+            ]
         )
 
     def _why_incomplete(self, segment: Segment, measured: Mapping[str, Any]) -> Iterator[str]:
@@ -378,7 +382,7 @@ class LoadRun:
             return ExitCode.FAILED
         if self._error:
             return self._error.exit_code
-        if self.coordinator.errors:
+        if not all(map(is_of_memory, self.coordinator.errors)):
             return ExitCode.HARNESS_ERROR
         if self.coordinator.sampled["left"]:
             return ExitCode.LEFT_BEHIND

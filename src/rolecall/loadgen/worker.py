@@ -121,6 +121,8 @@ class Worker:
             self.context.beside += self.context.recorder.begun
         except RolecallError as reason:
             answer = Ready(str(reason), reason.exit_code)
+        except MemoryError:
+            answer = Ready(out_of("memory"), ExitCode.INCONCLUSIVE)
         except Exception as reason:  # noqa: BLE001  # else the master would wait for an answer
             answer = Ready(f"rolecall itself broke: {described(reason)}", ExitCode.HARNESS_ERROR)
         gc.collect()
