@@ -311,11 +311,10 @@ SHARED: Mapping[str, type] = {option.dest: option.kind for option in OPTIONS if 
 
 def shared(options: argparse.Namespace) -> dict[str, Any]:
     """The options that all workers get, and the host, which each compares with its own."""
-    return {
-        name: getattr(options, name)
-        for name in ("host", *SHARED)
-        if getattr(options, name, None) is not None
+    chosen = {
+        name: getattr(options, name) for name in SHARED if getattr(options, name, None) is not None
     }
+    return {"host": url, **chosen} if (url := chosen_url(options)) else chosen
 
 
 def see_that_load_is_allowed(target: Target, base_url: str) -> None:
