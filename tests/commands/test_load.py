@@ -92,6 +92,10 @@ class TestWords:
             (["guarded", "--rate", "10", "--guarding", "nothing"], "unknown scenario 'nothing'"),
             (["time-to-deny", "--rate", "10", "--deny-within", "soon"], "--deny-within"),
             (["issuance", "--rate", "10", "--in-flight", "0"], "--in-flight: must be at least 1"),
+            (
+                ["issuance", "--rate", "10", "--in-flight", "1000001"],
+                "--in-flight: must be at most 1,000,000",
+            ),
             (["issuance", "--rate", "10", "--workers", "-1"], "--workers"),
             (["issuance", "--rate", "10", "--prometheus-port", "70000"], "70000 is not a port"),
             (["issuance", "--rate", "10", "--live", "70000"], "70000 is not a port"),

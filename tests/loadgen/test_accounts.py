@@ -190,3 +190,12 @@ def test_every_worker_has_its_share(users: int, workers: int) -> None:
     if users >= workers:
         assert sum(map(len, shares)) == users
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.parametrize("sign", [";", "\t"])
+def test_columns_that_no_comma_parts(sign: str, tmp_path: Path) -> None:
+    """Where a spreadsheet wrote something else between them, the message says what to change."""
+    with pytest.raises(UsageError) as raised:
+        read_csv(written(tmp_path, GOOD.replace(",", sign)))
+
+    assert raised.value.hint.startswith("Part the columns by commas, not by semicolons or tabs.")

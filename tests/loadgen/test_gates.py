@@ -93,3 +93,20 @@ def test_what_is_no_condition_is_refused(text: str) -> None:
     """The message names the option and what there is."""
     with pytest.raises(UsageError, match=r"(?s)--fail-if.*baseline:p99"):
         BaselineGate.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("baseline:p99>+10%", "baseline:p99<+10%"),
+        ("baseline:p50>0%", "baseline:p50<0%"),
+        ("baseline:errors>+1%", "baseline:errors<+1%"),
+        ("baseline:rate<-5%", "baseline:rate>-5%"),
+    ],
+)
+def test_a_condition_the_wrong_way_round_is_refused(text: str, meant: str) -> None:
+    """Who writes when to fail, in place of what has to hold, does not get each worse run passed."""
+    with pytest.raises(UsageError) as refused:
+        BaselineGate.parse(text)
+
+    assert refused.value.hint == f"{meant}?"

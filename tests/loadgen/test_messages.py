@@ -11,6 +11,7 @@ import pytest
 from rolecall.errors import ExitCode
 from rolecall.histogram import Histogram
 from rolecall.loadgen.messages import End, Go, Message, Prepare, Ready, Report
+from rolecall.loadgen.run import beforehand
 from rolecall.loadgen.schedule import Phase, Schedule
 from rolecall.loadgen.untrusted import UnreadableValue
 
@@ -186,3 +187,10 @@ def test_kinds_are_told_apart() -> None:
 def test_the_segment_of_a_word_that_cannot_be_read() -> None:
     """It is known as far as it was said, so that the answer reaches the segment."""
     assert [Go.number_of(packed) for packed in ({"number": 4}, {"number": "4"}, 7)] == [4, 0, 0]
+
+
+def test_any_rate_is_a_job_that_can_be_read() -> None:
+    """A rate far beyond what can be sent is no message that a worker refuses."""
+    job = Prepare("issuance", beforehand(1e12), index=0, workers=1, options={})
+
+    assert Prepare.unpack(job.pack()) == job

@@ -107,6 +107,21 @@ def test_another_host(host: object, by: str, tmp_path: Path) -> None:
         orders.taken(own, job({"host": host}))
 
 
+def test_the_server_of_the_target_file_is_the_same_everywhere(tmp_path: Path) -> None:
+    """A master says which server its target file names, so that none of a run's load goes to that
+    of another file unseen.
+    """
+    allowed = "load_allowed = true"
+    file = str(target_file(tmp_path, target_text(OWN, under_target=allowed)))
+    (tmp_path / "other").mkdir()
+    other = str(target_file(tmp_path / "other", target_text(OWN + "/v1", under_target=allowed)))
+    said = job(plan.shared(plan.parse(["--target", file])))
+
+    assert orders.taken(plan.parse(["--target", file]), said).target == file
+    with pytest.raises(UsageError, match="it names another host"):
+        orders.taken(plan.parse(["--target", other]), said)
+
+
 def test_no_host_of_its_own() -> None:
     """A worker that was not told where to does not let itself be told by a master: it has accounts,
     and passwords.

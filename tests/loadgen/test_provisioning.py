@@ -15,6 +15,8 @@ import pytest
 from rolecall.errors import Unreachable, UsageError
 from rolecall.loadgen import provisioning
 from rolecall.loadgen.provisioning import NoUsers, make_users, sessions_coexist
+from rolecall.loadgen.transport.client import WireConnection
+from rolecall.loadgen.transport.failure import Failure
 from rolecall.reference.server import Running, running
 from rolecall.reference.settings import Settings
 from rolecall.reference.switches import instead_of
@@ -155,6 +157,20 @@ def test_whether_sessions_live_side_by_side(server: Running) -> None:
         return await login(body)
 
     assert not sessions_coexist(target_of(server))
+
+
+@pytest.mark.parametrize("kind", ["files", "ports", "memory"])
+def test_what_this_machine_lacks_is_said(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no connection can be opened before the load, for want of a file, a port or memory, that
+    is said with what helps, and not that the server did not answer.
+    """
+
+    def lacking(*_: Any) -> Any:
+        raise Failure(kind, "none left")
+
+    monkeypatch.setattr(WireConnection, "exchange", lacking)
+    with pytest.raises(NoUsers, match=f"^the generator was out of {kind}: "):
+        sessions_coexist(parse_target(target_text("http://127.0.0.1:9"), ROLES, source="tests"))
 
 
 def test_a_server_that_closes_each_connection(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,16 @@ import itertools
 import json
 import time
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import gevent
 import pytest
 
+from rolecall.errors import ExitCode
 from rolecall.loadgen import worker as module
-from rolecall.loadgen.messages import End
+from rolecall.loadgen.messages import End, Prepare
+from rolecall.loadgen.run import LoadRun
 from rolecall.loadgen.scenarios import IssuanceScenario
 from tests.support.load_servers import from_the, sound
 from tests.support.load_workers import Led, wait_for
@@ -198,6 +201,38 @@ def test_a_client_that_breaks_beforehand_ends_the_run(
 
         assert led.last()["error"].startswith("KeyError in test_worker.py:")
         assert not led.worker.going.is_set()
+
+
+def no_memory(*_: Any) -> Any:
+    """As where this machine has none left."""
+    raise MemoryError
+
+
+def test_a_machine_without_memory_is_no_mistake_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is not left beforehand, the word is that, with what helps, and no exit code of a
+    harness that broke; where it runs out under way, the run's reasons have the same.
+    """
+    with Miniature(sound) as server:
+        led = Led(tmp_path, server.url)
+        monkeypatch.setattr(module, "maker", no_memory)
+        led.worker.prepare(Prepare("issuance", 0, 0, 1, {}).pack())
+        kind, ready = led.said.pop()
+
+        monkeypatch.setattr(module, "maker", lambda *_: no_memory)
+        led.prepare()
+        led.user("issuance")
+        led.go()
+        coordinator = SimpleNamespace(errors=[led.last()["error"]], lost=[], sampled={"left": []})
+    run: Any = LoadRun(cast("Any", None), led.options, cast("Any", coordinator), "issuance")
+
+    said = "the generator was out of memory: let fewer clients send, or use more machines"
+    assert (kind, ready["error"], ready["exit_code"]) == ("ready", said, ExitCode.INCONCLUSIVE)
+    assert run.why_void() == [said]
+    assert run.exit_code("invalid") == ExitCode.INCONCLUSIVE
+    coordinator.errors.append("KeyError in a.py:1")
+    assert run.exit_code("invalid") == ExitCode.HARNESS_ERROR
 
 
 def test_a_report_that_cannot_be_made_is_one_that_says_so(

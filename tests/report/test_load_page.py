@@ -605,4 +605,14 @@ def test_other_scenarios_try_no_cells(sampled: dict[str, Any] | None) -> None:
     """Where nothing was sampled the page has no section about it."""
     document = run(**({} if sampled is None else {"sampled": sampled}))
 
-    assert "Permissions and expiry under load" not in load_page.write(document)
+    assert "Permissions, expiry and log-ins" not in load_page.write(document)
+
+
+def test_accounts_that_were_never_let_in() -> None:
+    """They are named on the page and in the terminal, since their passwords may be wrong."""
+    document = run(sampled={"refused": ["a@b.c was answered 401, and never let in"]})
+
+    assert "<li>a@b.c was answered 401, and never let in</li>" in load_page.write(document)
+    assert "log-in        a@b.c was answered 401, and never let in" in load_terminal.summary(
+        document, "runs/1"
+    )

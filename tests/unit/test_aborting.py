@@ -25,7 +25,7 @@ def so_far(good: int = 0, errors: int = 0, *, ms: float = 10.0, dropped: int = 0
     for _ in range(errors):
         entry.failure("500", 9.9, 9.9, 9.91)
     totals.merge("one", {**recorder.take(), "cpu": [0.1, 10.0]})
-    return {**totals.so_far(), "duration_s": 10.0}
+    return {**totals.so_far(["issue"]), "duration_s": 10.0}
 
 
 def stop(document: dict[str, Any], objective: str, to_come: int, violations: int = 0) -> str:
@@ -47,6 +47,12 @@ def stop(document: dict[str, Any], objective: str, to_come: int, violations: int
         ("p99<50ms", 0, False),
         ("max<9ms", 10**9, True),
         ("rate>1000", 0, False),  # the rest may be faster
+        ("issue:errors<1%", 1_000, True),  # the same of one name: the rest may all be of it
+        ("issue:errors<1%", 5_000, False),
+        ("issue:p99<5ms", 10_000, True),
+        ("issue:p99<5ms", 100_000, False),
+        ("issue:p99<50ms", 0, False),
+        ("list-users:p99<5ms", 0, False),  # of which there was none
     ],
 )
 def test_an_objective_that_is_out_of_reach(objective: str, to_come: int, stops: bool) -> None:
@@ -82,8 +88,20 @@ def test_what_this_side_did_stops_nothing() -> None:
     late = so_far(200, ms=900.0)
     late["dispatch_lag_ms"]["p99"] = 800.0
     assert not stop(late, "p99<250ms", 0)
+    assert not stop(late, "issue:p99<250ms", 0)
     assert stop(so_far(200, ms=900.0), "p99<250ms", 0)
     assert not stop(so_far(100, dropped=10_000), "dropped<1", 0)
+
+
+def test_what_a_pause_may_have_disturbed_is_of_no_name() -> None:
+    """What a pause of this side explains may all be in the row that is asked of."""
+    paused = so_far(80, 20, ms=900.0)
+    (batch,) = paused["batches"]
+    assert stop(paused, "issue:p99<250ms", 0)
+    assert stop(paused, "issue:errors<1%", 0)
+    paused["pauses"] |= {"requests": 100, "errors": {"500": 20}, **batch}
+    assert not stop(paused, "issue:p99<250ms", 0)
+    assert not stop(paused, "issue:errors<1%", 0)
 
 
 def test_before_anything_came_nothing_is_said() -> None:

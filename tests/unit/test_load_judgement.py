@@ -101,6 +101,19 @@ class TestNothingLetIn:
         assert [row["held"] for row in judged.objectives] == [False, True]
         assert (judged.verdict, judged.reasons[0][:20]) == ("invalid", "nothing was let in: ")
 
+    def test_log_ins_beforehand_are_no_load(self) -> None:
+        """Where clients think for longer than the run lasts, log-ins before it prove nothing."""
+        judged = Judgement.of(
+            {**Measured().good(3).document(), "sent": 0},
+            [Objective.parse("errors<1%")],
+            violations=0,
+            void=[],
+            closed=True,
+        )
+
+        assert judged.verdict == "invalid"
+        assert judged.reasons[0].startswith("no client took a step")
+
     def test_errors_are_a_share_of_what_was_let_in(self) -> None:
         """All that was let in failed: that many were turned away makes it no better."""
         judged = Measured().throttled(9_905).failed(95).judged()
@@ -373,6 +386,17 @@ class TestThisSide:
                     "cores); end what else runs there, or send from another machine"
                 ),
             ),
+            (
+                {"cpu": 0.05, "waited": 0.1, "machine_busy": 0.99, "longest_pause_ms": 2_500.0},
+                (
+                    "it stood still for 2,500 ms at a time, and not for want of a core: see "
+                    "whether it was stopped"
+                ),
+            ),
+            (
+                {"cpu": 0.05, "waited": 0.3, "longest_pause_ms": 2_500.0},
+                "waited for one for 30% of the run",
+            ),
             ({"cpu": 0.05, "waited": 0.3, "stolen": 0.2}, "others (steal); use another machine"),
             ({"cpu": 0.05, "waited": 0.3, "quota": 0.2}, "raise the container's limit"),
         ],
@@ -438,6 +462,15 @@ class TestThisSide:
                 "let the server send none"
             )
         ]
+
+    def test_answers_that_are_not_read_break_no_objective(self) -> None:
+        """However many they are, the run is void: of none of them is known what it said."""
+        judged = Measured().good(900).failed(100, "coding").judged()
+        missed = Measured().good(800).failed(100, "coding").failed(100).judged()
+
+        assert judged.verdict == "invalid"
+        assert [reason[:11] for reason in judged.reasons] == ["100 answers"]
+        assert missed.verdict == "missed"
 
     def test_a_pause_that_disturbed_nothing_excuses_nothing(self) -> None:
         """What was missed without it is missed."""

@@ -89,6 +89,7 @@ def test_an_objective_is_missed(text: str) -> None:
     ("text", "words"),
     [
         ("fast", "not an objective"),
+        (":p99<250ms", "not an objective"),
         ("p99", "not an objective"),
         ("p99=250ms", "not an objective"),
         ("p99<-1ms", "not an objective"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -14,6 +15,8 @@ from rolecall.spec.loading import load_specification
 from rolecall.target import Target
 
 COLUMNS = ("email", "password", "role")
+#: Of the files that spreadsheets write where the comma is in numbers.
+_NOT_COMMAS = "Part the columns by commas, not by semicolons or tabs. "
 _FIRST_LINE = f"The first line names the columns: {','.join(COLUMNS)}."
 
 
@@ -63,8 +66,11 @@ def _accounts(
     where, header = next(rows, (source, []))
     columns = [name.strip().lower() for name in header]
     if sorted(columns) != sorted(COLUMNS):
+        hint = _NOT_COMMAS if len(header) == 1 and re.search(r"[;\t]", header[0]) else ""
         raise UsageError(
-            where, "the first line must name the columns email, password and role", _FIRST_LINE
+            where,
+            "the first line must name the columns email, password and role",
+            hint + _FIRST_LINE,
         )
     lines: dict[str, str] = {}
     for where, row in rows:

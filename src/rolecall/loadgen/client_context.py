@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 #: Seconds for a connection that is opened beside what is measured.
 _SOON = 1.0
-#: What is told of the cells in the end: those sampled, those with expired tokens, those not sampled
-#: and what is not tested with the reason, and what is left behind.
-SAMPLED = ("cells", "expired", "others", "not_tested", "left")
+#: What is told in the end of the cells: those sampled, those with expired tokens, those not sampled
+#: and what is not tested with the reason, and what is left behind; and of accounts without luck.
+SAMPLED = ("cells", "expired", "others", "not_tested", "left", "refused")
 
 
 class LoadConnection(WireConnection):
@@ -243,7 +243,10 @@ class ClientContext:
         with self._sampling_begins:  # a run may be over before they are prepared
             sampling = self._sampling
             if sampling is None:
-                return {name: [] for name in SAMPLED} | {"left": left}
+                return {name: [] for name in SAMPLED} | {
+                    "left": left,
+                    "refused": self.invariants.refused,
+                }
             cells = [*sampling.cells, *sampling.shaped, *sampling.strange]
             found = (
                 list(map(str, cells)),
@@ -251,6 +254,7 @@ class ClientContext:
                 sampling.others,
                 sampling.not_tested,
                 sampling.close(),
+                self.invariants.refused,
             )
             return dict(zip(SAMPLED, found, strict=True))
 

@@ -49,6 +49,7 @@ class BaselineGate:
         if match is None:
             raise UsageError(where, f"{text!r} is not a condition on a baseline", _KNOWN)
         measure, sign, number = match.groups()
+        _see_that_it_asks_for_no_harm(measure, sign, number, text, where)
         limit = float(number) / (100 if measure in ("p50", "p99", "rate") else 1)
         return cls(plain, measure=measure, is_upper=sign == "<", limit=limit)
 
@@ -85,6 +86,22 @@ class BaselineGate:
         if self.is_upper:
             return True if high < self.limit else False if low >= self.limit else None
         return True if low > self.limit else False if high <= self.limit else None
+
+
+def _see_that_it_asks_for_no_harm(
+    measure: str, sign: str, number: str, text: str, where: str
+) -> None:
+    """Check that a run as good as its baseline could keep it: who writes ``p99>+10%`` means when to
+    fail, and not what has to hold, and would have each good run failed and each bad one passed.
+    """
+    good = "<" if measure != "rate" else ">"
+    limit = float(number)
+    if sign != good and (limit >= 0 if sign == ">" else limit <= 0):
+        raise UsageError(
+            where,
+            f"{text!r} would fail each run that is as good as its baseline: write what has to hold",
+            f"baseline:{measure}{good}{number}%?",
+        )
 
 
 _NOT_COMPARED = "not decided, the runs cannot be compared"

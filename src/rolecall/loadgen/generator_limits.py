@@ -78,7 +78,7 @@ def slow(measured: Mapping[str, Any], objectives: Sequence[Objective] = ()) -> I
     if lag > most:
         yield (
             f"the generator was {lag:.0f} ms behind its schedule (p99, at most {most:.0f} ms): "
-            f"{why_late(measured['workers'])}"
+            f"{why_late(measured['workers'], lag, measured['duration_s'])}"
         )
     for worker in measured["workers"]:
         if worker["cpu"] > MOST_CPU:
@@ -93,8 +93,13 @@ def slow(measured: Mapping[str, Any], objectives: Sequence[Objective] = ()) -> I
         )
 
 
-def why_late(workers: Sequence[Mapping[str, Any]]) -> str:
-    """Why a generator was late, by the kernel's accounts of its machines, and what would help."""
+def why_late(workers: Sequence[Mapping[str, Any]], lag_ms: float, seconds: float) -> str:
+    """Why a generator was late, by the kernel's accounts of its machines, and what would help.
+
+    Args:
+        lag_ms: how late it was, at the 99th percentile.
+        seconds: the length of the run.
+    """
 
     def most(name: str) -> float:
         return max((float(worker.get(name, 0.0)) for worker in workers), default=0.0)
@@ -111,6 +116,12 @@ def why_late(workers: Sequence[Mapping[str, Any]]) -> str:
         )
     if most("cpu") >= _LITTLE_CPU:
         return f"it used {most('cpu'):.0%} of its core; lower the rate, or add workers"
+    pause = most("longest_pause_ms")
+    if pause >= lag_ms and pause > 1000 * most("waited") * seconds:
+        return (
+            f"it stood still for {pause:,.0f} ms at a time, and not for want of a core: see "
+            "whether it was stopped, or the machine suspended or swapping"
+        )
     if most("waited") >= _WAITED:
         return (
             f"it used {most('cpu'):.0%} of a core, and waited for one for {most('waited'):.0%} of "
@@ -144,6 +155,11 @@ def of_the_answers(measured: Mapping[str, Any]) -> Iterator[str]:
     )
     if not requests:
         yield "nothing was answered"
+    elif not measured["sent"]:
+        yield (
+            "no client took a step, beyond logging in beforehand: give the run more time than "
+            "clients think, or are told to wait"
+        )
     elif requests == throttled:
         yield (
             f"nothing was let in: all {requests:,} requests were answered 429; lower the rate, "

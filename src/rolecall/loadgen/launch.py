@@ -23,7 +23,7 @@ from typing import Any
 from rolecall.embedded import embedded_target
 from rolecall.endings import ending_as_ctrl_c_does, first_noted
 from rolecall.errors import ExitCode, UsageError
-from rolecall.loadgen import compare, plan, result
+from rolecall.loadgen import compare, plan, result, rows
 from rolecall.loadgen.accounts import COLUMNS, LoadAccount
 from rolecall.loadgen.checks.expired import Left
 from rolecall.loadgen.clock import MovedClock, is_needed
@@ -211,6 +211,8 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
         bind = (arguments.bind_host or "127.0.0.1") if master else ""
         clock = target if arguments.scenario == GuardedScenario.name and is_needed(target) else None
         note = (_NOT_KNOWN if coexist is None else "") + (_MOVES if clock else "")
+        objectives, spec = plan.objectives(plan.parse(argv)), resolved.spec
+        note += rows.note(objectives, list(spec.operations), spec.roles)
         port = arguments.master_port if master else 0
         yield LaunchedRun(arguments.scenario, run, argv, resolved, clock, workers, bind, port, note)
 

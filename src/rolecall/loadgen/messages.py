@@ -34,7 +34,9 @@ from rolecall.loadgen.untrusted import (
     whole,
 )
 
-_MOST_WORKERS, _MOST_CLIENTS = 10_000, 10_000_000
+_MOST_WORKERS = 10_000
+#: Clients that a worker is asked to make beforehand, at most; it makes no more than --in-flight.
+MOST_CLIENTS = 10_000_000
 _DAY = 86_400.0  # seconds
 #: Bytes of a token's fingerprint and its owner, or of a user and its account (`seen_tokens.pairs`).
 _PAIR = 16
@@ -90,7 +92,7 @@ class Prepare(Message):
             raise UnreadableValue("scenario is unknown here")
         return cls(
             scenario=members["scenario"],
-            clients=whole("clients", members["clients"], 0, _MOST_CLIENTS),
+            clients=whole("clients", members["clients"], 0, MOST_CLIENTS),
             **_place(members),
             options=mapping("options", members["options"]),
         )

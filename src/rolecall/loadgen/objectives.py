@@ -61,10 +61,10 @@ class Objective:
     @classmethod
     def parse(cls, text: str, where: str = "--slo") -> Objective:
         """The objective that a person wrote; UsageError where it cannot be read."""
-        request, _, rest = text.rpartition(":")
+        request, named, rest = text.rpartition(":")
         plain, request = re.sub(r"\s", "", rest.lower()), request.strip()
         match = _FORM.fullmatch(plain)
-        if match is None:
+        if match is None or (named and not request):
             raise UsageError(
                 where, f"{text!r} is not an objective", f'Write it as "p99<250ms"; {_KNOWN}'
             )
@@ -78,7 +78,7 @@ class Objective:
                 raise UsageError(
                     where,
                     f"{text!r}: a time needs a unit, one of {', '.join(_UNITS)}",
-                    f"{measure}{comparison}{number}ms?",
+                    f"{measure}{comparison}{number}{'m' if unit.startswith('m') else 'ms'}?",
                 )
             return cls(shown, measure, comparison, limit * _UNITS[unit], "ms", request)
         if measure == "rate" and unit in ("", "/s"):
@@ -203,15 +203,16 @@ def beyond_doubt(
         slow: whether all times may be this side's own.
         rest: requests that are still to come, which are all answered well and at once.
     """
+    chosen = [objective for objective in objectives if objective.comparison in _FROM_ABOVE]
     best = at_best(document, slow=slow, rest=rest)
     # which of the rows those faults are in is not known
     is_excused = slow or best["requests"] > document["requests"] or document["pauses"]["requests"]
+    has_rows = is_excused and any(objective.request for objective in chosen)
+    rows = _rows_at_best(document, slow=slow, rest=rest) if has_rows else best
     return [
         objective
-        for objective in objectives
-        if not (objective.request and is_excused)
-        and objective.comparison in _FROM_ABOVE
-        and _is_beyond(objective, best)
+        for objective in chosen
+        if _is_beyond(objective, rows if objective.request else best)
     ]
 
 
@@ -232,14 +233,12 @@ def at_best(document: Mapping[str, Any], *, slow: bool = False, rest: int = 0) -
     due before this process went on after a pause. Where the generator was ``slow`` altogether, all
     times may be its own. The ``rest`` is still to come.
     """
-    unsent = int(document["dropped"]) + sum(document["own_failures"].values()) + rest
+    unsent = _unsent(document) + rest
     pauses = document["pauses"]
-    errors = Counter(document["errors"])
-    errors.subtract(pauses["errors"])
     best = {
         **document,
         "requests": document["requests"] + unsent,
-        "errors": dict(+errors),
+        "errors": _undisturbed(document["errors"], pauses["errors"]),
         "dropped": 0,
         "late": 0,
     }
@@ -253,6 +252,40 @@ def at_best(document: Mapping[str, Any], *, slow: bool = False, rest: int = 0) -
         times.update(dict(batch["response_ms"]))
     times.subtract(dict(pauses["response_ms"]))
     return best | _times(+times)
+
+
+def _rows_at_best(document: Mapping[str, Any], *, slow: bool, rest: int) -> dict[str, Any]:
+    """``load.json`` with those of its rows whose times are all known (`Totals.so_far`), as
+    `at_best` has it: what is excused may all have been of this name, and so may the rest.
+    """
+    more, pauses = _unsent(document) + rest, document["pauses"]
+    rows = []
+    for row in document["entries"]:
+        if (known := row.get("times_ms")) is None:
+            continue
+        times: Counter[float] = Counter() if slow else Counter(dict(known))
+        times.subtract(dict(pauses["response_ms"]))
+        times = +times
+        best = {
+            **row,
+            "requests": row["requests"] + more,
+            "errors": _undisturbed(row["errors"], pauses["errors"]),
+        }
+        times[0.0] += _let_in(best) - times.total()
+        rows.append(best | _times(times))
+    return {**document, "entries": rows}
+
+
+def _unsent(document: Mapping[str, Any]) -> int:
+    return int(document["dropped"] + sum(document["own_failures"].values()))
+
+
+def _undisturbed(errors: Mapping[str, int], by_pauses: Mapping[str, int]) -> dict[str, int]:
+    """The errors that neither a pause of this side explains, nor what it cannot read."""
+    left = Counter(errors)
+    left.subtract(by_pauses)
+    left.pop("coding", None)  # of such an answer nothing is known
+    return dict(+left)
 
 
 def _times(counts: Mapping[float, int]) -> dict[str, Any]:

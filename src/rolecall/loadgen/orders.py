@@ -21,9 +21,9 @@ _MASTER = "the master"
 _SAME_VERSION = "All machines have the same version of Rolecall."
 #: The least and the most of each number that a master may name.
 _RANGES: Mapping[str, tuple[int, int]] = {
-    "in_flight": (1, 1_000_000),
+    "in_flight": (1, plan.MOST["in_flight"]),
     "answer_timeout": (0, 86_400),
-    "racers": (2, 10_000),
+    "racers": (2, plan.MOST["racers"]),
 }
 _Order = TypeVar("_Order", Prepare, Go, End)
 _ORDERS = {Prepare: "job", Go: "word to go", End: "word to end"}

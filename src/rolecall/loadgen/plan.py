@@ -28,6 +28,8 @@ from rolecall.urls import is_loopback
 #: What is asked of every run, unless it asks for something else of the same.
 USUAL_OBJECTIVES = ("errors<1%",)
 TIMEOUT = 10.0  # seconds
+#: The most that some options may ask for.
+MOST: Mapping[str, int] = {"in_flight": 1_000_000, "racers": 10_000}
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ def check(options: argparse.Namespace) -> None:
     for name, least in (("in_flight", 1), ("racers", 2), ("first_rate", 0.1), ("search_time", 10)):
         if not least <= getattr(options, name) < math.inf:
             raise UsageError(f"--{name.replace('_', '-')}", f"must be at least {least}")
+        if getattr(options, name) > (most := MOST.get(name, math.inf)):
+            raise UsageError(f"--{name.replace('_', '-')}", f"must be at most {most:,}")
     if not 0 <= options.most_rate < math.inf:
         raise UsageError("--most-rate", "must be 0 (no limit) or more")
     if not 0 < options.precision <= 100:
@@ -307,11 +311,10 @@ SHARED: Mapping[str, type] = {option.dest: option.kind for option in OPTIONS if 
 
 def shared(options: argparse.Namespace) -> dict[str, Any]:
     """The options that all workers get, and the host, which each compares with its own."""
-    return {
-        name: getattr(options, name)
-        for name in ("host", *SHARED)
-        if getattr(options, name, None) is not None
+    chosen = {
+        name: getattr(options, name) for name in SHARED if getattr(options, name, None) is not None
     }
+    return {"host": url, **chosen} if (url := chosen_url(options)) else chosen
 
 
 def see_that_load_is_allowed(target: Target, base_url: str) -> None:

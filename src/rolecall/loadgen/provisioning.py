@@ -15,6 +15,7 @@ from rolecall.errors import ExitCode, RolecallError, Unreachable
 from rolecall.foreign_answers import before_the_api, not_of_the_api
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks.token_answer import read_json
+from rolecall.loadgen.generator_limits import out_of
 from rolecall.loadgen.lag import pauses
 from rolecall.loadgen.transport.client import WireConnection
 from rolecall.loadgen.transport.failure import Failure
@@ -93,6 +94,8 @@ class ProvisionedServer:
             self._connection.close()  # a server may close it unsaid, and the next request be lost
             response = self._connection.exchange(message)
         except Failure as failure:
+            if lacking := out_of(failure.kind):
+                raise NoUsers(lacking) from None
             if failure.kind in _UNREACHABLE:
                 raise Unreachable(self.target.base_url, f"cannot be reached: {failure}") from None
             raise _NotNow(

@@ -25,12 +25,14 @@ from rolecall.loadgen import aborting, plan, result
 from rolecall.loadgen.checks.violations import KINDS
 from rolecall.loadgen.coordinator import Coordinator, Segment
 from rolecall.loadgen.deny_scenario import TimeToDenyScenario
+from rolecall.loadgen.generator_limits import out_of
 from rolecall.loadgen.judgement import Judgement
 from rolecall.loadgen.measure import prometheus
 from rolecall.loadgen.measure.totals import Totals
+from rolecall.loadgen.messages import MOST_CLIENTS
 from rolecall.loadgen.objectives import Objective
 from rolecall.loadgen.schedule import Schedule, duration
-from rolecall.loadgen.unexpected import described
+from rolecall.loadgen.unexpected import described, is_of_memory
 from rolecall.report.foreign_text import counted
 from rolecall.screen import harmless, is_terminal, over, width_of
 
@@ -53,6 +55,11 @@ _LONG = 86_400.0 * 365
 _MOST_SAID = 200
 #: Seconds between two looks whether the run goes on for nothing.
 _LOOK = 1.0
+
+
+def beforehand(rate: float) -> int:
+    """How many clients are made before a load of this rate."""
+    return min(max(8, math.ceil(rate * _BEFOREHAND)), MOST_CLIENTS)
 
 
 @dataclass
@@ -164,8 +171,8 @@ class LoadRun:
     def _load(self) -> None:
         schedule = self._schedule
         if schedule:
-            beforehand = max(8, math.ceil(schedule.peak * _BEFOREHAND))
-            self.coordinator.prepare(self.scenario, beforehand, plan.shared(self.options))
+            clients = beforehand(schedule.peak)
+            self.coordinator.prepare(self.scenario, clients, plan.shared(self.options))
             self._segment = self.coordinator.go(schedule, grace=GRACE)
             limit = schedule.duration + GRACE
             while not self.coordinator.wait(self._segment, 1.0) and not self.stopped.is_set():
@@ -194,7 +201,8 @@ class LoadRun:
         self._looked, violations = now, self.coordinator.violations.total
         if "slo" not in conditions and not violations:
             return False  # the figures, which take milliseconds of arrivals, decide nothing
-        so_far, schedule = self._segment.totals.so_far(), self._schedule
+        named = {objective.request for objective in self.objectives if objective.request}
+        so_far, schedule = self._segment.totals.so_far(named), self._schedule
         self._aborted = aborting.why_to_stop(
             conditions,
             so_far,
@@ -348,7 +356,10 @@ class LoadRun:
         return (
             reasons
             + self.coordinator.lost
-            + [f"rolecall itself broke: {error}" for error in self.coordinator.errors]
+            + [
+                out_of("memory") if is_of_memory(error) else f"rolecall itself broke: {error}"
+                for error in self.coordinator.errors
+            ]
         )
 
     def _why_incomplete(self, segment: Segment, measured: Mapping[str, Any]) -> Iterator[str]:
@@ -369,7 +380,7 @@ class LoadRun:
             return ExitCode.FAILED
         if self._error:
             return self._error.exit_code
-        if self.coordinator.errors:
+        if not all(map(is_of_memory, self.coordinator.errors)):
             return ExitCode.HARNESS_ERROR
         if self.coordinator.sampled["left"]:
             return ExitCode.LEFT_BEHIND

@@ -12,3 +12,8 @@ def described(error: Exception) -> str:
     return f"{type(error).__name__} in " + (
         f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "no place"
     )
+
+
+def is_of_memory(description: str) -> bool:
+    """Whether what `described` gave is of a machine that had no memory left."""
+    return description.startswith(f"{MemoryError.__name__} in ")

@@ -119,7 +119,9 @@ class Worker:
                 self._open_loop.provide(job.clients, sessions=len(self.context.logins))
             self.context.beside += self.context.recorder.begun
         except RolecallError as reason:
-            answer = Ready(str(reason), reason.exit_code)
+            answer = Ready(_in_a_line(reason), reason.exit_code)
+        except MemoryError:
+            answer = Ready(out_of("memory"), ExitCode.INCONCLUSIVE)
         except Exception as reason:  # noqa: BLE001  # else the master would wait for an answer
             answer = Ready(f"rolecall itself broke: {described(reason)}", ExitCode.HARNESS_ERROR)
         gc.collect()
@@ -179,7 +181,7 @@ class Worker:
         try:
             self._begin(orders.understood(Go, packed))
         except Exception as reason:  # noqa: BLE001  # else the master would wait for a report
-            error = str(reason) if isinstance(reason, UsageError) else described(reason)
+            error = _in_a_line(reason) if isinstance(reason, UsageError) else described(reason)
             self._send(Report(Go.number_of(packed), last=True, error=error))
 
     def _begin(self, job: Go) -> None:
@@ -354,3 +356,8 @@ class Worker:
                 scenario, self.context, weights(self._options), self._options.guarding
             )
         return self._makers[scenario]
+
+
+def _in_a_line(reason: RolecallError) -> str:
+    """What it says, with the hint that else stands on a line of its own."""
+    return "; ".join(line.strip() for line in str(reason).splitlines())

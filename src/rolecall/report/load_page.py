@@ -244,7 +244,7 @@ def _requirement(sample: Mapping[str, Any]) -> str:
 
 
 def _sampled(sampled: Mapping[str, Sequence[str]] | None) -> str:
-    """What was tried of the permission table and with expired tokens, and what was not."""
+    """What was tried of the permission table, with expired tokens and log-ins, and what was not."""
     if not sampled or not any(sampled.values()):
         return ""
     untested = "".join(
@@ -255,6 +255,7 @@ def _sampled(sampled: Mapping[str, Sequence[str]] | None) -> str:
         "cells": "cells were tried",
         "expired": "with expired tokens",
         "others": "were not tried, or less is known of them",
+        "refused": "of the accounts were refused, and never let in: look at their passwords",
     }
     lists = (
         f"<details><summary>{len(sampled[name])} {title}</summary><ul>"
@@ -262,7 +263,7 @@ def _sampled(sampled: Mapping[str, Sequence[str]] | None) -> str:
         for name, title in titles.items()
         if sampled.get(name)
     )
-    return section("Permissions and expiry under load", untested + "".join(lists))
+    return section("Permissions, expiry and log-ins under load", untested + "".join(lists))
 
 
 def _state_of(worker: Mapping[str, Any]) -> str:

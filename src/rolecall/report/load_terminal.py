@@ -228,6 +228,11 @@ def _wrong(document: Mapping[str, Any]) -> Iterator[str]:
     sampled = document.get("sampled") or {}
     for what in sampled.get("not_tested", ()):
         yield f"not tested    under load: {what}"
+    refused = sampled.get("refused", ())
+    for account in refused[:_MOST_OTHERS]:
+        yield f"log-in        {harmless(account)}"
+    if len(refused) > _MOST_OTHERS:
+        yield f"log-in        {len(refused) - _MOST_OTHERS} more in load.json"
     others = sampled.get("others", ())
     for what in others[:_MOST_OTHERS]:
         yield f"not sampled   {harmless(what)}"

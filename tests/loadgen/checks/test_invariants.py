@@ -751,6 +751,19 @@ def test_a_login_that_never_worked_says_nothing_about_the_server() -> None:
     assert found(invariants) == {"login-refused": 1}
 
 
+def test_an_account_that_was_never_let_in_is_named() -> None:
+    """Its password may be wrong in the accounts' file, which is told with the answer."""
+    invariants = looking()
+    assert invariants.refused == []
+
+    asked(invariants, answer({}, 401))
+    (said,) = invariants.refused
+    granted(invariants)
+
+    assert said.endswith(" was answered 401, and never let in")
+    assert invariants.refused == []
+
+
 # --- What the token is good for ----------------------------------------------------------------
 
 

@@ -300,7 +300,18 @@ class Invariants:
         if holder.user:
             message = f"a user who has logged in before is answered {response.status}"
             self.violations.report("login-refused", message, request, response)
+        else:
+            holder.refused = response.status
         return False
+
+    @property
+    def refused(self) -> list[str]:
+        """The accounts that were never let in, and were refused: their passwords may be wrong."""
+        return [
+            f"{holder.account.email} was answered {holder.refused}, and never let in"
+            for holder in self._holders.values()
+            if holder.refused and not holder.user
+        ]
 
     def _answers_refresh(
         self, refresh: Refresh, response: Response, request: bytes, judged: bool

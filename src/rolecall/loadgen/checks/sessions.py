@@ -136,6 +136,7 @@ class Holder:
         unnamed: log-ins that are over and named no user.
         others: the other users whom log-ins of this account named, and how often (`owners`).
         told: wrong answers that are told, and not known to be this account's.
+        refused: the status of the latest log-in that was refused before any was let in; 0 without.
     """
 
     __slots__ = (
@@ -147,6 +148,7 @@ class Holder:
         "mark",
         "others",
         "prefix",
+        "refused",
         "reuses",
         "shared",
         "told",
@@ -163,7 +165,7 @@ class Holder:
         self.prefix = "\0"
         self.lone = lone
         self.shared = shared
-        self.unnamed = self.told = 0
+        self.unnamed = self.told = self.refused = 0
         self.others: dict[str, int] = {}
         self.logins = Tally()
         self.reuses = Tally()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -219,14 +219,19 @@ class Totals:
             "dispatch_lag_ms": _times(self.lag),
             "pauses": self._pauses(),
             "workers": self._workers(),
-            "entries": self._entries(),
+            "entries": _rows(self.entries),
             "timeline": self.timeline.document(),
             "batches": list(self.timeline.batches(seconds)),
         }
 
-    def so_far(self) -> dict[str, Any]:
-        """What `objectives.beyond_doubt` asks of a document, while the run goes on; no timeline."""
+    def so_far(self, names: Collection[str] = ()) -> dict[str, Any]:
+        """What `objectives.beyond_doubt` asks of a document, while the run goes on; no timeline.
+
+        Args:
+            names: the rows that are asked for, each with all its times.
+        """
         all_ = self._all()
+        chosen = {key: self.entries[key] for key in sorted(self.entries) if key[1] in names}
         return {
             "duration_s": round(self.ended, 3),
             **dict(zip(_ARRIVALS, self._counters[: len(_ARRIVALS)], strict=True)),
@@ -241,7 +246,10 @@ class Totals:
             "dispatch_lag_ms": _times(self.lag),
             "pauses": self._pauses(),
             "workers": self._workers(),
-            "entries": [],
+            "entries": [
+                {**row, "times_ms": pairs(sums.response)}
+                for sums, row in zip(chosen.values(), _rows(chosen), strict=True)
+            ],
             "batches": [{"response_ms": pairs(all_.response)}],
         }
 
@@ -258,21 +266,6 @@ class Totals:
                 **worker.machine.shares(worker.seconds),
             }
             for name, worker in sorted(self.workers.items())
-        ]
-
-    def _entries(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "method": method,
-                "name": name,
-                "requests": sums.count,
-                "throttled": sums.throttled.count,
-                "errors": dict(sorted(sums.errors.items())),
-                "bytes": sums.size,
-                "response_ms": _times(sums.response),
-                "service_ms": _times(sums.service),
-            }
-            for (method, name), sums in sorted(self.entries.items())
         ]
 
     def accounts(self, all_: Sums | None = None) -> Accounts:
@@ -319,6 +312,22 @@ class Totals:
         for sums in self.entries.values():
             merged.merge(sums)
         return merged
+
+
+def _rows(entries: Mapping[tuple[str, str], Sums]) -> list[dict[str, Any]]:
+    return [
+        {
+            "method": method,
+            "name": name,
+            "requests": sums.count,
+            "throttled": sums.throttled.count,
+            "errors": dict(sorted(sums.errors.items())),
+            "bytes": sums.size,
+            "response_ms": _times(sums.response),
+            "service_ms": _times(sums.service),
+        }
+        for (method, name), sums in sorted(entries.items(), key=lambda entry: entry[0])
+    ]
 
 
 def _times(histogram: Histogram) -> dict[str, float]:
