@@ -170,7 +170,7 @@ async def present(
     if where != "refresh":
         request = await world.request(world.spec.operations[where], live)
         answer = await world.perform(request, unissued(token), attack="SEC-T10")
-        attacker.check_rejected(answer, request, (*attacker.unreadable, *world.dialect.expired))
+        attacker.check_rejected(answer, request, (*world.dialect.anonymous, *world.dialect.expired))
         await world.alive(live, answer.finished)
         return
     answer = await world.tokens.refresh_get(

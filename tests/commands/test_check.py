@@ -88,6 +88,17 @@ def test_readings_of_the_server_are_suggested(check: Check) -> None:
     assert suggested <= {f"[dialect] {line}" for line in printed if line}
 
 
+def test_statuses_that_bad_tokens_have_are_suggested_beside_the_others(check: Check) -> None:
+    """A reading holds for several requests: what is suggested has the statuses of all of them."""
+    with serving("--fault", "bad-tokens-422", env=Reference.env) as server:
+        done = check(server.text, "--json")
+
+    assert [entry["setting"] for entry in json.loads(done.stdout)["suggestions"]] == [
+        "[dialect] anonymous = [401, 403, 422]",
+        "[dialect] malformed = [400, 401, 403, 422]",
+    ]
+
+
 def test_what_cannot_be_tested_is_named(reference: Reference, check: Check) -> None:
     """Without keys and without a way to an expired token it says so, and what would change that."""
     text = without(without(reference.text, "expiry"), "api_keys")

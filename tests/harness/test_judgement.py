@@ -468,6 +468,11 @@ READINGS = {
     "denied-404": ("denied = [404]", "PERM-fetch-contact and guest and token", "denied = [404]"),
     "expired-401": ("expired = [401, 403]", "EXPIRY-403 and list-contacts", "expired = [401, 403]"),
     "lifetime-14-days": ("lifetime = 1209600", "ISSUE-lifetime", "lifetime = 1209600"),
+    "bad-tokens-422": (
+        "anonymous = [401, 403, 422]\nmalformed = [400, 401, 403, 422]",
+        "SEC-J03 or SEC-J04 or SEC-H02",
+        "anonymous = [401, 403, 422]",
+    ),
     "login-202": ("issued = [200, 202]", "ISSUE-status", "issued = [200, 202]"),
 }
 

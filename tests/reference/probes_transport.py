@@ -176,6 +176,11 @@ async def still_guest(api: Api) -> bool:
     return (await api.ask("GET", f"/v2/conversations/{id}", cut(api, 20))).status_code == 200
 
 
+@sees("bad-tokens-422")
+async def cannot_be_processed(api: Api) -> bool:
+    return (await api.ask("GET", "/v2/services", cut(api, 20))).status_code == 422
+
+
 # --- time --------------------------------------------------------------------------------------
 
 

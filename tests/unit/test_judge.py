@@ -474,6 +474,20 @@ def test_a_control_may_be_of_another_role() -> None:
     assert control("list-contacts", server)[0].caller == "bot (token)"
 
 
+@pytest.mark.parametrize("operation", ["fetch-contact", "list-contacts"])
+def test_a_control_of_nothing_of_ours_has_but_to_succeed(operation: str) -> None:
+    """A denied read that is of no thing of the run's, as of one's own organization, is a finding
+    where it is answered otherwise than denied: its control has nothing to show.
+    """
+
+    async def story(world: World, judge: Judge) -> None:
+        answer, request, caller = await asked(world, operation, "guest")
+        await judge.expect_denied(answer, replace(request, fixture=None), caller)
+
+    with pytest.raises(Finding):
+        judged(story, answering(operation, (404, None), by="guest"))
+
+
 def test_what_was_learnt_meanwhile_is_tried_again() -> None:
     """Where the control shows that a member is not known here, the refusal was perhaps for that:
     the test begins anew.

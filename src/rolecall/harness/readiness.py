@@ -24,6 +24,7 @@ from rolecall.tokens import TOKEN_PATH, Caller, Grant, claims_of
 from rolecall.toolkit.attacker import skew, unissued
 from rolecall.toolkit.clock import time_of_target
 from rolecall.toolkit.expiry_ways import MARGIN
+from rolecall.toolkit.refresh_tokens import altered_beginning
 
 _NO_TOKEN = "this-is-no-token"  # noqa: S105  # as it says
 
@@ -183,26 +184,26 @@ class Readiness:
             self._remark(f"{saw}: the run will judge it")
 
     async def _look_at_strangers(self) -> None:
-        """A read without a token, and one with what is no token."""
+        """A read without a token, one with an altered token, and one with what is no token."""
         operation = self._world.spec.operations["fetch-user-self"]
         highest = await self._caller(self._world.highest)
         if highest is None or not highest.user:
             return
-        for caller, setting, what in (
-            (None, "anonymous", "a request without a token"),
-            (unissued(_NO_TOKEN), "malformed", "a bearer token that is no JWT"),
+        altered = unissued(altered_beginning(highest.token))
+        for setting, strangers in (
+            ("anonymous", ((None, "a request without a token"), (altered, "an altered token"))),
+            ("malformed", ((unissued(_NO_TOKEN), "a bearer token that is no JWT"),)),
         ):
-            answer = await self._read(operation, caller, highest.user)
-            statuses = getattr(self._world.dialect, setting)
-            if answer and 400 <= answer.status < 500:
-                self._expect(
-                    answer.status in statuses,
-                    f"{what} is answered {answer.status}",
-                    setting,
-                    sorted({*statuses, answer.status}),  # of several requests that it is about
-                )
-            elif answer and answer.status:
-                self._remark(f"{what} is answered {answer.status}: the run will judge it")
+            statuses = set(getattr(self._world.dialect, setting))
+            unread: dict[int, str] = {}
+            for caller, what in strangers:
+                answer = await self._read(operation, caller, highest.user)
+                if answer and 400 <= answer.status < 500:
+                    unread |= {} if answer.status in statuses else {answer.status: what}
+                elif answer and answer.status:
+                    self._remark(f"{what} is answered {answer.status}: the run will judge it")
+            saw = ", ".join(f"{what} is answered {status}" for status, what in unread.items())
+            self._expect(not unread, saw, setting, sorted(statuses | set(unread)))
 
     # --- Expiry ---------------------------------------------------------------------------------
 

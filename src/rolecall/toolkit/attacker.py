@@ -174,7 +174,7 @@ class Attacker:
             Finding: it is let in, or the answer is none of ``statuses``.
         """
         cite(answer, "answer")
-        statuses = statuses or self.unreadable
+        statuses = statuses or self._world.dialect.anonymous
         expected = f"{any_of(sorted(set(statuses)))}: not let in"
         if answer.ok:
             who = (
@@ -247,16 +247,16 @@ class Attacker:
 
     @property
     def unreadable(self) -> tuple[int, ...]:
-        """The statuses with which a token may be refused that is not one of the target's."""
-        dialect = self._world.dialect
-        return tuple(sorted({*dialect.anonymous, *dialect.malformed}))
+        """The statuses with which a token that is not a JWT may be refused."""
+        statuses: tuple[int, ...] = self._world.dialect.malformed
+        return statuses
 
     @property
     def not_valid_or_long(self) -> tuple[int, ...]:
         """The statuses with which a JWT may be refused that is not valid, and longer than those of
         the target (RFC 6585 5).
         """
-        return (*self.unreadable, *TOO_LONG)
+        return (*self._world.dialect.anonymous, *TOO_LONG)
 
     # --- Tokens and keys ------------------------------------------------------------------------
 

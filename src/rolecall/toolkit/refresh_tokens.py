@@ -10,7 +10,7 @@ _MOVED = str.maketrans(
     "0123456789" + "abcdef" + "ABCDEF" + "ghijklmnopqrstuvwxyz" + "GHIJKLMNOPQRSTUVWXYZ",
     "1234567890" + "bcdefa" + "BCDEFA" + "hijklmnopqrstuvwxyzg" + "HIJKLMNOPQRSTUVWXYZG",
 )
-# characters of a refresh token that are altered, so that what they say is altered in every encoding
+#: Characters of a token that are altered, so that what they say is altered in every encoding.
 PART = 8
 
 
@@ -26,7 +26,7 @@ def altered_front(token: str) -> str:
 
 
 def altered_beginning(token: str) -> str:
-    """The refresh token whose secret part begins otherwise, and is as long."""
+    """The token whose secret part, as the signature of a JWT, begins otherwise, and is as long."""
     front, dot, secret = token.rpartition(".")
     return f"{front}{dot}{secret[:PART].translate(_MOVED)}{secret[PART:]}"
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Call
+from rolecall.reference.errors import Refusal
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.strict_json import Document
 from rolecall.reference.switches import instead_of
@@ -56,3 +57,16 @@ def accepts_hashes_unknown(server: Server) -> None:
         algorithm = header.get("alg")
         is_unknown = algorithm != server.verifier.key.algorithm
         return (is_unknown and algorithm in ("HS384", "HS512")) or holds(message, signature, header)
+
+
+@fault("bad-tokens-422", finding="SEC-J03")
+def bad_tokens_422(server: Server) -> None:
+    """A token that is none of the server's is answered 422, as by Flask-JWT-Extended."""
+    checked = server.verifier.checked_claims
+
+    @instead_of(server.verifier.checked_claims)
+    def not_processed(token: str) -> Document:
+        try:
+            return checked(token)
+        except Refusal as refusal:
+            raise Refusal(422, refusal.message) from None

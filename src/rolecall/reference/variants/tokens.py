@@ -12,7 +12,6 @@ from jwt.algorithms import RSAAlgorithm
 from rolecall.reference.alterations import look_scopes_up, role_of_user
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
-from rolecall.reference.errors import Refusal
 from rolecall.reference.permissions import RANK
 from rolecall.reference.settings import ROLES
 from rolecall.reference.strict_json import Document, dumps, loads
@@ -87,19 +86,6 @@ def signatures_without_foreign_letters(server: Server) -> None:
     @instead_of(server.verifier.signature_holds)
     def of_ascii(message: bytes, signature: str, header: Document) -> bool:
         return holds(message, signature.encode("ascii", "ignore").decode(), header)
-
-
-@variant("bad-tokens-are-422")
-def bad_tokens_are_422(server: Server) -> None:
-    """A token that is none of the server's is answered 422, as by Flask-JWT-Extended."""
-    checked = server.verifier.checked_claims
-
-    @instead_of(server.verifier.checked_claims)
-    def not_processed(token: str) -> Document:
-        try:
-            return checked(token)
-        except Refusal as refusal:
-            raise Refusal(422, refusal.message) from None
 
 
 @variant("no-jti")
