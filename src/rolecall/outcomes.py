@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 
 _SERVER_ERROR = 500  # and above (RFC 9110 15.6)
+_SENT_BACK = frozenset({408, 421, 425})  # not done, and may be sent again
 
 
 class Outcome(StrEnum):
@@ -38,9 +39,12 @@ class Finding(AssertionError):
     @property
     def is_doubtful(self) -> bool:
         """Whether the same request may well be answered as expected when it is tried again: the
-        answer was a server error. What was granted, refused, told or done is proven by one answer.
+        answer was a server error, or was sent back undone. What was granted, refused, told or done
+        is proven by one answer.
         """
-        return self.exchange is not None and self.exchange.status >= _SERVER_ERROR
+        return self.exchange is not None and (
+            self.exchange.status >= _SERVER_ERROR or self.exchange.status in _SENT_BACK
+        )
 
     def __str__(self) -> str:
         seen = f"\n  request:  {self.exchange}" if self.exchange else ""

@@ -334,6 +334,7 @@ class Secrets:
         return len(signature) - sum(end - start for start, end, *_ in hidden) >= SHORTEST
 
     def _publish(self, public: set[str], values: Iterable[str]) -> None:
+        values = {form for value in values for form in (value, unquote(value))}  # learnt as both
         new = {value for value in values if value not in self._owners} - public
         if new:
             public |= new
@@ -641,8 +642,11 @@ class Secrets:
 
     def _is_told(self, segment: bytes) -> bool:
         """Whether a segment of a secret stands in something public or ordinary."""
-        text = segment.decode("utf-8", "replace")
-        return text in self._all_public() or text.lower() in self._ordinary
+        # Of bytes: a segment may begin or end in the middle of a character.
+        return (
+            segment in _bytes(self._all_public())
+            or segment.decode("utf-8", "replace").lower() in self._ordinary
+        )
 
 
 def _span(level: Level | None, start: int, end: int) -> tuple[int, int]:

@@ -821,13 +821,31 @@ class TestPace:
 class TestSendingAgain:
     """Only what is safe to repeat is repeated."""
 
-    @pytest.mark.parametrize("status", [502, 503, 504])
+    @pytest.mark.parametrize("status", [408, 421, 425, 502, 503, 504])
     def test_a_read_is_tried_again(self, status: int) -> None:
         """A GET that met a server in trouble is sent again, and the good answer counts."""
         with Miniature(in_turn(always(response(status)), always(response(status)), OK)) as server:
             exchange = get(server.url)
 
         assert (exchange.status, exchange.attempts, len(server.received)) == (200, 3, 3)
+
+    @pytest.mark.parametrize("status", [421, 425])
+    def test_what_was_sent_back_is_sent_again(self, status: int) -> None:
+        """A POST that was not done, as the status says, is sent again."""
+        with Miniature(in_turn(always(response(status)), OK)) as server:
+            assert post(server.url).status == 200
+
+        assert len(server.received) == 2
+
+    def test_a_create_that_timed_out_is_not_tried_again(self) -> None:
+        """A POST that met a 408 of some gateway may have been carried out: it says nothing."""
+        with (
+            Miniature(in_turn(always(response(408)), OK)) as server,
+            pytest.raises(TransientFailure, match="408"),
+        ):
+            post(server.url)
+
+        assert len(server.received) == 1
 
     def test_500_is_an_answer(self) -> None:
         """A 500 says something of the server, and is not asked away."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from urllib.parse import quote
@@ -130,6 +131,25 @@ class TestPartsAndReversed:
 
         for text in (f"GET /v2/users/{id}", "the sentence of a report", "startedDateTime"):
             assert secrets.redact(text) == text
+
+    @pytest.mark.parametrize("front", ["users%3A", "a%2Fb%3D", "fourteen-charsé", "é", "a+b=/~"])
+    def test_an_id_with_strange_signs_stays(self, front: str) -> None:
+        """Neither an id that holds escapes of URLs, nor one with letters beyond ASCII, is a part of
+        the tokens that begin with it.
+        """
+        secrets = Secrets()
+        ids = [front + digits * 8 for digits in ("0a1b", "7c3d")]
+        for number, id in enumerate(ids * 2):
+            claims = base64.urlsafe_b64encode(json.dumps({"_id": id}).encode()).decode().rstrip("=")
+            grant = {
+                "token": f"eyJhbGciOiJIUzI1NiJ9.{claims}.{f'S{number}gn' * 11}",
+                "refreshToken": f"{id}.{f'{number}5e7' * 20}",
+                "user": id,
+            }
+            secrets.learn(exchange(got=json.dumps(grant).encode()))
+
+        for id in ids:
+            assert secrets.redact(f"id {id}") == f"id {id}"
 
     def test_what_was_made_up_has_no_parts(self) -> None:
         """A forged value that shares its beginning with what is public hides nothing of that."""

@@ -25,7 +25,7 @@ from rolecall.http.connection import VERBATIM
 from rolecall.http.gate import SAFE, TOKEN_PATH, About, Creation, Gate
 from rolecall.http.layers import Layers, Way
 from rolecall.http.link import sendable
-from rolecall.http.repeating import AWAY
+from rolecall.http.repeating import no_answer
 from rolecall.http.transports import ENTRY, EXCHANGE, PATIENT, REPEATABLE
 from rolecall.ledger import LedgerEntry
 from rolecall.outcomes import TransientFailure
@@ -251,11 +251,9 @@ class Client:
         Raises:
             TransientFailure: it was away, or its answer was torn.
         """
-        if exchange.status in AWAY:
-            raise TransientFailure(
-                f"an answer to {exchange}: the target, or what stands before it, was away",
-                "the target's log",
-            )
+        if how := no_answer(exchange):
+            said = f"an answer to {exchange}: the target, or what stands before it, {how}"
+            raise TransientFailure(said, "the target's log")
         if exchange.ok and exchange.is_torn:
             raise TransientFailure(f"a body that is JSON: {exchange}", "RESPONSE-json")
 

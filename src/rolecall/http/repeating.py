@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from rolecall.evidence import Exchange
 from rolecall.fields import seconds_to_wait
 from rolecall.http._httpx import httpx
 from rolecall.http.connection import Unreadable
@@ -14,6 +15,9 @@ from rolecall.http.transports import EXCHANGE, PATIENT, REPEATABLE
 
 #: RFC 9110 15.6: a gateway's answer, which says nothing of the operation.
 AWAY = frozenset({502, 503, 504})
+#: What was not done, and may be sent again: it did not come whole in time (RFC 9110 15.5.9; proxies
+#: say so of idle connections, too), or came on a wrong connection (15.5.20), or too early (8470).
+SENT_BACK = frozenset({408, 421, 425})
 _ATTEMPTS = 4
 _THROTTLED_ATTEMPTS = 8  # of one request, while others are let through
 _LONGEST_WAIT = 120.0  # seconds; a Retry-After that asks for more is not waited for
@@ -65,8 +69,8 @@ class Throttling(httpx.AsyncBaseTransport):
 
 
 class Retrying(httpx.AsyncBaseTransport):
-    """Sends again what did not reach the target, and what is safe to send twice when the target was
-    briefly away; a Retry-After holds the whole run back.
+    """Sends again what did not reach the target or was sent back, and what is safe to send twice
+    when the target was briefly away; a Retry-After holds the whole run back.
     """
 
     def __init__(self, inner: httpx.AsyncBaseTransport, pace: Pace) -> None:
@@ -79,13 +83,15 @@ class Retrying(httpx.AsyncBaseTransport):
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 response = await self._inner.handle_async_request(request)
-                if response.status_code not in AWAY:
+                status = response.status_code
+                if status not in AWAY and status not in SENT_BACK:
                     return response
                 seconds = retry_after(response) or 0.0
                 if seconds > _LONGEST_WAIT:
                     return response
                 self._pace.pause(seconds)
-                if not repeatable or attempt == _ATTEMPTS:
+                may_repeat = repeatable or status in (421, 425)
+                if not may_repeat or attempt == _ATTEMPTS:
                     return response
             except Unreadable:
                 raise
@@ -98,6 +104,17 @@ class Retrying(httpx.AsyncBaseTransport):
             request.extensions[EXCHANGE].attempts += 1
             await asyncio.sleep(0.05 * 2**attempt)
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def no_answer(exchange: Exchange) -> str:
+    """What was done in place of an answer that says something of the operation, or an empty text.
+
+    To an attack with another Host 421 may be the refusal.
+    """
+    if exchange.status in AWAY:
+        return "was away"
+    is_sent_back = exchange.status in SENT_BACK and not (exchange.attack and exchange.status == 421)
+    return "sent it back" if is_sent_back else ""
 
 
 def retry_after(response: httpx.Response) -> float | None:

@@ -20,6 +20,7 @@ from rolecall.reference.variants.answers import bodies
 from rolecall.reference.variants.registry import variant
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_SIGNS = re.compile(r"[a-z]+:[0-9a-f]{12}\+é%2F&a=b==")
 _NUMBER = re.compile(r"[1-9][0-9]{0,14}")
 #: Deletes of a kind of thing after which another client is the first to make one.
 _TAKEN_AT_ONCE = 3
@@ -82,6 +83,12 @@ def _rename(server: Server, new: Callable[[str], str], form: re.Pattern[str]) ->
 def uuid_ids(server: Server) -> None:
     """Ids are UUIDs."""
     _ids(server, lambda resource: str(uuid.uuid4()), _UUID)
+
+
+@variant("ids-of-all-signs")
+def ids_of_all_signs(server: Server) -> None:
+    """Ids hold signs that URLs give a meaning to, escapes of URLs, and letters beyond ASCII."""
+    _ids(server, lambda resource: f"{resource}:{uuid.uuid4().hex[:12]}+é%2F&a=b==", _SIGNS)
 
 
 @variant("ids-of-digits")

@@ -6,6 +6,7 @@ import asyncio
 import random
 import secrets
 from collections.abc import Callable
+from itertools import cycle
 
 from starlette.types import Receive, Scope, Send
 
@@ -53,6 +54,15 @@ def every_15th_503_retry_after(server: Server) -> None:
 def every_15th_502(server: Server) -> None:
     """Every fifteenth request is answered 502 with a page of some proxy, and not done."""
     every(server, 15, lambda call: Answer(502, b"<h1>Bad gateway</h1>", media_type="text/html"))
+
+
+@variant("every-40th-sent-back", "trouble")
+def every_40th_sent_back(server: Server) -> None:
+    """Every fortieth request is sent back by a proxy, and not done: by turns with 408, with 421 and
+    with 425.
+    """
+    turns = cycle((408, 421, 425))
+    every(server, 40, lambda call: Answer(next(turns), b"<h1>Again</h1>", media_type="text/html"))
 
 
 def _broken(server: Server, nth: int, how: Callable[[Call, Answer], tuple[bytes, bool]]) -> None:
