@@ -152,6 +152,15 @@ class TestFindings:
         )
         assert "2. " not in text
 
+    def test_a_line_of_many_screens_is_in_the_evidence(self) -> None:
+        """Of a line to try that would fill the terminal the evidence is named instead."""
+        one = finding(curl=f"curl -d '{'[' * 2_000}' http://t/")
+
+        text = terminal.findings(results(findings=[one]), "runs/1", width=80)
+
+        assert "[[[[" not in text
+        assert f"rolecall show runs/1 {one['exchange']}" in text
+
     def test_every_failed_requirement_is_named(self) -> None:
         """A hundred requirements that failed alike have a heading and a line to try each, and one
         explanation.

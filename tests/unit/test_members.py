@@ -294,6 +294,25 @@ def test_a_role_that_is_wanted_is_the_lowest() -> None:
     assert sent.body == {**body, "role": SPEC.roles[0]}
 
 
+@pytest.mark.parametrize("unknown", ["name", "title"])
+def test_what_no_answer_names_is_left_out_one_by_one(unknown: str) -> None:
+    """Where a refusal names no member, each that bears the run's name is left out in turn, and the
+    others stay; the role of a user is not left out with what bears no name.
+    """
+    silent = refusal({"error": "Bad Request", "message": "Invalid request payload input"}, 400)
+    attempts = Attempts(request(ITEM), silent)
+    while (other := attempts.following()) and unknown in other.body:
+        attempts.add(other, silent)
+
+    assert other is not None
+    assert other.body == {name: NAME for name in ("name", "title") if name != unknown}
+
+    user = {"givenName": NAME, "status": "active", "role": "bot", "email": "e", "password": "p"}
+    other = Attempts(request(user, "create-user"), silent).following()
+    assert other is not None
+    assert other.body == {name: value for name, value in user.items() if name != "status"}
+
+
 @pytest.mark.parametrize("status", [400, 403, 422])
 def test_a_refusal_for_good_ends(status: int) -> None:
     """A server that refuses everything is asked a few times and no more; a denial is not tried

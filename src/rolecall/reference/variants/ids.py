@@ -22,8 +22,8 @@ from rolecall.reference.variants.registry import variant
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SIGNS = re.compile(r"[a-z]+:[0-9a-f]{12}\+é%2F&a=b==")
 _NUMBER = re.compile(r"[1-9][0-9]{0,14}")
-#: Deletes of a kind of thing after which another client is the first to make one.
-_TAKEN_AT_ONCE = 3
+#: The deletes of a kind of thing, counted from one, after which another client makes one at once.
+_TAKEN_AT_ONCE = range(2, 5)
 _OF_ANYBODY = ("organization", "conversation", "participants", "type", "status")
 OWN = frozenset({"id", "_id"})
 REFERENCES = frozenset({"user", "organization", "conversation", "parent"})
@@ -102,7 +102,7 @@ def ids_of_digits(server: Server) -> None:
 @variant("ids-are-given-anew")
 def ids_are_given_anew(server: Server) -> None:
     """Ids are numbers, and the next thing of a kind gets the number of the one that was deleted
-    last, as in a table of SQLite without AUTOINCREMENT: the first ones at once, by another client.
+    last, as in a table of SQLite without AUTOINCREMENT: some at once, by another client.
     A user's number is the user's for good.
     """
     free: defaultdict[str, list[str]] = defaultdict(list)
@@ -118,7 +118,7 @@ def ids_are_given_anew(server: Server) -> None:
         if resource in ("users", "organizations"):
             return
         taken[resource] += 1
-        if taken[resource] > _TAKEN_AT_ONCE:
+        if taken[resource] not in _TAKEN_AT_ONCE:
             free[resource].append(id)
             return
         others = {name: value for name, value in before.items() if name in _OF_ANYBODY}
