@@ -16,7 +16,10 @@ from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.world import World
 from tests.unit.memory import Answer, Asked, Server
-from tests.unit.stage import answering, asked, judged
+from tests.unit.stage import RUN, answering, asked, judged
+
+#: What another thing of the run is called.
+ANOTHER = f"rolecall-{RUN}-7-another"
 
 # --- What became of it --------------------------------------------------------------------------
 
@@ -81,6 +84,62 @@ def test_a_refusal_with_an_effect_is_seen(operation: str) -> None:
 
     assert effect(operation, server)
     assert not effect(operation, Server())
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "done"),
+    [
+        ("somebody-elses", "2026-02-02", True),
+        ("somebody-elses", "2026-01-01", False),
+        ("somebody-elses", None, False),
+        ("as-it-was", "2026-02-02", False),
+        ("another-of-ours", "2026-02-02", False),
+    ],
+)
+def test_an_id_that_is_given_anew(name: str, made: str | None, done: bool) -> None:
+    """What has a deleted thing's id is another one where it was made at another time, and bears no
+    name of this run; a thing that was only renamed, or written to, is still there.
+    """
+
+    def given_anew(asked: Asked) -> Answer:
+        named = {
+            "as-it-was": server.things["contact"][asked.id],
+            "another-of-ours": {"name": ANOTHER},
+        }
+        server.things["contact"][asked.id] = {
+            **named.get(name, {"name": name}),
+            "id": asked.id,
+            "createdAt": made,
+        }
+        return 204, None
+
+    server = answering("delete-contact", given_anew, by="admin")
+    add = server.add
+    server.add = lambda resource, **members: add(  # type: ignore[method-assign]
+        resource, **members, createdAt="2026-01-01"
+    )
+
+    assert effect("delete-contact", server, "admin") is done
+
+
+def test_an_id_that_another_thing_of_the_run_was_given() -> None:
+    """A thing of this run that was given the id of a deleted one is another thing."""
+
+    async def story(world: World, judge: Judge) -> bool:
+        answer, request, caller = await asked(world, "delete-contact", "admin")
+        assert request.fixture is not None
+        entry = world.ledger.of("contact", request.fixture.id)
+        assert entry is not None
+        entry.name = ANOTHER
+        server.things["contact"][request.fixture.id] = {
+            "id": request.fixture.id,
+            "name": entry.name,
+        }
+        return await judge.took_effect(request, answer, caller)
+
+    server = Server()
+
+    assert judged(story, server)
 
 
 @pytest.mark.parametrize(

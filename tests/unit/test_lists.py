@@ -61,6 +61,28 @@ def test_a_list_is_read_to_its_end(number: int, size: int, by: str) -> None:
     assert listing(server) == list(range(number))
 
 
+def test_the_next_page_may_be_named_in_the_body() -> None:
+    """A list in a wrapping goes on where its body says."""
+    server = with_contacts(5)
+
+    def page(asked: Asked) -> Answer:
+        start = int(asked.query.get("from", 0))
+        more = {"next": f"/v2/contacts?from={start + 2}"} if start < 4 else {}
+        return 200, {"data": list(server.things["contact"].values())[start : start + 2], **more}
+
+    server.instead("list-contacts", page)
+
+    assert listing(server) == list(range(5))
+
+
+def test_things_without_an_id_of_their_own_tell_nothing() -> None:
+    """A list whose things have ids of something deeper in them alone cannot be read to its end."""
+    server = answering("list-contacts", (200, [{"name": "a", "owner": {"id": f"{7:024x}"}}]))
+
+    with pytest.raises(Inconclusive, match="says no id of its own"):
+        listing(server)
+
+
 def test_a_list_that_repeats_its_first_page_ends() -> None:
     """A server that knows no offset shows the same again; then there is nothing more."""
     server = with_contacts(35)

@@ -17,6 +17,7 @@ import pytest
 
 from rolecall import endings
 from rolecall.endings import end_as_ctrl_c_does
+from rolecall.errors import RolecallError
 from rolecall.evidence import Exchange, cite, note
 from rolecall.harness import scheduler
 from rolecall.harness.scheduler import ScheduledTest, Scheduler
@@ -66,6 +67,20 @@ def test_a_long_test_is_waited_for() -> None:
     (job,) = run(ScheduledTest("late", 0, passes, done=late))
 
     assert (job.tries, late.looks) == (1, 2)
+
+
+def test_a_test_in_another_process_is_not_waited_for() -> None:
+    """Where the loop does not run, as in a process that a plugin of pytest forked, no test ends."""
+
+    async def passes() -> None:
+        pass
+
+    forked = Scheduler(1)
+    forked.jobs["late"] = ScheduledTest("late", 0, passes)
+
+    with pytest.raises(RolecallError, match="in another process"):
+        forked.wait("late")
+    forked._loop.close()
 
 
 def test_what_the_cells_tests_saw() -> None:
