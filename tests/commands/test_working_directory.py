@@ -104,6 +104,7 @@ def test_a_generator_without_files_says_so(tmp_path: Path) -> None:
     assert "cannot be reached" not in finished.stdout
 
 
+@pytest.mark.long
 def test_modules_of_the_user_are_not_run_by_the_self_test(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

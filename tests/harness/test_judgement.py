@@ -230,7 +230,7 @@ def test_a_missing_piece_is_named(case: str, tmp_path: Path) -> None:
     assert "look at " in finished.stdout
 
 
-@pytest.mark.parametrize("makes_users", [True, False])
+@pytest.mark.parametrize("makes_users", [pytest.param(True, marks=pytest.mark.long), False])
 def test_a_password_may_have_no_letters(makes_users: bool, tmp_path: Path) -> None:
     """Of a password of digits there is no other case: the target that takes it is not blamed, and
     the reason is given.
@@ -333,7 +333,13 @@ def test_what_cannot_be_deleted_is_told(tmp_path: Path) -> None:
     assert f"{len(there)} thing" in " ".join(finished.results["reasons"])
 
 
-@pytest.mark.parametrize("listed", [True, False], ids=["keys-are-listed", "keys-are-not-listed"])
+@pytest.mark.parametrize(
+    "listed",
+    [
+        pytest.param(True, id="keys-are-listed"),
+        pytest.param(False, id="keys-are-not-listed", marks=pytest.mark.long),
+    ],
+)
 def test_a_key_whose_making_was_not_answered_is_not_forgotten(listed: bool, tmp_path: Path) -> None:
     """A key may have been made though the connection broke: it is looked for and deleted, or else
     named, exit code 7.
@@ -376,7 +382,10 @@ def test_a_key_whose_making_was_not_answered_is_not_forgotten(listed: bool, tmp_
 # --- API keys ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("given", [ROLES, ("bot",)], ids=["all", "one"])
+@pytest.mark.parametrize(
+    "given",
+    [pytest.param(ROLES, marks=pytest.mark.long, id="all"), pytest.param(("bot",), id="one")],
+)
 def test_ready_made_keys_are_used(given: tuple[str, ...], tmp_path: Path) -> None:
     """Keys of the target file stand for their roles; where there is none the cell is not tested,
     and none is made.
@@ -497,7 +506,17 @@ def test_an_empty_list_is_a_denial_everywhere(tmp_path: Path) -> None:
     assert len(tests) > 100
 
 
-@pytest.mark.parametrize("fault", READINGS)
+#: Those that are tried in the quick tests; the others take two runs each as well.
+QUICK_READINGS = {"denied-404", "bad-tokens-422"}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(name, marks=() if name in QUICK_READINGS else pytest.mark.long)
+        for name in READINGS
+    ],
+)
 def test_a_reading_decides(fault: str, tmp_path: Path) -> None:
     """What is a finding under the default reading passes under another that the target file names,
     which is printed.
@@ -635,6 +654,7 @@ def with_odd_ids(answer: bytes) -> bytes:
     return re.sub(rb"(?i)(content-length: )\d+", rb"\g<1>%d" % len(longer), head) + end + longer
 
 
+@pytest.mark.long
 def test_an_id_may_be_of_any_characters(tmp_path: Path) -> None:
     """What a target puts into an id stays in its segment of a path: everything is found, changed
     and deleted by it.

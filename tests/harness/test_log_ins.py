@@ -170,7 +170,7 @@ def test_the_budget_holds_on_a_server(kind: type[Counting], tmp_path: Path) -> N
     assert server.damage() == []
 
 
-@pytest.mark.parametrize("role", ["guest", "admin"])
+@pytest.mark.parametrize("role", ["guest", pytest.param("admin", marks=pytest.mark.long)])
 def test_a_wrong_password_costs_one_log_in(role: str, tmp_path: Path) -> None:
     """A wrong password in the target file is tried once, and ends the run with exit code 2, naming
     the account.

@@ -222,6 +222,7 @@ def refresh_number(number: int) -> str:
     return f"599e1fcd9da1c72645c95886.{number}{random_part}"
 
 
+@pytest.mark.long
 def test_servers_that_put_secrets_anywhere(tmp_path: Path) -> None:
     """A token in a cut body, under another name, escaped oddly, in a cookie, a redirect, a refusal
     or a page stays out of every file.

@@ -801,7 +801,9 @@ def slow() -> Iterator[Reference]:
         yield running
 
 
-@pytest.mark.parametrize("command", ["certify", "pytest", "pytest --no-reports"])
+@pytest.mark.parametrize(
+    "command", ["certify", "pytest", pytest.param("pytest --no-reports", marks=pytest.mark.long)]
+)
 def test_ctrl_c_ends_a_run_tidily(command: str, slow: Reference, tmp_path: Path) -> None:
     """SIGINT ends a run within seconds with exit 130, tidied up and with its files."""
     file, out = target(tmp_path, without(slow.text, "expiry")), tmp_path / "runs"
@@ -829,7 +831,7 @@ def test_ctrl_c_ends_a_run_tidily(command: str, slow: Reference, tmp_path: Path)
     assert Admin(slow).left_by(finished.results["run"]) == []
 
 
-@pytest.mark.parametrize("command", ["certify", "pytest"])
+@pytest.mark.parametrize("command", [pytest.param("certify", marks=pytest.mark.long), "pytest"])
 def test_sigterm_ends_a_run_tidily(command: str, slow: Reference, tmp_path: Path) -> None:
     """SIGTERM does what Ctrl-C does, for pytest, too, and for a command whose SIGINT is ignored, as
     a script's ``&`` does it.
@@ -1022,6 +1024,7 @@ def test_allure_tells_the_story(wrong_cells: Reference, tmp_path: Path) -> None:
     assert "403" in shown
 
 
+@pytest.mark.long
 def test_pytests_own_allure_option_works(reference: Reference, tmp_path: Path) -> None:
     """``pytest conformance --alluredir DIR`` writes there, of the same tests as a run's own
     results, with the same histories, and those are not written then.

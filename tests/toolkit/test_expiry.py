@@ -462,6 +462,7 @@ def test_a_read_only_run_leaves_the_clock_alone(served: Served, tmp_path: Path) 
     )
 
 
+@pytest.mark.long
 def test_resets_in_the_last_minute_are_tried_again(served: Served, tmp_path: Path) -> None:
     """Four resets of one read in the set-up of expiry are passing trouble: the way is gone again,
     and proves expiry.
@@ -491,6 +492,7 @@ def test_resets_in_the_last_minute_are_tried_again(served: Served, tmp_path: Pat
     assert clock_offset(served.url) == 0
 
 
+@pytest.mark.long
 def test_a_target_that_is_away_while_its_clock_is_ahead(served: Served, tmp_path: Path) -> None:
     """A target that stops answering a day ahead is asked until it is back, and its clock goes back,
     too: exit code 4.
