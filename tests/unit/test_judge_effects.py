@@ -1,4 +1,7 @@
-"""Whether a write was carried out, in memory: at once, later, and at the end of the run."""
+"""Whether a write was carried out, in memory: at once, later, and at the end of the run.
+
+Longer than 400 lines because all of it is one judgement, and its tests share a stage.
+"""
 
 from __future__ import annotations
 

@@ -910,7 +910,7 @@ async def a_busy_day(
         for turn in range(4):
             if grant is None:
                 return
-            path = f"/v2/users/{grant.user}"
+            path = f"/v2/users/{in_path(grant.user)}"
             grant.session.use()
             invariants.own_profile(grant, received(await api.ask("GET", path, grant.token)), LOGIN)
             await asyncio.sleep(rests)
