@@ -30,6 +30,7 @@ from rolecall.reference.server import running
 from rolecall.reference.settings import Settings
 from rolecall.reference.variants import VARIANTS
 from rolecall.schema_validation import validation_errors
+from rolecall.spec.ids import in_path
 from tests.reference.asking import QUICK, Api, tell, with_api
 from tests.reference.test_variants import ON_THE_WIRE
 from tests.support.token_answers import (
