@@ -124,6 +124,7 @@ CASES = {
         miniatures.huge,
         GONE,
         "gives no usable answer: the (body|answer) is larger than 8,388,608 bytes",
+        marks=ALSO,
     ),
     "cut connection": Case(
         miniatures.cut_short, GONE, "gives no usable answer: the answer was cut off"
@@ -208,6 +209,7 @@ CASES = {
         ExitCode.FAILED,
         "RESPONSE-json",
         frozenset({"RESPONSE-json"}),
+        marks=ALSO,
     ),
     "deep JSON": Case(
         always(response(200, b"[" * 200_000, content_type="application/json")),
@@ -407,7 +409,13 @@ CHANGES: dict[str, tuple[str, Change]] = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
+#: A run of each takes seconds.
+QUICK_CHANGES = {"a link of sixty kilobytes"}
+
+
+@pytest.mark.parametrize(
+    "change", [pytest.param(name, marks=() if name in QUICK_CHANGES else ALSO) for name in CHANGES]
+)
 def test_what_a_hostile_server_links_to(change: str, tmp_path: Path, reference: Reference) -> None:
     """No link and no id of a server breaks the run, or keeps it from writing its files: it ends
     with a verdict, in time.
@@ -444,6 +452,7 @@ def test_what_a_hostile_server_links_to(change: str, tmp_path: Path, reference: 
     assert finished.seconds < 60
 
 
+@pytest.mark.long
 def test_lists_of_megabytes(tmp_path: Path, reference: Reference) -> None:
     """A server whose every list is of eight megabytes is found inconclusive soon, and not at the
     price of the machine's memory.

@@ -195,6 +195,7 @@ def test_what_was_left_is_listed_deleted_and_not_there_again(
     assert again == (0, f"nothing of runs that are older than 0s is on {server.url}\n")
 
 
+@pytest.mark.long
 def test_a_run_that_meets_what_another_left_says_so(server: Reference, tmp_path: Path) -> None:
     """One line with the command, and the same verdict."""
     file = target_file(tmp_path, server.text)

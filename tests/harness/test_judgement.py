@@ -280,6 +280,7 @@ def test_a_password_may_have_no_letters(makes_users: bool, tmp_path: Path) -> No
     assert "of this account's password that is the password itself" in str(entry["tests"])
 
 
+@pytest.mark.long
 def test_nothing_is_conformant_that_was_only_read(tmp_path: Path) -> None:
     """A run with --read-only proves no requirement of which a test would write, and is never
     conformant.

@@ -536,6 +536,7 @@ def test_servers_that_turn_round_and_spread(
     assert [piece for piece in spelled for text in texts if piece in text] == []
 
 
+@pytest.mark.long
 def test_a_password_that_is_an_ordinary_word(tmp_path: Path) -> None:
     """``sunshine`` is not a word of our files: it is hidden wherever it stands, and the run is as
     any other.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from rolecall.dsse import Envelope
-from rolecall.finished_run import EVIDENCE
+from rolecall.finished_run import EVIDENCE, RESULTS
 from rolecall.report.certificate import CERTIFICATE, SUBJECTS
 from rolecall.verification.checking import (
     GOOD,
@@ -113,7 +113,10 @@ def test_a_single_changed_byte_of_the_certificate_is_noticed(is_signed: bool) ->
     assert [] == unnoticed
 
 
-@pytest.mark.parametrize("name", SUBJECTS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.long if name == RESULTS else ()) for name in SUBJECTS],
+)
 def test_a_single_changed_byte_of_results_or_evidence_is_noticed(name: str) -> None:
     """Whichever byte of the run's documents is changed, the certificate is not theirs any more."""
     files = made_run().files()

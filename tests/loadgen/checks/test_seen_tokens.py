@@ -119,6 +119,7 @@ def test_nobody_is_accused_for_nothing() -> None:
     assert all(seen.add(number) for number in numbers(100_000))
 
 
+@pytest.mark.long
 def test_memory_does_not_grow() -> None:
     """Ten thousand or a hundred thousand fingerprints: the table is the same, and so is what Python
     holds.

@@ -303,6 +303,7 @@ def test_a_second_is_open_for_late_workers() -> None:
     assert sum(count for batch in document["batches"] for _, count in batch["response_ms"]) == 58
 
 
+@pytest.mark.long
 def test_a_long_run_has_few_batches() -> None:
     """Two hours have at most 64 batches of equal length, with every request in one of them, and a
     point for each second.
