@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 
 _SERVER_ERROR = 500  # and above (RFC 9110 15.6)
-_SENT_BACK = frozenset({408, 421, 425})  # not done, and may be sent again
+#: What was not done, and may be sent again: it did not come whole in time (RFC 9110 15.5.9; proxies
+#: say so of idle connections, too), or came on a wrong connection (15.5.20), or too early (8470).
+SENT_BACK = frozenset({408, 421, 425})
 
 
 class Outcome(StrEnum):
@@ -43,7 +45,7 @@ class Finding(AssertionError):
         is proven by one answer.
         """
         return self.exchange is not None and (
-            self.exchange.status >= _SERVER_ERROR or self.exchange.status in _SENT_BACK
+            self.exchange.status >= _SERVER_ERROR or self.exchange.status in SENT_BACK
         )
 
     def __str__(self) -> str:

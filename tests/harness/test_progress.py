@@ -13,6 +13,7 @@ from rolecall.harness.progress import Progress
 from rolecall.harness.results import TestResult
 from rolecall.http.pacing import Pace
 from rolecall.outcomes import Outcome
+from rolecall.spec.loading import load_specification
 
 
 class Terminal(io.StringIO):
@@ -29,7 +30,7 @@ def under_way(stream: io.StringIO, *, pause: float = 0.0, silent: bool = False) 
     pace.pause(pause)
     client = SimpleNamespace(layers=pace)
     shown = Progress(stream, silent=silent)
-    run: Any = SimpleNamespace(is_open=True, context=SimpleNamespace())
+    run: Any = SimpleNamespace(is_open=True, context=SimpleNamespace(spec=load_specification()))
     run.context.world = SimpleNamespace(client=client)
     shown.run = run
     shown.pytest_collection_finish(SimpleNamespace(items=[None] * 4))  # type: ignore[arg-type]  # the part that is read
@@ -53,6 +54,15 @@ def test_a_bar_on_a_terminal() -> None:
     assert last.rstrip() == "[##########..........] 2/4  1 failed, 0 inconclusive"
     shown.clear()
     assert stream.getvalue().endswith(f"\r{' ' * len(last)}\r")
+
+
+def test_advice_is_no_failure() -> None:
+    """What decides nothing is counted apart from what fails a server."""
+    stream = Terminal()
+    under_way(stream).advance(TestResult("another test", "SEC-T08", Outcome.FAILED))
+
+    last = stream.getvalue().split("\r")[-1].rstrip()
+    assert last == "[###############.....] 3/4  1 failed, 0 inconclusive, 1 advice"
 
 
 def test_a_bar_says_why_it_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ class Progress:
         self._silent = silent or stream is None
         self._is_watched = is_terminal(stream)
         self._done = self._total = 0
-        self._bad = {Outcome.FAILED: 0, Outcome.INCONCLUSIVE: 0}
+        self._failed = self._advice = self._inconclusive = 0
         self._begun = time.monotonic()
         self._next = self._begun + _SELDOM
 
@@ -47,8 +47,13 @@ class Progress:
     def advance(self, result: TestResult) -> None:
         """One more test is done."""
         self._done += 1
-        if result.outcome in self._bad:
-            self._bad[result.outcome] += 1
+        if result.outcome is Outcome.INCONCLUSIVE:
+            self._inconclusive += 1
+        elif result.outcome is Outcome.FAILED:
+            assert self.run is not None
+            decides = self.run.context.spec.requirements[result.requirement].decides
+            self._failed += decides
+            self._advice += not decides
         self.look()
 
     def look(self) -> None:
@@ -71,8 +76,9 @@ class Progress:
             self._write("", "\r")
 
     def _state(self) -> str:
-        failed, inconclusive = self._bad.values()
-        state = f"{failed} failed, {inconclusive} inconclusive"
+        state = f"{self._failed} failed, {self._inconclusive} inconclusive"
+        if self._advice:
+            state += f", {self._advice} advice"
         pause = (
             self.run.context.world.client.layers.pause_left
             if self.run and self.run.is_open

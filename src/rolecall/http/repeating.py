@@ -12,12 +12,10 @@ from rolecall.http.connection import Unreadable
 from rolecall.http.in_flight import InFlight
 from rolecall.http.pacing import LONGEST_BACKOFF, Pace
 from rolecall.http.transports import EXCHANGE, PATIENT, REPEATABLE
+from rolecall.outcomes import SENT_BACK
 
 #: RFC 9110 15.6: a gateway's answer, which says nothing of the operation.
 AWAY = frozenset({502, 503, 504})
-#: What was not done, and may be sent again: it did not come whole in time (RFC 9110 15.5.9; proxies
-#: say so of idle connections, too), or came on a wrong connection (15.5.20), or too early (8470).
-SENT_BACK = frozenset({408, 421, 425})
 _ATTEMPTS = 4
 _THROTTLED_ATTEMPTS = 8  # of one request, while others are let through
 _LONGEST_WAIT = 120.0  # seconds; a Retry-After that asks for more is not waited for

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 #: Seconds for a connection that is opened beside what is measured.
 _SOON = 1.0
 #: What is told in the end of the cells: those sampled, those with expired tokens, those not sampled
-#: and what is not tested with the reason, and what is left behind; and of accounts without luck.
+#: and what is not tested with the reason; what is left behind; and accounts that were never let in.
 SAMPLED = ("cells", "expired", "others", "not_tested", "left", "refused")
 
 

@@ -13,7 +13,7 @@ from rolecall.report.undecided import Undecided
 from rolecall.screen import wrapped_line
 
 _INDENT, _HANGING = " " * 3, " " * 13
-_LONGEST = 1_000  # characters of a line to be pasted
+_LONGEST_LINE = 1_000  # characters of a line to be pasted
 _LABEL = re.compile(r"<[a-z-]+-\d+>")  # what redaction puts in the place of a secret
 _ROLE = re.compile(r"([a-z]+\d*) \((token|api-key)\)")
 #: Requirements that are shown with their names; all are in results.json.
@@ -45,7 +45,7 @@ def findings(causes: Sequence[Cause], folder: str, width: int | None) -> Iterato
 
 def _proof(cause: Cause, folder: str) -> list[str]:
     """Two lines to be pasted, never wrapped; one of many screens is in the evidence."""
-    is_shown = cause.curl and (len(cause.curl) <= _LONGEST or not cause.exchange)
+    is_shown = cause.curl and (len(cause.curl) <= _LONGEST_LINE or not cause.exchange)
     lines = [f"{_INDENT}{'try':<10}{cause.curl}"] if is_shown else []
     if cause.exchange:
         command = f"rolecall show {shlex.quote(folder)} {cause.exchange}"
