@@ -89,6 +89,14 @@ def test_a_refusal_with_an_effect_is_seen(operation: str) -> None:
     assert not effect(operation, Server())
 
 
+def say_when(server: Server) -> None:
+    """Let things say when they were made."""
+    add = server.add
+    server.add = lambda resource, **members: add(  # type: ignore[method-assign]
+        resource, **members, createdAt="2026-01-01"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "made", "done"),
     [
@@ -117,12 +125,24 @@ def test_an_id_that_is_given_anew(name: str, made: str | None, done: bool) -> No
         return 204, None
 
     server = answering("delete-contact", given_anew, by="admin")
-    add = server.add
-    server.add = lambda resource, **members: add(  # type: ignore[method-assign]
-        resource, **members, createdAt="2026-01-01"
-    )
+    say_when(server)
 
     assert effect("delete-contact", server, "admin") is done
+
+
+def test_a_fetch_that_shows_a_thing_of_another_id_tells_nothing_of_a_delete() -> None:
+    """Where a fetch answers with whatever there is, the thing that was deleted is not seen to be
+    gone.
+    """
+
+    def shows_the_first(asked: Asked) -> Answer:
+        return 200, {"id": f"{7:024x}", "name": "the first", "createdAt": "2020-01-01"}
+
+    server = answering("delete-contact", (204, None), by="admin")
+    server.instead("fetch-contact", shows_the_first)
+    say_when(server)
+
+    assert not effect("delete-contact", server, "admin")
 
 
 def test_an_id_that_another_thing_of_the_run_was_given() -> None:

@@ -78,7 +78,7 @@ class EffectJudge(TokenJudge):
 
         It is another one of the run's, or one without any name of the run's, made at another time.
         """
-        if not fixture.name or shows_name(now, fixture.name):
+        if not fixture.name or shows_name(now, fixture.name) or not is_of_id(now, fixture.id):
             return False
         entry = self._world.ledger.of(fixture.resource.name, fixture.id)
         if entry and entry.name != fixture.name:
