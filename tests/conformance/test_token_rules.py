@@ -198,6 +198,7 @@ FAULTS = {
     "writes-by-role": ("SEC-E15", "SEC-E15"),
     "second-header-at-refresh": ("SEC-H06-consistent", "SEC-H06-consistent"),
     "users-of-lists-show-the-hash": ("SEC-I20 or list-users", "SEC-I20"),
+    "accepts-public-key-as-secret": ("SEC-J08", "SEC-J08"),
 }
 
 
