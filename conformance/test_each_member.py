@@ -10,6 +10,7 @@ from typing import Any
 
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
+from rolecall.spec.ids import Place, texts_in
 from rolecall.spec.loading import load_specification
 from rolecall.target import Account
 from rolecall.tokens import Grant
@@ -33,8 +34,6 @@ _IDENTITY = re.compile(r"(?i)e-?mail|role|scope|type|organi[sz]ation|parent|conv
 #: The kinds of things that are emptied; all of them with ``--intrusive``.
 _EMPTIED = ("organization", "conversation", "contact")
 
-Path = tuple[str | int, ...]
-
 
 @dataclass(frozen=True)
 class Written:
@@ -43,7 +42,7 @@ class Written:
     """
 
     member: str
-    before: Mapping[Path, Any]
+    before: Mapping[Place, Any]
     answer: Exchange
 
     @property
@@ -80,22 +79,12 @@ def disturbed(
             yield f"{name} is {is_now!r}, and was {was!r}"
 
 
-def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """The texts in a value, and where they are."""
-    inner = (
-        value.items()
-        if isinstance(value, Mapping)
-        else enumerate(value)
-        if isinstance(value, list)
-        else ()
-    )
-    for name, member in inner:
-        yield from leaves(member, (*path, name))
-    if isinstance(value, str) and "@" not in value:
-        yield path, value
+def leaves(value: Any, path: Place = ()) -> Iterator[tuple[Place, str]]:
+    """The texts in a value but for addresses, and where they are."""
+    return ((place, text) for place, text in texts_in(value, path) if "@" not in text)
 
 
-def at(document: Any, path: Path) -> Any:
+def at(document: Any, path: Place) -> Any:
     """What stands at a place of a document; None where there is nothing."""
     for step in path:
         if isinstance(step, str):

@@ -17,7 +17,7 @@ from rolecall.jwts import is_jwt, jwts_in
 from rolecall.outcomes import Finding, NotApplicable, NotTested
 from rolecall.pausing import let_others_go_on
 from rolecall.spec.claims import numeric_date
-from rolecall.spec.ids import walked
+from rolecall.spec.ids import texts_in, walked
 from rolecall.tokens import TOKEN_PATH, Grant, claims_of, header_of
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import SUMMARY, each, requirement
@@ -160,19 +160,15 @@ async def test_errors_tell_no_secrets(responses: Responses, world: World) -> Non
             )
 
 
-def place_of(secret: str, body: object, path: str = "") -> str:
+#: Members that are named of the way to one, at most: a body may be of any depth.
+_NAMED = 12
+
+
+def place_of(secret: str, body: object) -> str:
     """Where a JSON body holds a secret, as ", at detail.0.input"; nothing, where that is not so."""
-    if isinstance(body, str):
-        return f", at {path}" if path and tells(body, secret) else ""
-    inner = (
-        body.items()
-        if isinstance(body, dict)
-        else enumerate(body)
-        if isinstance(body, list)
-        else ()
-    )
-    found = (place_of(secret, value, f"{path}.{name}".lstrip(".")) for name, value in inner)
-    return next(filter(None, found), "")
+    place = next((place for place, text in texts_in(body) if place and tells(text, secret)), ())
+    way = ".".join(map(str, place[:_NAMED])) + "..." * (len(place) > _NAMED)
+    return f", at {way}" if way else ""
 
 
 def readable(exchange: Exchange) -> str:

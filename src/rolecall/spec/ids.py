@@ -13,6 +13,7 @@ from rolecall.envelopes import id_text, is_of_id, own_id, says_id
 from rolecall.evidence import Exchange, recalled
 
 __all__ = [
+    "Place",
     "id_at",
     "id_of",
     "id_text",
@@ -21,9 +22,13 @@ __all__ = [
     "is_of_id",
     "own_id",
     "says_id",
+    "texts_in",
     "unused_id",
     "walked",
 ]
+
+#: Where a value of a document is: the names of members, and the numbers in lists, that lead to it.
+Place = tuple[str | int, ...]
 
 
 def id_of(exchange: Exchange) -> str:
@@ -58,6 +63,19 @@ def walked(document: Any) -> Iterator[Any]:
             left += reversed(list(value.values()))
         elif isinstance(value, list):
             left += reversed(value)
+
+
+def texts_in(document: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
+    """The texts in a document, at any depth and in their order, and where each is."""
+    left = [(place, document)]
+    while left:
+        place, value = left.pop()
+        if isinstance(value, str):
+            yield place, value
+        elif isinstance(value, Mapping):
+            left += reversed([((*place, name), inner) for name, inner in value.items()])
+        elif isinstance(value, list):
+            left += reversed([((*place, number), inner) for number, inner in enumerate(value)])
 
 
 def identifiers(document: Any) -> Iterator[str]:
