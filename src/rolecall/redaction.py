@@ -156,7 +156,7 @@ class Secrets:
         self._ids: set[str] = set()
         self._said: set[str] = set()
         self._longest_id = 0
-        self._public_text: str | None = ""
+        self._public_text: bytes | None = b""
         self._sent_before: set[str] = set()
         self._quota, self._room = MOST_PER_ANSWER, MOST_CHARACTERS
         self._is_flooded = False
@@ -346,15 +346,15 @@ class Secrets:
         """Whether a made-up value begins or is part of something public, or is that with next to
         nothing added.
         """
-        if value in self._all_public():
+        if _bytes(value) in self._all_public():
             return True
         ends = range(1, _NOTHING + 1)
         cut = {value[:-number] for number in ends} | {value[number:] for number in ends}
         return not cut.isdisjoint(self._ids) or not cut.isdisjoint(self._said)
 
-    def _all_public(self) -> str:
+    def _all_public(self) -> bytes:
         if self._public_text is None:
-            self._public_text = "\n".join((*self._ids, *self._said))
+            self._public_text = _bytes("\n".join((*self._ids, *self._said)))
         return self._public_text
 
     # --- How it is remembered -------------------------------------------------------------------
@@ -644,7 +644,7 @@ class Secrets:
         """Whether a segment of a secret stands in something public or ordinary."""
         # Of bytes: a segment may begin or end in the middle of a character.
         return (
-            segment in _bytes(self._all_public())
+            segment in self._all_public()
             or segment.decode("utf-8", "replace").lower() in self._ordinary
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rolecall.report import load_denials
@@ -215,6 +215,14 @@ def _figures(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"generator     {used or 'CPU time not known'}{machine}; {longest}"
 
 
+def _first_of(entries: Sequence[str], label: str) -> Iterator[str]:
+    """A line for each of the first, and how many more there are."""
+    for entry in entries[:_MOST_OTHERS]:
+        yield f"{label:<14}{harmless(entry)}"
+    if len(entries) > _MOST_OTHERS:
+        yield f"{label:<14}{len(entries) - _MOST_OTHERS} more in load.json"
+
+
 def _wrong(document: Mapping[str, Any]) -> Iterator[str]:
     for kind, count in document["errors"].items():
         yield f"error         {count:,} x {kind}"
@@ -228,16 +236,8 @@ def _wrong(document: Mapping[str, Any]) -> Iterator[str]:
     sampled = document.get("sampled") or {}
     for what in sampled.get("not_tested", ()):
         yield f"not tested    under load: {what}"
-    refused = sampled.get("refused", ())
-    for account in refused[:_MOST_OTHERS]:
-        yield f"log-in        {harmless(account)}"
-    if len(refused) > _MOST_OTHERS:
-        yield f"log-in        {len(refused) - _MOST_OTHERS} more in load.json"
-    others = sampled.get("others", ())
-    for what in others[:_MOST_OTHERS]:
-        yield f"not sampled   {harmless(what)}"
-    if len(others) > _MOST_OTHERS:
-        yield f"not sampled   {len(others) - _MOST_OTHERS} more in load.json"
+    yield from _first_of(sampled.get("refused", ()), "log-in")
+    yield from _first_of(sampled.get("others", ()), "not sampled")
     yield from load_denials.lines(document.get("denials"))
     for reason in document["reasons"]:
         yield f"because       {reason}"

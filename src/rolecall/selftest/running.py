@@ -141,9 +141,11 @@ def _environment() -> Iterator[None]:
     """The environment that all processes of the self-test are begun in; no later one of whoever
     called.
     """
-    own = {_SIGNING_KEY: os.environ.get(_SIGNING_KEY, _OWN_KEY)}
-    # Python looks for modules in the working directory first, where a user's own may lie.
-    own["PYTHONSAFEPATH"] = "1"
+    own = {
+        _SIGNING_KEY: os.environ.get(_SIGNING_KEY, _OWN_KEY),
+        # Python looks for modules in the working directory first, where a user's own may lie.
+        "PYTHONSAFEPATH": "1",
+    }
     before = {name: os.environ.get(name) for name in own}
     os.environ.update(own)
     try:
