@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from rolecall.redaction import Secrets
+from rolecall.redaction import Secrets, _holds_claims
 from tests.unit.test_redaction import REFRESH_TOKEN, TOKEN, exchange, knowing
 
 #: Of chance, with the letters in it with which claims begin.
@@ -341,3 +341,19 @@ class TestAlteredCopies:
             secrets.learn(exchange(headers={"Authorization": f"Bearer {self.ALTERED}, {TOKEN}"}))
 
         assert secrets.redact(f"{self.ALTERED}!") == f"{self.FRONT}.<token-2>!"
+
+
+@pytest.mark.parametrize(
+    ("secret", "holds"),
+    [
+        ("v1:" + base64.urlsafe_b64encode(b'{"user":"7","role":"guest"}').decode(), True),
+        (TOKEN.rpartition(".")[2], False),
+        (BEGINS_INSIDE, False),
+    ],
+    ids=["claims", "signature", "first-letters-by-chance"],
+)
+def test_claims_in_a_secret(secret: str, holds: bool) -> None:
+    """Parts of a secret that holds claims would be in each token of its user: it is told by text
+    that goes on behind the first letters of claims.
+    """
+    assert _holds_claims(secret) is holds
