@@ -52,14 +52,18 @@ class UsageError(RolecallError):
 
 @dataclass
 class Interrupted(RolecallError):
-    """Ctrl-C or SIGTERM came while the run's files were made: ``folder`` holds no results."""
+    """Ctrl-C or SIGTERM came while the run's files were made, and ``folder`` holds no results; or
+    before the run began, where there is no ``folder``.
+    """
 
-    folder: str
-    left: int
+    folder: str = ""
+    left: int = 0
 
     exit_code = ExitCode.INTERRUPTED
 
     def __str__(self) -> str:
+        if not self.folder:
+            return "interrupted before the run began"
         left = (
             f"; {self.left} things were left on the target, and ledger.jsonl there names them"
             if self.left

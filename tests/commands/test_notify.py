@@ -1,4 +1,4 @@
-"""``rolecall certify --notify`` in real runs: those that never were, and one that was interrupted.
+"""``rolecall certify --notify`` in real runs: those that never were, and those interrupted.
 
 Each says what it was in its exit code, its summary and its notice, so that the right person is
 called.
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from rolecall.harness.clock_turn import clock_turn
 from tests.conftest import Reference
 from tests.support.command import Finished, finish, rolecall, start
 from tests.support.miniatures import nobody
@@ -86,7 +87,7 @@ def test_a_run_that_is_interrupted(reference: Reference, tmp_path: Path, notify:
         "certify", target, "--notify", notify, "--quiet", cwd=tmp_path, env=reference.env
     )
     out = tmp_path / "reports" / "runs"
-    while not [path for path in out.glob("*/ledger.jsonl") if path.read_bytes().strip(b"\0 \n")]:
+    while not [path for path in out.glob("*/ledger.jsonl") if b"intend" in path.read_bytes()]:
         assert process.poll() is None, "the run has ended"
         assert time.monotonic() - began < 60
         time.sleep(0.05)
@@ -95,6 +96,28 @@ def test_a_run_that_is_interrupted(reference: Reference, tmp_path: Path, notify:
 
     check_said(done, tmp_path, 130, "interrupted")
     assert [] == done.results["left_behind"]
+
+
+def test_a_run_that_is_interrupted_before_it_begins(
+    reference: Reference, tmp_path: Path, notify: str
+) -> None:
+    """Exit code 130 here too: a run that waited for another one of the same clock is told of."""
+    url = "http://127.0.0.1:9/interrupted-while-it-waits"
+    target = tmp_path / "target.toml"
+    text = re.sub('clock_url = ".*"', f'clock_url = "{url}"', reference.text)
+    target.write_text(text, encoding="utf-8")
+    with clock_turn(url):
+        process = start(
+            "certify", target, "--notify", notify, cwd=tmp_path, env=reference.env, bufsize=1
+        )
+        assert process.stderr
+        assert "waiting for another run" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        done = finish(process, tmp_path / "reports" / "runs", time.monotonic())
+
+    assert 130 == done.code, done.said
+    assert "interrupted before the run began" in done.stderr
+    assert (tmp_path / "told").read_text(encoding="utf-8").startswith("130\ninterrupted\n")
 
 
 def test_what_cannot_be_told_changes_nothing(reference: Reference, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rolecall.commands import add_select, add_target, say_result
 from rolecall.commands.job_page import append_file_to_job_page, append_to_job_page
 from rolecall.endings import end_as_ctrl_c_does
-from rolecall.errors import RolecallError
+from rolecall.errors import Interrupted, RolecallError
 from rolecall.harness.options import OPTIONS, Options
 from rolecall.screen import harmless, has_colours, say, width_of
 
@@ -58,11 +58,12 @@ def run(arguments: argparse.Namespace) -> int:
     progress = Progress(sys.stderr, silent=arguments.json or arguments.quiet)
     try:
         finished = run_suite(words, progress)
-    except RolecallError as error:
+    except (RolecallError, KeyboardInterrupt) as raised:
+        error = raised if isinstance(raised, RolecallError) else Interrupted()
         summary = summary_of_no_run(error)
         append_to_job_page(summary)
         tell_of_no_run(arguments, error, summary)
-        raise
+        raise error from None
     try:
         return _print(arguments, finished)
     finally:  # also where it cannot be printed

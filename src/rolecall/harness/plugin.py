@@ -161,10 +161,10 @@ class ConformancePlugin:
         except RolecallError as error:
             self.run.fatal = error
             raise pytest.UsageError(str(error)) from None
-        if session.config.pluginmanager.has_plugin("allure_listener"):
-            self.run.allure = False
-        self.is_listened_to = _has_listeners(session.config)
         try:
+            if session.config.pluginmanager.has_plugin("allure_listener"):
+                self.run.allure = False
+            self.is_listened_to = _has_listeners(session.config)
             self.run.run_preflight()
             self.run.context.scheduler.start([self._job(item) for item in session.items])
             with self.run.context.scheduler.minding_ctrl_c():
