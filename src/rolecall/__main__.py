@@ -18,6 +18,7 @@ from rolecall import __version__
 from rolecall.commands.help_texts import epilog
 from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError, place_of
 from rolecall.screen import FULL, harmless, output_lost, say
+from rolecall.wording import shortened
 
 LONGEST_MESSAGE = 4_000  # characters of an error: it may repeat a value of a file
 _HELP = 78  # columns, as argparse's own texts on a small terminal
@@ -66,8 +67,7 @@ def _run(argv: list[str] | None) -> int:
     except RolecallError as error:
         # some of it may be a target's
         text = harmless(str(error)) if isinstance(error, Unreachable) else str(error)
-        more = f" ... ({len(text):,} characters)" if len(text) > LONGEST_MESSAGE else ""
-        say(f"rolecall: {text[:LONGEST_MESSAGE]}{more}", stream=sys.stderr, wraps=True)
+        say(f"rolecall: {shortened(text, LONGEST_MESSAGE)}", stream=sys.stderr, wraps=True)
         return int(error.exit_code)
     except KeyboardInterrupt:
         say("rolecall: interrupted", stream=sys.stderr)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+from rolecall.wording import counted
+
 
 class ExitCode(IntEnum):
     """The exit codes of every command (a contract with scripts)."""
@@ -65,7 +67,7 @@ class Interrupted(RolecallError):
         if not self.folder:
             return "interrupted before the run began"
         left = (
-            f"; {self.left} things were left on the target, and ledger.jsonl there names them"
+            f"; {counted(self.left, 'thing')} left on the target: ledger.jsonl there names what"
             if self.left
             else ""
         )
@@ -85,11 +87,13 @@ class Unreachable(RolecallError):
         return f"{self.base_url} {self.what}"
 
 
-def suggest(word: str, known: Iterable[str]) -> str:
-    """A hint at the nearest known word, or at all of them."""
+def suggest(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """A hint at the nearest known word; where none is near, ``otherwise``, else all of them."""
     names = list(known)
     near = difflib.get_close_matches(word, names, 1)
-    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(names)}."
+    if near:
+        return f"Did you mean {near[0]!r}?"
+    return otherwise or f"Known: {', '.join(names)}."
 
 
 def place_of(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from fnmatch import fnmatchcase
@@ -220,7 +220,7 @@ def _check_subject(
         raise UsageError(
             entry.at("requirement"),
             f"unknown requirement {waiver.requirement!r}",
-            _suggest_requirement(waiver.requirement, decides),
+            suggest(waiver.requirement, decides, "`rolecall requirements` lists them."),
         )
     if not decides[waiver.requirement]:
         raise UsageError(
@@ -233,12 +233,6 @@ def _check_subject(
         raise UsageError(
             entry.at("cell"), what, _EXAMPLE if names else "Leave it out: there are no cells."
         )
-
-
-def _suggest_requirement(word: str, known: Iterable[str]) -> str:
-    """The nearest id; there are too many to list."""
-    hint = suggest(word, known)
-    return hint if hint.startswith("Did") else "`rolecall certify` names them in results.json."
 
 
 def iso(day: date | None) -> str | None:

@@ -17,6 +17,7 @@ from rolecall.commands import say_document
 from rolecall.errors import ExitCode, UsageError
 from rolecall.harness.options import DEFAULT_OUT
 from rolecall.screen import harmless, say
+from rolecall.wording import counted
 
 if TYPE_CHECKING:
     from rolecall.harness.cleaning import Cleaned, KilledRun
@@ -170,10 +171,10 @@ def _seconds(age: str) -> float:
 
 def _say(arguments: argparse.Namespace, cleaned: Cleaned, where: str) -> None:
     """Print lines for a person; the last one says how it stands."""
-    from rolecall.harness.cleaning import counted
+    from rolecall.harness.cleaning import by_kind
 
-    kinds = counted(line.partition(" ")[0] for line in cleaned.deleted)
-    runs = f"run{'s' if len(cleaned.runs) > 1 else ''} {', '.join(cleaned.runs)}"
+    kinds = by_kind(line.partition(" ")[0] for line in cleaned.deleted)
+    runs = f"run{'' if len(cleaned.runs) == 1 else 's'} {', '.join(cleaned.runs)}"
     lines = [f"note          {note}" for note in cleaned.notes]
     if arguments.dry_run:
         lines += _few("there", cleaned.deleted)
@@ -192,7 +193,7 @@ def _say(arguments: argparse.Namespace, cleaned: Cleaned, where: str) -> None:
 
 
 def _things(lines: list[str], whose: str) -> str:
-    return f"1 thing{whose} is" if len(lines) == 1 else f"{len(lines)} things{whose} are"
+    return f"{counted(len(lines), 'thing')}{whose} {'is' if len(lines) == 1 else 'are'}"
 
 
 def _few(word: str, things: list[str]) -> list[str]:

@@ -43,8 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     requirements = load_specification().requirements
     for unknown in (name for name in arguments.ids if name not in requirements):
-        nearest = suggest(unknown, requirements)
-        hint = nearest if nearest.startswith("Did") else "Without an ID, all are printed."
+        hint = suggest(unknown, requirements, "Without an ID, all are printed.")
         raise UsageError("ID", f"{unknown!r} is not a requirement", hint)
     tests = list_tests()
     faults: dict[str, list[Fault]] = {}

@@ -8,6 +8,7 @@ from typing import Any
 from rolecall.commands import add_run
 
 HELP = "show an exchange of a run, or a cell with its evidence"
+_WHAT = "Give an exchange's number, or operation-role-credential: list-users-guest-token."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,12 +59,5 @@ def _text(results: dict[str, Any], evidence: dict[str, Any], what: str) -> str:
     found = shown.cell(results, what)
     if found is None:
         names = map(shown.cell_name, results["cells"])
-        raise UsageError(what, "the run has no such cell", _hint(suggest(what, names)))
+        raise UsageError(what, "the run has no such cell", suggest(what, names, _WHAT))
     return shown.cell_text(results, evidence, found)
-
-
-def _hint(suggestion: str) -> str:
-    """Not all 376 names."""
-    if suggestion.startswith("Known"):
-        return "Give an exchange's number, or operation-role-credential: list-users-guest-token."
-    return suggestion

@@ -288,7 +288,7 @@ class _Found:
     def counted(self, run: str) -> str:
         """How many things of each kind there are of a run."""
         kinds = [resource for resource, _ in self.things.get(run, ())]
-        return counted(iter(kinds + ["user on loan"] * len(self.on_loan.get(run, ()))))
+        return by_kind(iter(kinds + ["user on loan"] * len(self.on_loan.get(run, ()))))
 
     def why_not(self, run: str, older_than: float, out: Path) -> str:
         """Why a run is left alone; empty where it is not."""
@@ -300,7 +300,7 @@ class _Found:
         return "it is still at work" if is_at_work(out / run) else ""
 
 
-def counted(resources: Iterator[str]) -> str:
+def by_kind(resources: Iterator[str]) -> str:
     """Kinds with their numbers: ``3 user, 1 contact``."""
     return ", ".join(f"{number} {resource}" for resource, number in Counter(resources).items())
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from rolecall.harness.options import DEFAULT_OUT, Options
 from rolecall.ledger import LEDGER, is_at_work
 from rolecall.run_folder import begin_of_run
+from rolecall.wording import counted
 
 _HOUR = 3600.0
 
@@ -22,7 +23,7 @@ def left_by_others(others: Mapping[str, int], options: Options, now: float) -> s
     ages = {run: now - begin for run in others if (begin := begin_of_run(run)) is not None}
     number = sum(others.values())
     newest, more = max(others), len(others) - 1
-    runs = f"run {newest}" + (f" and {more} earlier run{'s' if more > 1 else ''}" if more else "")
+    runs = f"run {newest}" + (f" and {counted(more, 'earlier run')}" if more else "")
     were = "thing of {} was" if number == 1 else "things of {} were"
     things = f"{number} {were.format(runs)} there before this one"
     target, folder = shlex.quote(str(options.target or "TARGET")), options.out / newest

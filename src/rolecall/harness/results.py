@@ -12,6 +12,7 @@ from rolecall.evidence import Exchange, TestEvidence
 from rolecall.harness.waiving import UsedWaiver, only_expired
 from rolecall.outcomes import Outcome
 from rolecall.spec.model import API_KEY, API_KEYS, Cell, Requirement, Specification
+from rolecall.wording import counted, first_few
 
 #: When the tests of one requirement end differently, the first of these decides: what was not
 #: tested was not proven.
@@ -27,6 +28,8 @@ _WORST_FIRST = (
 
 #: Cells that were let in, and others that were refused, from which on callers seem to be mixed up.
 _MIXED_UP = 3
+#: Requirements that a sentence names.
+_NAMED = 4
 
 
 @dataclass
@@ -162,7 +165,7 @@ def judge(  # More than 40 lines because of what it is given.
         *filter(None, (waiver.fault for waiver in waivers)),
     ]
     if left:
-        reasons.append(f"{_count(left, 'thing')} created by this run could not be deleted")
+        reasons.append(f"{counted(len(left), 'thing')} created by this run could not be deleted")
     code = _exit_code(status, errors, left)
     if any(waiver.fault for waiver in waivers):
         renewable = only_expired(findings(spec, results), waivers)
@@ -175,13 +178,13 @@ def _undecided(
 ) -> Iterator[str]:
     """Sentences on the requirements that failed, or were waived, or of which it is not known."""
     if failed:
-        yield f"{_count(failed, 'requirement')} failed: {_some(failed)}"
+        yield f"{counted(len(failed), 'requirement')} failed: {_some(failed)}"
     if errors:
         yield f"the harness broke at {_some(errors)}"
     if open_:
-        yield f"{_count(open_, 'requirement')} could not be decided: {_some(open_)}"
+        yield f"{counted(len(open_), 'requirement')} could not be decided: {_some(open_)}"
     if waived:
-        yield f"{_count(waived, 'requirement')} waived: {_some(waived)}"
+        yield f"{counted(len(waived), 'requirement')} waived: {_some(waived)}"
 
 
 def _mixed_up(results: Iterable[TestResult]) -> Iterator[str]:
@@ -210,7 +213,8 @@ def _not_tested(untested: list[str], *, selected: bool) -> Iterator[str]:
             f"{len(untested)} requirements were not looked at"
         )
     elif untested:
-        yield f"{_count(untested, 'requirement')} not proven, because not tested: {_some(untested)}"
+        number = counted(len(untested), "requirement")
+        yield f"{number} not proven, because not tested: {_some(untested)}"
 
 
 def _exit_code(status: str, errors: list[str], left: list[str]) -> ExitCode:
@@ -312,10 +316,5 @@ def counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
     return tally
 
 
-def _count(things: list[str], noun: str) -> str:
-    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
-
-
-def _some(ids: list[str], most: int = 4) -> str:
-    shown = ", ".join(ids[:most])
-    return shown if len(ids) <= most else f"{shown} and {len(ids) - most} more"
+def _some(ids: Sequence[str]) -> str:
+    return first_few(ids, _NAMED)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rolecall.outcomes import Outcome
 from rolecall.spec.loading import load_specification
 from rolecall.waivers import Waiver, Waivers, described, load_waivers
+from rolecall.wording import counted
 
 if TYPE_CHECKING:
     from rolecall.harness.results import TestResult
@@ -49,7 +50,7 @@ class UsedWaiver:
         """A sentence on a waiver that has to go, or an empty string."""
         if self.state is WaiverState.EXPIRED:
             still = (
-                f"{_tests(self.failures)} it covered failed again"
+                f"{counted(len(self.failures), 'test')} that it covered failed again"
                 if self.failures
                 else "delete it, or say until when"
             )
@@ -202,7 +203,3 @@ def _row_in_the_way(result: TestResult) -> str:
         for exchange in result.evidence.exchanges
     )
     return "" if is_trouble else result.look_at
-
-
-def _tests(names: Sequence[str]) -> str:
-    return f"{len(names)} test{'' if len(names) == 1 else 's'} that"

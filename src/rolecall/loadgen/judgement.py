@@ -15,8 +15,8 @@ from typing import Any
 
 from rolecall.loadgen import generator_limits
 from rolecall.loadgen.objectives import Objective, Verdict, beyond_doubt, judge, verdict
-from rolecall.report.foreign_text import counted
 from rolecall.report.judged import observed
+from rolecall.wording import counted
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,10 @@ from rolecall.loadgen.idle_options import see_that_all_have_an_effect
 from rolecall.loadgen.options import OPTIONS
 from rolecall.loadgen.provisioning import make_users, sessions_coexist
 from rolecall.loadgen.scenarios import GuardedScenario
-from rolecall.report.foreign_text import counted
 from rolecall.run_folder import new_run_id
 from rolecall.spec.loading import load_specification
 from rolecall.target import Target, load_target
+from rolecall.wording import counted
 
 #: Users that are made for a run on the embedded server.
 _USERS = 40

@@ -33,8 +33,8 @@ from rolecall.loadgen.messages import MOST_CLIENTS
 from rolecall.loadgen.objectives import Objective
 from rolecall.loadgen.schedule import Schedule, duration
 from rolecall.loadgen.unexpected import described, is_of_memory
-from rolecall.report.foreign_text import counted
 from rolecall.screen import harmless, is_terminal, over, width_of
+from rolecall.wording import counted
 
 if TYPE_CHECKING:
     from locust.env import Environment

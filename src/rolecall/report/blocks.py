@@ -11,6 +11,7 @@ from rolecall.report.causes import Cause
 from rolecall.report.curl import token_command
 from rolecall.report.undecided import Undecided
 from rolecall.screen import wrapped_line
+from rolecall.wording import counted, first_few, shortened
 
 _INDENT, _HANGING = " " * 3, " " * 13
 _LONGEST_LINE = 1_000  # characters of a line to be pasted
@@ -27,7 +28,7 @@ def findings(causes: Sequence[Cause], folder: str, width: int | None) -> Iterato
     for number, cause in enumerate(causes, 1):
         head = (
             f"{number}. {cause.requirement} ({cause.level}): {cause.kind}, {len(cause.tests)} of "
-            f"{cause.total} tests ({_some(cause.names)})"
+            f"{cause.total} tests ({first_few(cause.names, _NAMED)})"
         )
         # Forty-seven rows of the table that fail alike need one explanation.
         like = cause.requirement.partition("-")[0], cause.clause, cause.kind
@@ -84,21 +85,21 @@ def undecided(cause: Undecided, width: int | None) -> list[str]:
     """A block of what was left open: the cause, how much rests on it, and where to look."""
     lines = wrapped_line(cause.kind, width, _INDENT, _INDENT * 2)
     if cause.operations:
-        lines += wrapped_line(_some(cause.operations, 6), width, _INDENT * 2, _INDENT * 2)
+        lines += wrapped_line(first_few(cause.operations, 6), width, _INDENT * 2, _INDENT * 2)
     ids = cause.requirements
-    count = f"{len(cause.tests)} test{'s' if len(cause.tests) > 1 else ''}"
-    lines += wrapped_line(f"{count} of {_some(ids)}", width, _INDENT * 2, _INDENT * 2)
+    count = counted(len(cause.tests), "test")
+    lines += wrapped_line(f"{count} of {first_few(ids, _NAMED)}", width, _INDENT * 2, _INDENT * 2)
     if cause.look_at:
         more = f" (exchange {cause.exchange})" if cause.exchange else ""
         lines += wrapped_line(f"look at {cause.look_at}{more}", width, _INDENT * 2, _INDENT * 3)
     return lines
 
 
-def counted(title: str, causes: Sequence[Undecided], width: int | None) -> list[str]:
+def summed_up(title: str, causes: Sequence[Undecided], width: int | None) -> list[str]:
     """One line for what needs no more: how many tests, of which requirements."""
     ids = list(dict.fromkeys(id for cause in causes for id in cause.requirements))
     number = sum(len(cause.tests) for cause in causes)
-    text = f"{title}: {number} test{'s' if number > 1 else ''} of {_some(ids)}"
+    text = f"{title}: {counted(number, 'test')} of {first_few(ids, _NAMED)}"
     return wrapped_line(text, width, "", _INDENT)
 
 
@@ -109,18 +110,12 @@ def advice(causes: Sequence[Cause], width: int | None) -> list[str]:
     ids = list(dict.fromkeys(cause.requirement for cause in causes))
     number = sum(len(cause.tests) for cause in causes)
     text = (
-        f"Advice (decides nothing): {number} test{'s' if number > 1 else ''} of "
+        f"Advice (decides nothing): {counted(number, 'test')} of "
         f"{', '.join(ids)} failed; results.json has them"
     )
     return wrapped_line(text, width, "", _INDENT)
 
 
 def _line(name: str, text: str, width: int | None) -> list[str]:
-    if len(text) > _LONGEST:  # a target's words may be of any length
-        text = f"{text[:_LONGEST]} ... ({len(text):,} characters)"
+    text = shortened(text, _LONGEST)  # a target's words may be of any length
     return wrapped_line(f"{name:<10}{text}", width, _INDENT, _HANGING)
-
-
-def _some(names: Sequence[str], most: int = _NAMED) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from rolecall.report.foreign_text import counted
+from rolecall.wording import counted
 
 Finding = Mapping[str, Any]
 

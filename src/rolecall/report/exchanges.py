@@ -7,6 +7,7 @@ from typing import Any
 
 from rolecall.evidence import Exchange
 from rolecall.report import har
+from rolecall.wording import shortened
 
 _LONGEST_BODY = 4000  # characters; the whole body is in evidence.har
 
@@ -25,17 +26,9 @@ def text(entry: Mapping[str, Any]) -> str:
         *(f"{header['name']}: {header['value']}" for header in request["headers"]),
     ]
     if sent := request.get("postData", {}).get("text", ""):
-        lines.append(_short(sent))
+        lines.append(shortened(sent, _LONGEST_BODY))
     lines += ["", f"{response['status']}" if response["status"] else entry["_error"]]
     lines += (f"{header['name']}: {header['value']}" for header in response["headers"])
     if got := response["content"].get("text", ""):
-        lines.append(_short(got))
+        lines.append(shortened(got, _LONGEST_BODY))
     return "\n".join(lines)
-
-
-def _short(text: str) -> str:
-    return (
-        text
-        if len(text) <= _LONGEST_BODY
-        else f"{text[:_LONGEST_BODY]} ... ({len(text):,} characters)"
-    )

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from html import escape
 
+from rolecall.wording import shortened
+
 #: Characters of a text in a page.
 LONGEST = 2_048
 #: Lines of a list in a page; results.json has all of them.
@@ -23,19 +25,14 @@ def visible(text: str) -> str:
     return _HIDDEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text)
 
 
-def short(text: str, most: int = LONGEST) -> str:
+def short(text: str) -> str:
     """A text, or its beginning and how long it is."""
-    return text if len(text) <= most else f"{text[:most]} ... ({len(text):,} characters)"
+    return shortened(text, LONGEST)
 
 
 def html(text: object, most: int = LONGEST) -> str:
     """A text for a page, be it content or the value of an attribute."""
-    return escape(visible(short(f"{text}", most)))
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 test``, ``2 tests``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return escape(visible(shortened(f"{text}", most)))
 
 
 def items(texts: Iterable[object]) -> str:

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 
 from rolecall.report import causes, shown, undecided
 from rolecall.report.causes import Cause
-from rolecall.report.foreign_text import counted
 from rolecall.report.undecided import Undecided
+from rolecall.wording import counted
 
 #: Characters that XML 1.0 cannot hold, not even escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import Any
 
+from rolecall.wording import counted
+
 #: Columns of words; all others are figures.
 _WORDS = ("verdict", "state", "why", "when", "what")
 #: After the style of all pages. Shadows at the edges of what scrolls are painted by backgrounds:
@@ -76,7 +78,7 @@ def _facts(document: Mapping[str, Any]) -> Iterator[str]:
     begun, over = _moment(document["started"]), document["finished"]
     yield f"{begun} to {_moment(over)} UTC" if over else f"begun {begun} UTC"
     if workers := len(document.get("workers") or ()):
-        yield f"{workers} worker{'s' if workers > 1 else ''}"
+        yield counted(workers, "worker")
     arrivals = document.get("arrivals")
     if arrivals and arrivals.get("arrivals") == "poisson":
         yield f"seed {arrivals.get('seed', 0)}"

@@ -9,6 +9,7 @@ from rolecall.report.comparison import same_target
 from rolecall.report.trend import trends
 from rolecall.report.undecided import FLAKY
 from rolecall.screen import harmless
+from rolecall.wording import first_few
 
 #: How a run ended where its verdict is not all that must be said, by exit code: whoever keeps
 #: the server is not called when it was something else.
@@ -132,9 +133,9 @@ def _news(before: State, now: State, was: str) -> Iterator[str]:
     came = [id for id in now["failing"] if id not in before["failing"]]
     went = [id for id in before["failing"] if id not in now["failing"]]
     if came:
-        yield f"fails now: {_some(came)}"
+        yield f"fails now: {first_few(came, _MOST)}"
     if went:
-        yield f"fails no more: {_some(went)}"
+        yield f"fails no more: {first_few(went, _MOST)}"
     yield from (sentence for sentence in now["waivers"] if sentence not in before["waivers"])
 
 
@@ -142,8 +143,3 @@ def _standing(state: State) -> str:
     """Verdict and end in words, without what failing requirements and waivers say themselves."""
     end = "" if state["exit_code"] in _SAID_OTHERWISE else ended(state["exit_code"])
     return ", ".join(filter(None, (state["verdict"], end)))
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _MOST
-    return ", ".join(names[:_MOST]) + (f" and {more} more" if more > 0 else "")

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from rolecall.report.causes import deciding
-from rolecall.report.foreign_text import LINES, counted, html, items
+from rolecall.report.foreign_text import LINES, html, items
 from rolecall.report.report_page_findings import not_proven_in_short
+from rolecall.wording import counted
 
 #: How strong the evidence is that tokens were really expired (docs/evidence.md).
 _GRADES = {

@@ -7,8 +7,9 @@ from typing import Any
 
 from rolecall.report import blocks, causes
 from rolecall.report.causes import Cause, short_name
-from rolecall.report.foreign_text import counted, html, more
+from rolecall.report.foreign_text import html, more
 from rolecall.report.undecided import OUTCOMES, Undecided, by_outcome, undecided
+from rolecall.wording import counted
 
 #: Blocks, and tests of a block, in the page; results.json has all of them.
 _BLOCKS, _TESTS = 250, 400

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rolecall.report.foreign_text import counted, html
+from rolecall.report.foreign_text import html
+from rolecall.wording import counted
 
 #: What a cell shows: what the table says of it where that was found so, else what was found.
 _SIGNS = {"allow": "+", "deny": "\N{MINUS SIGN}"}

@@ -16,6 +16,7 @@ from urllib.parse import urldefrag
 
 from rolecall.report import shown
 from rolecall.report.causes import Cause, advice, causes
+from rolecall.wording import shortened
 
 SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -216,6 +217,4 @@ def _fields(headers: Iterable[Mapping[str, str]]) -> dict[str, str]:
 
 
 def _body(text: str) -> dict[str, str]:
-    if len(text) <= _MOST_OF_A_BODY:
-        return {"text": text}
-    return {"text": f"{text[:_MOST_OF_A_BODY]} ... ({len(text):,} characters)"}
+    return {"text": shortened(text, _MOST_OF_A_BODY)}

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rolecall.report.causes import Cause, advice, causes, deciding
-from rolecall.report.foreign_text import counted
 from rolecall.report.markdown import bounded as _bounded
 from rolecall.report.markdown import code as _code
 from rolecall.report.markdown import entities as _entities
@@ -18,6 +17,7 @@ from rolecall.report.markdown import fence as _fence
 from rolecall.report.markdown import text as _text
 from rolecall.report.notice import ended
 from rolecall.report.undecided import undecided
+from rolecall.wording import counted, first_few
 
 _SIGNS = {
     "conformant": "✅",
@@ -139,9 +139,7 @@ def _open(results: Mapping[str, Any]) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     """The first names as code spans, and how many there are besides."""
-    more = len(names) - _MOST_NAMES
-    shown = ", ".join(_code(name) for name in names[:_MOST_NAMES])
-    return f"{shown} and {more} more" if more > 0 else shown
+    return first_few([_code(name) for name in names], _MOST_NAMES)
 
 
 def _advice(hints: Sequence[Cause]) -> str:

@@ -11,6 +11,7 @@ from rolecall.report import blocks, comparison_text, waiver_text
 from rolecall.report.causes import advice, causes, deciding
 from rolecall.report.undecided import OUTCOMES, Undecided, by_outcome, undecided
 from rolecall.screen import harmless, harmless_document, wrapped
+from rolecall.wording import counted
 
 _PASSED = {"allow": "+", "deny": "-"}
 _MARKS = {
@@ -114,10 +115,10 @@ def _open(found: list[Undecided], colour: bool, width: int | None) -> Iterable[l
     for outcome, these in by_outcome(found).items():
         title = OUTCOMES[outcome]
         if outcome == "not-applicable":
-            yield blocks.counted(title, these, width)
+            yield blocks.summed_up(title, these, width)
         else:
             tests = sum(len(cause.tests) for cause in these)
-            heading = f"{title} ({tests} test{'s' if tests > 1 else ''}):"
+            heading = f"{title} ({counted(tests, 'test')}):"
             lines = [line for cause in these for line in blocks.undecided(cause, width)]
             yield [_paint(heading, _COLOURS[outcome], colour), *lines]
 

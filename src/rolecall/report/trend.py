@@ -8,6 +8,7 @@ from typing import Any
 
 from rolecall.report.comparison import cell_name, is_broken_off, same_target
 from rolecall.screen import harmless_document
+from rolecall.wording import counted
 
 Line = Mapping[str, Any]
 
@@ -140,7 +141,7 @@ def text(trends: Sequence[Mapping[str, Any]], torn: int = 0) -> str:
     """What a person reads of all trends."""
     blocks = ["\n".join(_lines(harmless_document(trend))) for trend in trends]
     if torn:
-        blocks.append(f"{torn} line{'s' if torn > 1 else ''} of the history could not be read.")
+        blocks.append(f"{counted(torn, 'line')} of the history could not be read.")
     return "\n\n".join(blocks) if blocks else "There are no finished runs in the history."
 
 
@@ -148,7 +149,7 @@ def _lines(trend: Mapping[str, Any]) -> Iterator[str]:
     runs, parts = trend["runs"], trend["parts"]
     target = f"{trend['target']['name']} at {trend['target']['base_url']}"
     others = f", and {parts} of a part" if parts else ""
-    yield f"{target}: {len(runs)} whole run{'' if len(runs) == 1 else 's'}{others}"
+    yield f"{target}: {counted(len(runs), 'whole run')}{others}"
     if not runs:
         return
     yield f"   {runs[0]} to {runs[-1]}; the last one: {trend['verdicts'][-1]}"

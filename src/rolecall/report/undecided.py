@@ -14,6 +14,7 @@ from typing import Any
 
 from rolecall.error_words import ABSENT
 from rolecall.report.causes import EXCHANGE, listed, plain, short_name
+from rolecall.wording import first_few
 
 #: In the order in which they are shown, with the words for them.
 OUTCOMES = {
@@ -24,6 +25,7 @@ OUTCOMES = {
 }
 #: How the reason begins of a test that failed and passed at its second try.
 FLAKY = "flaky: "
+_NAMED = 3  # requests in a sentence
 _ID = re.compile(r"/(?=[^/]*\d)[^/]{8,}")
 
 
@@ -171,7 +173,9 @@ def _kind(group: _Group) -> str:
             for _, test in group.tests
             if (seen := EXCHANGE.search(test["reason"]))
         )
-        answered = f"{found['answer']}{said} to {_some(list(requests))}"
+        answered = (
+            f"{found['answer']}{said} to {first_few(list(requests), _NAMED, 'other requests')}"
+        )
         is_flaky = first["reason"].startswith(FLAKY)
         return f"{FLAKY}{answered}, as expected at the second try" if is_flaky else answered
     reasons = {test["reason"] for _, test in group.tests}
@@ -185,11 +189,6 @@ def _kind(group: _Group) -> str:
 
 def _shape(path: str) -> str:
     return _ID.sub("/...", path.partition("?")[0])
-
-
-def _some(names: Sequence[str], most: int = 3) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} other requests"
 
 
 def by_outcome(found: Sequence[Undecided]) -> dict[str, list[Undecided]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rolecall.screen import harmless_document
+from rolecall.wording import counted
 
 #: Entries that are printed; of more failures the first ones are the causes.
 MOST = 5
@@ -25,10 +26,10 @@ def _live(results: Mapping[str, Any]) -> Iterator[str]:
     if live:
         yield "Waived:"
     for waiver in live:
-        tests = len(waiver["failures"])
+        tests = counted(len(waiver["failures"]), "test")
         yield (
             f"   {subject(waiver)}: {waiver['reason']} ({waiver['owner']}, until "
-            f"{waiver['until']}; {tests} test{'' if tests == 1 else 's'}"
+            f"{waiver['until']}; {tests}"
             f"{', first seen ' + waiver['first_seen'] if waiver['first_seen'] else ''})"
         )
         if waiver["link"]:

@@ -9,10 +9,12 @@ from typing import Any
 from rolecall.report.certificate import TABLES, cell_name, is_due, why_not
 from rolecall.screen import harmless
 from rolecall.spec.model import API_KEY, Specification
+from rolecall.wording import first_few
 
 #: What a test may have come to in a conformant run, besides what its requirement excuses.
 _PROVEN = ("passed", "not-applicable", "waived")
 _NOT_TESTED = "not-tested"
+_NAMED = 3  # cells or requirements in a sentence
 _AGAIN = "ask for a whole run of this target"
 
 
@@ -127,8 +129,6 @@ def _differences(what: str, found: Iterable[str], expected: Iterable[str]) -> It
         yield f"results.json has a {what} more than once: {_some(twice)}"
 
 
-def _some(names: Iterable[str], most: int = 3) -> str:
+def _some(names: Iterable[str]) -> str:
     """The first of some names, as they may be printed."""
-    listed = [harmless(name)[:80] for name in names]
-    more = f" and {len(listed) - most} more" if len(listed) > most else ""
-    return ", ".join(listed[:most]) + more
+    return first_few([harmless(name)[:80] for name in names], _NAMED)

@@ -19,7 +19,7 @@ from statistics import stdev
 from typing import Any, NamedTuple
 
 from rolecall.loadgen.capacity import chance
-from rolecall.report.foreign_text import counted
+from rolecall.wording import counted
 
 #: The share of 429 in all answers from which on a rate is not carried: it is the server's word that
 #: this is too much.

@@ -1,0 +1,21 @@
+"""Parts of sentences: how many there are, the first few names, the beginning of a long text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 test``, ``2 tests``, ``1,200 tests``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def first_few(names: Sequence[str], most: int, others: str = "more") -> str:
+    """``a, b and 3 more``: the first ``most`` names, and how many others there are."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} {others}"
+
+
+def shortened(text: str, most: int) -> str:
+    """A text, or its first ``most`` characters and how many it has."""
+    return text if len(text) <= most else f"{text[:most]} ... ({len(text):,} characters)"
