@@ -20,7 +20,6 @@ def test_the_first_few_names_say_how_many_others_there_are() -> None:
     """As many names as asked for are shown, and no more are counted than are left out."""
     assert first_few(["a", "b"], 2) == "a, b"
     assert first_few(["a", "b", "c", "d"], 2) == "a, b and 2 more"
-    assert first_few(["a", "b", "c"], 2, "other requests") == "a, b and 1 other requests"
 
 
 def test_a_long_text_is_shortened_and_says_its_length() -> None:

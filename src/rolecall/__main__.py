@@ -110,7 +110,7 @@ def _parser(words: list[str] | None = None) -> argparse.ArgumentParser:
         subparser = subparsers.add_parser(
             name,
             help=command.HELP,
-            description=textwrap.fill(command.__doc__ or "", _HELP),
+            description=_paragraphs(command.__doc__ or ""),
             epilog=epilog(name),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
@@ -121,6 +121,11 @@ def _parser(words: list[str] | None = None) -> argparse.ArgumentParser:
             command.add_arguments(subparser)
         subparser.set_defaults(run=command.run, every_command=_parser)
     return parser
+
+
+def _paragraphs(text: str) -> str:
+    """A module's docstring as the description of its command."""
+    return "\n\n".join(textwrap.fill(part, _HELP) for part in text.split("\n\n"))
 
 
 def _show_help(parser: argparse.ArgumentParser) -> int:

@@ -10,10 +10,10 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def first_few(names: Sequence[str], most: int, others: str = "more") -> str:
+def first_few(names: Sequence[str], most: int) -> str:
     """``a, b and 3 more``: the first ``most`` names, and how many others there are."""
     shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} {others}"
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def shortened(text: str, most: int) -> str:

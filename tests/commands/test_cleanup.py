@@ -187,7 +187,7 @@ def test_what_was_left_is_listed_deleted_and_not_there_again(
 
     assert dry == 7
     assert f"(of run {RUN})" in listed
-    assert f"1 thing of run {RUN} is on {server.url}: 1 contact (nothing was sent)" in listed
+    assert f"1 thing of run {RUN} is on {server.url}: 1 contact (nothing was deleted)" in listed
     document = json.loads(text)
     assert code == document["exit_code"] == 0
     assert document["runs"] == [RUN]

@@ -28,7 +28,9 @@ def add_select(parser: argparse.ArgumentParser) -> None:
         "--select",
         type=_expression,
         metavar="EXPR",
-        help="only these requirements, operations or roles (as pytest's -k)",
+        help="only tests of these requirements, operations or roles, such as "
+        '"list-users and guest"'
+        " (as pytest's -k)",
     )
 
 

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--notify",
         metavar="CMD|URL",
-        help="tell this command or webhook when there is news since it was told last",
+        help="tell this command, or this webhook, when something changed since it was told last",
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print results.json and nothing else")

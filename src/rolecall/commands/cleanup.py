@@ -40,25 +40,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--target",
         type=Path,
         metavar="FILE",
-        help="target file (default: the one that RUN was given, from where it was given)",
+        help="target file (default: the one that RUN was started with)",
     )
     parser.add_argument(
         "--older-than",
         metavar="AGE",
-        help="instead of RUN: all runs that began, and made their newest thing, longer ago than "
-        "that: 24h, 90m, 7d",
+        help="instead of RUN, with --target: every run that began, and last made something, "
+        "longer ago than this (24h, 90m, 7d)",
     )
     parser.add_argument(
         "--out",
         type=Path,
         default=DEFAULT_OUT,
         metavar="DIR",
-        help="where runs are (default: reports/runs); one at work there is left alone",
+        help=f"folder of the runs (default: {DEFAULT_OUT}); a run at work there is left alone",
     )
     what = "requests per second, instead of the target file's"
     parser.add_argument("--rate", type=float, metavar="N", help=what)
     parser.add_argument(
-        "--dry-run", action="store_true", help="list it, and send only log-ins and reads"
+        "--dry-run",
+        action="store_true",
+        help="list what would be deleted; send only log-ins and reads",
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print what came of it as JSON")
@@ -182,7 +184,9 @@ def _say(arguments: argparse.Namespace, cleaned: Cleaned, where: str) -> None:
         lines.append(f"deleted       {kinds}")
     lines += _few("left behind", cleaned.left)
     if arguments.dry_run and cleaned.deleted:
-        last = f"{_things(cleaned.deleted, f' of {runs}')} on {where}: {kinds} (nothing was sent)"
+        last = (
+            f"{_things(cleaned.deleted, f' of {runs}')} on {where}: {kinds} (nothing was deleted)"
+        )
     elif cleaned.left:
         last = f"{_things(cleaned.left, '')} left on {where}, or may be"
     elif cleaned.runs:

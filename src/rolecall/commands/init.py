@@ -32,8 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"the file to write (default: {_DEFAULT})",
     )
-    parser.add_argument("--base-url", metavar="URL", help="the server (default: $PREFIX_BASE_URL)")
-    parser.add_argument("--name", metavar="NAME", help="how reports call it (default: its host)")
+    parser.add_argument(
+        "--base-url", metavar="URL", help="the server's URL (default: $PREFIX_BASE_URL)"
+    )
+    parser.add_argument(
+        "--name", metavar="NAME", help="name in reports (default: the server's host)"
+    )
     parser.add_argument(
         "--email",
         action="append",
@@ -46,11 +50,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PREFIX",
         help="how the environment variables begin (default: ROLECALL)",
     )
-    parser.add_argument("--ca-file", metavar="FILE", help="the private CA that the server's is of")
-    parser.add_argument("--api-keys", metavar="PATH", help="where the admin may create API keys")
-    parser.add_argument("--bank", metavar="DIR", help="the folder that keeps tonight's tokens")
-    parser.add_argument("--no-input", action="store_true", help="never ask, on a terminal neither")
-    parser.add_argument("--force", action="store_true", help="write over a file that is there")
+    parser.add_argument(
+        "--ca-file", metavar="FILE", help="the private CA of the server's certificate"
+    )
+    parser.add_argument(
+        "--api-keys", metavar="PATH", help="path at which the admin may create API keys"
+    )
+    parser.add_argument(
+        "--bank", metavar="DIR", help="folder that keeps tokens until they have expired"
+    )
+    parser.add_argument("--no-input", action="store_true", help="never ask, not even on a terminal")
+    parser.add_argument("--force", action="store_true", help="replace a file that is there")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -57,15 +57,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     machines = parser.add_argument_group("many machines")
     machines.add_argument(
-        "--master", action="store_true", help="wait for --workers N on other machines"
+        "--master", action="store_true", help="lead --workers N on other machines"
     )
     machines.add_argument(
         "--bind-host", metavar="ADDRESS", help="where the master listens (default: loopback)"
     )
-    machines.add_argument("--worker", action="store_true", help="work for a master")
-    machines.add_argument("--master-host", metavar="HOST", help="where the master is")
+    machines.add_argument("--worker", action="store_true", help="send for a master")
     machines.add_argument(
-        "--master-port", type=int, default=5557, metavar="PORT", help="(default: %(default)s)"
+        "--master-host", metavar="HOST", help="with --worker: where the master is"
+    )
+    machines.add_argument(
+        "--master-port",
+        type=int,
+        default=5557,
+        metavar="PORT",
+        help="port of the master (default: %(default)s)",
     )
 
 
@@ -88,7 +94,7 @@ def add_common_arguments(
         type=int,
         default=0,
         metavar="N",
-        help="processes that send (default: 0, one that does all)",
+        help="processes that send (default: 0, one process does all)",
     )
     options.add_some(parser, "accounts", "slo", "arrivals", "seed", "in-flight")
     options.add_some(parser, "racers", "weights", "guarding", "deny-within")

@@ -1,4 +1,4 @@
-"""Say what a run would send, and how long it would take; the target is asked nothing."""
+"""Print what a run would send, and how long it would take; nothing is sent to the target."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--key",
         type=Path,
         metavar="PUB",
-        help="public key that must have signed; have it from whoever signs, not from the folder",
+        help="public key that must have signed; get it from whoever signs, not from the folder",
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print a JSON object and nothing else")

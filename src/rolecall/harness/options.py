@@ -37,12 +37,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--read-only": {"action": "store_true", "help": "send nothing that would write"},
     "--intrusive": {
         "action": "store_true",
-        "help": "also what may lock an account out or takes long",
+        "help": "run also the tests that may lock an account, or that take long",
     },
     "--junit-inconclusive": {
         "choices": ("skipped", "error"),
         "default": "skipped",
-        "help": "what an inconclusive test is in junit.xml (default: skipped)",
+        "help": "how junit.xml calls an inconclusive test (default: skipped)",
     },
     "--sign": {
         "type": Path,
@@ -53,11 +53,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--waivers": {
         "type": Path,
         "metavar": "FILE",
-        "help": "failures that somebody answers for, and that do not decide (waivers.toml)",
+        "help": "file with known failures, which do not decide the verdict (docs/waivers.md)",
     },
     "--since": {
         "metavar": "RUN",
-        "help": "say what changed since that run: its folder, its id under --out, or last",
+        "help": "say what changed since an earlier run: its folder, its id under --out, or "
+        "the word last",
     },
 }
 #: The same for pytest alone: the command's target has no option, and its runs leave all files.

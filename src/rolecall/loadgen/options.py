@@ -68,7 +68,9 @@ OPTIONS = (
         "how long, without the ramp, such as 90s or 5m (rolecall load: 30s)",
         metavar="TIME",
     ),
-    Option("ramp", "from nothing to the first rate, or to all users, before that", metavar="TIME"),
+    Option(
+        "ramp", "time to rise to the first rate, or to all users, before --duration", metavar="TIME"
+    ),
     Option(
         "arrivals",
         "how arrivals are spread (default: constant)",
@@ -85,12 +87,12 @@ OPTIONS = (
     ),
     Option(
         "think-mean",
-        "the same as an average, with times that are spread exponentially",
+        "the same as an average: the times are spread exponentially",
         metavar="TIME",
         passed=True,
         shared=True,
     ),
-    Option("seed", "which Poisson arrivals (default: 0)", int, 0, "N", passed=True),
+    Option("seed", "draws other Poisson arrivals (default: 0)", int, 0, "N", passed=True),
     Option(
         "in-flight",
         f"steps under way at most, per worker (default: {IN_FLIGHT})",
@@ -102,9 +104,21 @@ OPTIONS = (
     ),
     # the scenarios
     Option(
-        "racers", "clients in a refresh-race (default: 5)", int, 5, "K", passed=True, shared=True
+        "racers",
+        "clients that refresh at once in refresh-race (default: 5)",
+        int,
+        5,
+        "K",
+        passed=True,
+        shared=True,
     ),
-    Option("weights", "of the scenarios in mixed", metavar="NAME=N,...", passed=True, shared=True),
+    Option(
+        "weights",
+        "how many of each scenario in mixed, such as issuance=1,session=6",
+        metavar="NAME=N,...",
+        passed=True,
+        shared=True,
+    ),
     Option("guarding", _GUARDING, default="issuance", metavar="SCENARIO", passed=True, shared=True),
     Option(
         "deny-within",
@@ -131,7 +145,13 @@ OPTIONS = (
         shared=True,
     ),
     # the result
-    Option("slo", 'such as "p99<250ms"; may be repeated', list, metavar="OBJECTIVE", passed=True),
+    Option(
+        "slo",
+        'objective to keep, such as "p99<250ms"; may be repeated',
+        list,
+        metavar="OBJECTIVE",
+        passed=True,
+    ),
     Option(
         "abort-on",
         "stop early: at a violation, or once an objective (slo) can no longer be met; "
@@ -165,13 +185,20 @@ OPTIONS = (
     ),
     # the search for the capacity
     Option("capacity", "search for the highest rate that holds", bool, default=False, shared=True),
-    Option("first-rate", "where to begin (default: 10/s)", float, 10.0, "R", passed=True),
-    Option("most-rate", "never ask for more", float, 0.0, "R", passed=True),
+    Option("first-rate", "rate to begin with (default: 10/s)", float, 10.0, "R", passed=True),
+    Option("most-rate", "never ask for a higher rate", float, 0.0, "R", passed=True),
     Option("most-users", _MOST_USERS, int, 0, "N", passed=True),
-    Option("search-time", "seconds it may take (default: 165)", float, 165.0, "S", passed=True),
+    Option(
+        "search-time",
+        "seconds that the search may take (default: 165)",
+        float,
+        165.0,
+        "S",
+        passed=True,
+    ),
     Option(
         "precision",
-        "a capacity that is known less well, in per cent, is no result (default: 5)",
+        "how well the capacity has to be known, in per cent (default: 5)",
         float,
         5.0,
         "PERCENT",

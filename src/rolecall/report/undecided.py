@@ -173,9 +173,7 @@ def _kind(group: _Group) -> str:
             for _, test in group.tests
             if (seen := EXCHANGE.search(test["reason"]))
         )
-        answered = (
-            f"{found['answer']}{said} to {first_few(list(requests), _NAMED, 'other requests')}"
-        )
+        answered = f"{found['answer']}{said} to {first_few(list(requests), _NAMED)}"
         is_flaky = first["reason"].startswith(FLAKY)
         return f"{FLAKY}{answered}, as expected at the second try" if is_flaky else answered
     reasons = {test["reason"] for _, test in group.tests}
