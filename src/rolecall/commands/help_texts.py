@@ -80,7 +80,7 @@ TEXTS: Mapping[str, HelpText] = {
     "capacity": HelpText(
         ("capacity", 'capacity staging.toml --scenario session --slo "p99<250ms"'),
         _run(_LOAD | {0: "found", 1: "an answer was wrong, or not even the lowest rate held"}),
-        "docs/load.md",
+        "docs/capacity.md",
     ),
     "selftest": HelpText(
         ("selftest --sample 12", "selftest --fault no-challenge"),
