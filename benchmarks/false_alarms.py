@@ -39,10 +39,10 @@ from rolecall.loadgen.provisioning import make_users  # noqa: E402
 from rolecall.loadgen.scenario import Scenario  # noqa: E402
 from rolecall.loadgen.scenarios import NAMES, USUAL_WEIGHTS, maker  # noqa: E402
 from rolecall.loadgen.transport.outgoing import Origin  # noqa: E402
+from rolecall.selftest.cases import TRYING  # noqa: E402
 from rolecall.spec.loading import load_specification  # noqa: E402
 from rolecall.target import Target, load_target  # noqa: E402
 
-ALL = ("lone-sessions", "refresh-revokes-access-tokens", "lost-answers", "short-lifetimes")
 #: Variants of the server by a name; the fault that is added comes last.
 SERVERS = {
     "plain": (),
@@ -50,7 +50,7 @@ SERVERS = {
     "revoked": ("refresh-revokes-access-tokens",),
     "lost": ("lost-answers",),
     "short": ("short-lifetimes",),
-    "all": ALL,
+    "all": TRYING,
     "any-order": ("lone-sessions", "refresh-revokes-access-tokens", "answers-in-any-order"),
     "few": ("few-sessions", "answers-in-any-order"),
     "theft": ("reuse-ends-all-sessions",),

@@ -16,8 +16,8 @@ from typing import NoReturn
 
 from rolecall import __version__
 from rolecall.commands.help_texts import epilog
-from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError, place_of
-from rolecall.screen import FULL, harmless, output_lost, say
+from rolecall.errors import NO_ROOM, ExitCode, RolecallError, Unreachable, UsageError, place_of
+from rolecall.screen import harmless, output_lost, say
 from rolecall.wording import shortened
 
 LONGEST_MESSAGE = 4_000  # characters of an error: it may repeat a value of a file
@@ -76,7 +76,7 @@ def _run(argv: list[str] | None) -> int:
         # The reader of our output has left. Verdicts are printed by `say`, which never gets here.
         return 0
     except Exception as error:  # noqa: BLE001  # Python's own exit code, 1, would blame the target
-        if isinstance(error, OSError) and error.errno in FULL:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
             text = f"rolecall: {error.strerror}, in {place_of(error)}"
             say(text, stream=sys.stderr, wraps=True)
             return int(ExitCode.HARNESS_ERROR)

@@ -19,7 +19,8 @@ CHEAP = ("--clock", "--scrypt-n", "128")
 _READY = "# ready"
 #: What a session of its own is on Windows.
 _APART = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
-_SIGNING_KEY = "ROLECALL_SIGNING_KEY"
+#: The environment variable that the server has its signing key from.
+SIGNING_KEY = "ROLECALL_SIGNING_KEY"
 
 
 class EmbeddedServerFailed(RolecallError):
@@ -36,7 +37,7 @@ def embedded_target(roles: Iterable[str], options: Sequence[str] = ()) -> Iterat
         EmbeddedServerFailed: it stopped before it was ready.
     """
     # A signing key that is there is meant for another target.
-    environment = {**os.environ, _SIGNING_KEY: secrets.token_urlsafe(48)}
+    environment = {**os.environ, SIGNING_KEY: secrets.token_urlsafe(48)}
     with _server(options, environment) as server:
         text = _target_file(server, options)
         target = parse_target(text, roles, source="the embedded server", environ=environment)

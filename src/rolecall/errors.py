@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from enum import IntEnum
 from pathlib import Path
 
 from rolecall.wording import counted
+
+#: Errors of a file system that has no room left, for this user or at all.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class ExitCode(IntEnum):

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -27,6 +26,7 @@ from rolecall.bounds import (
 from rolecall.envelopes import list_in, thing_in
 from rolecall.memory import Memory
 from rolecall.outcomes import Inconclusive
+from rolecall.wording import iso_time
 
 #: The exchanges of the test now running in this task; shared set-up belongs to the test that
 #: awaited it first.
@@ -192,11 +192,7 @@ class Exchange:
     @property
     def when(self) -> str:
         """The time of sending, ISO 8601 in UTC with milliseconds."""
-        return (
-            datetime.fromtimestamp(self.at, UTC)
-            .isoformat(timespec="milliseconds")
-            .replace("+00:00", "Z")
-        )
+        return iso_time(self.at)
 
 
 @dataclass

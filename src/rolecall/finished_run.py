@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,11 @@ class FinishedRun:
         if not isinstance(evidence.get("log"), dict):
             raise UsageError(str(folder / EVIDENCE), "it is not an HTTP archive (HAR 1.2)")
         return cls(folder, results, evidence)
+
+
+def cell_name(cell: Mapping[str, Any]) -> str:
+    """A cell of results.json by one name: ``list-users-guest-token``."""
+    return f"{cell['operation']}-{cell['role']}-{cell['credential']}"
 
 
 def find_run(name: str, out: Path) -> Path:

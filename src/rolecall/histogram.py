@@ -13,8 +13,9 @@ import struct
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 #: What is shorter or longer is counted in the first or the last bucket; a microsecond and an hour
 #: lie between.
@@ -156,6 +157,15 @@ class Histogram:
             histogram._minimum = min(histogram._minimum, seconds)
             histogram._maximum = max(histogram._maximum, seconds)
         return histogram
+
+    @classmethod
+    def of_load(cls, document: Mapping[str, Any]) -> Histogram:
+        """The response times of all batches of load.json."""
+        return cls.of(
+            (ms / 1000, count)
+            for batch in document["batches"]
+            for ms, count in batch["response_ms"]
+        )
 
     def pack(self) -> bytes:
         """All of it, for a message to another process: ten bytes per bucket in use."""

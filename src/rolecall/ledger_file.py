@@ -16,12 +16,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rolecall.errors import NO_ROOM
 from rolecall.file_lock import lock
 
 _CHUNK = 16 * 1024  # bytes that are reserved at once, where there is room
 _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE of fallocate(2): a reader sees no more than what was written
-#: What a file system says that has no room; anything else means that it cannot reserve any.
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 #: What fsync says of something that cannot be stored, as /dev/null.
 _NOTHING_TO_STORE = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EROFS})
 
@@ -139,7 +138,7 @@ def _allocate(descriptor: int, offset: int, size: int) -> bool:
     if fallocate(descriptor, _KEEP_SIZE, offset, size) == 0:
         return True
     number = ctypes.get_errno()
-    if number in _NO_ROOM:
+    if number in NO_ROOM:
         raise OSError(number, os.strerror(number))
     return False
 

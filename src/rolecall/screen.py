@@ -22,8 +22,6 @@ _LINES_AND_COLOURS = re.compile("(\n|\x1b\\[[0-9;]*m)")
 
 #: Errors of a stream whose reader has left: a closed pipe, a terminal that hung up.
 _NOBODY_READS = frozenset({errno.EPIPE, errno.EIO, errno.ENXIO, errno.ECONNRESET})
-#: Errors of a file system that has no room left, for this user or at all.
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 #: Columns of a terminal that does not say how wide it is.
 _WIDTH = 80
 #: What the system said when something could not be written on standard output.

@@ -1,8 +1,9 @@
-"""Parts of sentences: how many there are, the first few names, the beginning of a long text."""
+"""Parts of sentences and documents: how many, the first few names, a long text, a moment."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 
 def counted(number: int, noun: str) -> str:
@@ -19,3 +20,9 @@ def first_few(names: Sequence[str], most: int) -> str:
 def shortened(text: str, most: int) -> str:
     """A text, or its first ``most`` characters and how many it has."""
     return text if len(text) <= most else f"{text[:most]} ... ({len(text):,} characters)"
+
+
+def iso_time(moment: float) -> str:
+    """Seconds since 1970 as ISO 8601 has them, in UTC with milliseconds."""
+    text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

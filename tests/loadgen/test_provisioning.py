@@ -81,13 +81,6 @@ def test_two_hundred_users(server: Running) -> None:
         assert (grant["user"], grant["scope"]) == (account.user, account.role)
 
 
-def test_users_of_chosen_roles(server: Running) -> None:
-    """The roles asked for are given in turn."""
-    accounts = make_users(target_of(server), 3, ("agent", "bot"))
-
-    assert [account.role for account in accounts] == ["agent", "bot", "agent"]
-
-
 def test_a_target_may_make_users_elsewhere(server: Running) -> None:
     """The target file's own path and body are used."""
     more = (

@@ -199,7 +199,7 @@ def test_a_client_that_breaks_beforehand_ends_the_run(
         led.user("issuance")
         led.go()
 
-        assert led.last()["error"].startswith("KeyError in test_worker.py:")
+        assert led.last()["error"].startswith("KeyError in loadgen/test_worker.py, line ")
         assert not led.worker.going.is_set()
 
 
@@ -271,7 +271,7 @@ def test_tidying_up_holds_up_no_figures(tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr(led.worker.context, "tidy", tidy)
         led.go(rate=20, seconds=0.2)
 
-        assert led.last()["error"].startswith("KeyError in test_worker.py:")
+        assert led.last()["error"].startswith("KeyError in loadgen/test_worker.py, line ")
     assert told[0].completed == 4
 
 

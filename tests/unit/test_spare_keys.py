@@ -17,8 +17,6 @@ from rolecall.toolkit import spare_keys
 from rolecall.toolkit.spare_keys import SpareKeys
 from tests.support.exchanges import exchange
 
-MAKER = "u1"
-
 
 class Service:
     """A service with a limit of keys, and a run that makes some as `Callers` does."""

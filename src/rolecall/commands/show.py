@@ -48,6 +48,7 @@ def _text(results: dict[str, Any], evidence: dict[str, Any], what: str) -> str:
         UsageError: there is no such thing.
     """
     from rolecall.errors import UsageError, suggest
+    from rolecall.finished_run import cell_name
     from rolecall.report import shown
 
     if what.isdecimal():
@@ -58,6 +59,6 @@ def _text(results: dict[str, Any], evidence: dict[str, Any], what: str) -> str:
         raise UsageError(what, "the run has no such exchange", f"Their numbers are 1 to {last}.")
     found = shown.cell(results, what)
     if found is None:
-        names = map(shown.cell_name, results["cells"])
+        names = map(cell_name, results["cells"])
         raise UsageError(what, "the run has no such cell", suggest(what, names, _WHAT))
     return shown.cell_text(results, evidence, found)

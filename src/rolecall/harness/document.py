@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import rolecall
@@ -21,6 +20,7 @@ from rolecall.report import curl
 from rolecall.spec.model import Cell, Dialect, Operation, Specification
 from rolecall.suite_identity import identity
 from rolecall.target import Target
+from rolecall.wording import iso_time
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ def _head(facts: RunFacts) -> dict[str, Any]:
         "expiry_evidence": facts.expiry_evidence,
         "selected": facts.selected,
         "read_only": facts.read_only,
-        "started": _iso(facts.started),
-        "finished": _iso(facts.finished),
+        "started": iso_time(facts.started),
+        "finished": iso_time(facts.finished),
         "requests": facts.requests,
     }
 
@@ -221,11 +221,3 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "success": list(operation.success),
         "self": operation.is_self,
     }
-
-
-def _iso(moment: float) -> str:
-    return (
-        datetime.fromtimestamp(moment, UTC)
-        .isoformat(timespec="milliseconds")
-        .replace("+00:00", "Z")
-    )

@@ -31,11 +31,10 @@ from rolecall.harness.waiving import waive
 from rolecall.memory import Memory
 from rolecall.outcomes import Finding, Flaky, Inconclusive, NotApplicable, NotTested, Outcome
 from rolecall.report import exchanges, terminal
-from rolecall.report.allure import identity
+from rolecall.report.allure import SEVERITY, identity
 from rolecall.spec.loading import load_specification
 
 VERDICT = pytest.StashKey[Verdict]()
-_SEVERITY = {"must": "critical", "derived": "normal", "hardening": "minor", "observe": "trivial"}
 
 # pytest looks for the fixtures of a plugin among the names of its module.
 globals().update(fixtures())
@@ -270,7 +269,7 @@ class ConformancePlugin:
             "story": requirement.id,
             "parentSuite": requirement.feature,
             "suite": requirement.id,
-            "severity": _SEVERITY[requirement.level],
+            "severity": SEVERITY[requirement.level],
         }
 
     @staticmethod

@@ -307,10 +307,4 @@ def _time(measure: str, document: Mapping[str, Any]) -> float:
     times = document["response_ms"]
     if measure in times:
         return float(times[measure])
-    return _response(document).percentile(float(measure[1:])) * 1000
-
-
-def _response(document: Mapping[str, Any]) -> Histogram:
-    return Histogram.of(
-        (ms / 1000, count) for batch in document["batches"] for ms, count in batch["response_ms"]
-    )
+    return Histogram.of_load(document).percentile(float(measure[1:])) * 1000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
 from contextlib import closing
 from itertools import cycle, islice, takewhile
 from typing import Any
@@ -167,11 +166,9 @@ class ProvisionedServer:
         return secrets.redact(words)
 
 
-def make_users(target: Target, count: int, roles: Sequence[str] = ()) -> list[LoadAccount]:
-    """Make users with random passwords, as the highest role; 200 take about a second.
-
-    Args:
-        roles: those that the users get in turn; all roles unless given.
+def make_users(target: Target, count: int) -> list[LoadAccount]:
+    """Make users with random passwords, as the highest role, of all roles in turn; 200 take about
+    a second.
 
     Raises:
         NoUsers: a user cannot be made.
@@ -184,7 +181,7 @@ def make_users(target: Target, count: int, roles: Sequence[str] = ()) -> list[Lo
         admin = server.log_in(spec.roles[-1])
         server.bearer = admin["token"]
         accounts = []
-        for number, role in enumerate(islice(cycle(roles or spec.roles), count), 1):
+        for number, role in enumerate(islice(cycle(spec.roles), count), 1):
             email, password = (
                 f"rolecall.load.{run}.{number}@{target.email_domain}",
                 made_up_password(),

@@ -9,7 +9,6 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.unexpected import described
 from rolecall.report import load_junit, load_page, load_summary, percentiles
 from rolecall.run_folder import make_folder
+from rolecall.wording import iso_time
 
 LOAD, CAPACITY, SUMMARY = "load.json", "capacity.json", "summary.md"
 #: The findings of a search that took no step.
@@ -45,8 +45,8 @@ def about(options: argparse.Namespace, scenario: str, started: float) -> dict[st
         "options": _shape(options, scenario),
         **({"profile": options.schedule_profile} if options.schedule_profile else {}),
         "target": plan.target_shown(options),
-        "started": _iso(started),
-        "finished": _iso(time.time()),
+        "started": iso_time(started),
+        "finished": iso_time(time.time()),
     }
 
 
@@ -268,11 +268,3 @@ def _shape(options: argparse.Namespace, scenario: str) -> dict[str, Any]:
         return plan.shape(options, scenario)
     except UsageError:  # which is why there is no run
         return {}
-
-
-def _iso(moment: float) -> str:
-    return (
-        datetime.fromtimestamp(moment, UTC)
-        .isoformat(timespec="milliseconds")
-        .replace("+00:00", "Z")
-    )

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
-from pathlib import Path
+from rolecall.errors import place_of
 
 
 def described(error: Exception) -> str:
     """The exception's type and place; not its text, which may hold what was sent."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__} in " + (
-        f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "no place"
-    )
+    return f"{type(error).__name__} in {place_of(error) or 'no place'}"
 
 
 def is_of_memory(description: str) -> bool:

@@ -41,7 +41,7 @@ _STATUS = {
     "not-tested": "skipped",
     "waived": "skipped",
 }
-_SEVERITY = {"must": "critical", "derived": "normal", "hardening": "minor", "observe": "trivial"}
+SEVERITY = {"must": "critical", "derived": "normal", "hardening": "minor", "observe": "trivial"}
 
 _Document = Mapping[str, Any]
 
@@ -129,7 +129,7 @@ def _labels(results: _Document, requirement: _Document) -> dict[str, str]:
         "epic": "Web1on1 v2: authentication",
         "feature": feature,
         "story": requirement["id"],
-        "severity": _SEVERITY[requirement["level"]],
+        "severity": SEVERITY[requirement["level"]],
         "framework": "rolecall",
         "host": results["target"]["name"],
     }

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from rolecall.spec.model import DECIDING, READING_OF_SUCCESS
 from rolecall.wording import counted
 
 Finding = Mapping[str, Any]
@@ -112,7 +113,7 @@ def deciding(results: Mapping[str, Any]) -> Counter[str]:
     return Counter(
         requirement["outcome"]
         for requirement in results["requirements"]
-        if requirement["level"] in ("must", "derived")
+        if requirement["level"] in DECIDING
     )
 
 
@@ -337,7 +338,7 @@ def _look_at_cell(finding: Finding, status: str, expected: str) -> str:
     operation, role, credential = _parts(finding["cell"])
     if expected == "a success":
         if status == "2xx":
-            reading = _READING_OF_SUCCESS[operation.partition("-")[0]]
+            reading = READING_OF_SUCCESS[operation.partition("-")[0]]
             return f"whether this status is meant: {_dialect(reading, finding)}"
         return f"the right of {role} to {operation}, with its {credential}, on the server"
     if status == "2xx" and expected.endswith("in the answer"):
@@ -356,16 +357,6 @@ def _look_at_cell(finding: Finding, status: str, expected: str) -> str:
         if is_refusal
         else which
     )
-
-
-#: The reading that names the statuses of a success, by what is done.
-_READING_OF_SUCCESS = {
-    "list": "read",
-    "fetch": "read",
-    "create": "created",
-    "update": "updated",
-    "delete": "deleted",
-}
 
 
 def _dialect(reading: str, finding: Finding) -> str:

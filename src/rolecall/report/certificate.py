@@ -10,7 +10,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rolecall.finished_run import EVIDENCE, REPLAY, RESULTS
+from rolecall.finished_run import EVIDENCE, REPLAY, RESULTS, cell_name
+from rolecall.spec.model import DECIDING
 
 #: The file's name in a run's folder, and the files whose digests are its subjects.
 CERTIFICATE = "certificate.json"
@@ -18,8 +19,7 @@ SUBJECTS = (RESULTS, EVIDENCE, REPLAY)
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 #: Outcomes that were reached by running the tests and count for the verdict as they are.
-_EXECUTED = ("passed", "not-applicable", "waived")
-_DECIDING = ("must", "derived")
+EXECUTED = ("passed", "not-applicable", "waived")
 #: The tables of ``suite`` in results.json, each with the file that it is the digest of.
 TABLES = {
     "permissions": "permissions.md",
@@ -55,7 +55,7 @@ def statement(results: Mapping[str, Any], digests: Mapping[str, str]) -> dict[st
     Args:
         digests: the SHA-256 of each file in `SUBJECTS`, in hexadecimal.
     """
-    requirements = [entry for entry in results["requirements"] if entry["level"] in _DECIDING]
+    requirements = [entry for entry in results["requirements"] if entry["level"] in DECIDING]
     cells = [(cell_name(cell), cell["outcome"], cell["reason"]) for cell in results["cells"]]
     outcomes = [(entry["id"], entry["outcome"], entry["reason"]) for entry in requirements]
     waivers = [waiver for waiver in results.get("waivers", ()) if waiver["state"] == "live"]
@@ -78,11 +78,11 @@ def statement(results: Mapping[str, Any], digests: Mapping[str, str]) -> dict[st
                 "dialect": results["dialect"],
                 "expiry_evidence": results["expiry_evidence"],
                 "required": _sets(outcomes, cells),
-                "executed": _sets(*(_named_as(rows, *_EXECUTED) for rows in (outcomes, cells))),
+                "executed": _sets(*(_named_as(rows, *EXECUTED) for rows in (outcomes, cells))),
                 "not_covered": [
                     {"name": name, "reason": reason}
                     for name, outcome, reason in [*outcomes, *cells]
-                    if outcome not in _EXECUTED
+                    if outcome not in EXECUTED
                 ],
                 "notes": results["reasons"],
                 "waivers": waivers,
@@ -94,11 +94,6 @@ def statement(results: Mapping[str, Any], digests: Mapping[str, str]) -> dict[st
 def text(document: Mapping[str, Any]) -> str:
     """The Statement as the payload of an envelope."""
     return json.dumps(document, separators=(",", ":"))
-
-
-def cell_name(cell: Mapping[str, Any]) -> str:
-    """A cell of results.json by one name: ``list-users-guest-token``."""
-    return f"{cell['operation']}-{cell['role']}-{cell['credential']}"
 
 
 Rows = Iterable[tuple[str, str, str]]

@@ -12,6 +12,8 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
+from rolecall.finished_run import cell_name
+from rolecall.spec.model import DECIDING
 from rolecall.urls import is_loopback
 
 Document = Mapping[str, Any]
@@ -42,7 +44,6 @@ _RANKS = {
 }
 #: Outcomes that prove nothing of the server.
 _UNPROVEN = frozenset({"not-tested", "inconclusive", "error"})
-_DECIDING = frozenset({"must", "derived"})
 _REASON_SHOWN = 300  # characters; results.json has it whole
 
 
@@ -81,11 +82,6 @@ def is_better(change: Document) -> bool:
         and ranks[1] < ranks[0]
         and change["whose"] not in (Whose.SELECTION, Whose.TARGET)
     )
-
-
-def cell_name(cell: Document) -> str:
-    """The name of a cell of results.json: ``list-users-guest-token``."""
-    return f"{cell['operation']}-{cell['role']}-{cell['credential']}"
 
 
 def same_target(one: Document, other: Document) -> bool:
@@ -218,7 +214,7 @@ class _Changes:
     def _is_worse(self, old: Document | None, new: Document | None, whose: Whose) -> bool:
         if not self._same_target or whose is Whose.SELECTION or new is None:
             return False
-        if new.get("level", "must") not in _DECIDING:
+        if new.get("level", "must") not in DECIDING:
             return False
         return _RANKS[new["outcome"]] > (_RANKS[old["outcome"]] if old else 0)
 

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 from rolecall.report import causes, shown, undecided
 from rolecall.report.causes import Cause
 from rolecall.report.undecided import Undecided
+from rolecall.spec.model import DECIDING
 from rolecall.wording import counted
 
 #: Characters that XML 1.0 cannot hold, not even escaped.
@@ -87,7 +88,7 @@ def _element(outcome: str, level: str, inconclusive: str) -> str:
     """The element of a test that did not pass; nothing for one that did."""
     if outcome not in _ELEMENT:
         return ""
-    if level not in ("must", "derived"):
+    if level not in DECIDING:
         return "skipped"
     return inconclusive if outcome == "inconclusive" else _ELEMENT[outcome]
 

@@ -110,7 +110,7 @@ class Times:
 
     def response(self) -> str:
         """Percentiles of the response time over a shade of how many requests took as long."""
-        histogram = whole(self._document)
+        histogram = Histogram.of_load(self._document)
         if not histogram.count:
             return "<p>Nothing was answered.</p>"
         y = charts.upward_log(
@@ -267,17 +267,10 @@ class Times:
         return "".join(drawn)
 
 
-def whole(document: Mapping[str, Any]) -> Histogram:
-    """The response times of all batches."""
-    return Histogram.of(
-        (ms / 1000, count) for batch in document["batches"] for ms, count in batch["response_ms"]
-    )
-
-
 def percentiles(document: Mapping[str, Any]) -> str:
     """The percentile curve, the rarer the further to the right, with the limits that were set."""
     # Longer than 40 lines because scales, layers and words of the chart rest on each other.
-    histogram = whole(document)
+    histogram = Histogram.of_load(document)
     if not histogram.count:
         return ""
     most = max(histogram.count, 100)

@@ -9,6 +9,7 @@ from rolecall.report.comparison import same_target
 from rolecall.report.trend import trends
 from rolecall.report.undecided import FLAKY
 from rolecall.screen import harmless
+from rolecall.spec.model import DECIDING
 from rolecall.wording import first_few
 
 #: How a run ended where its verdict is not all that must be said, by exit code: whoever keeps
@@ -72,7 +73,7 @@ def _verdict(results: Mapping[str, Any], failing: list[str], flaky: Collection[s
     undecided = [
         entry
         for entry in results["requirements"]
-        if entry["level"] in ("must", "derived") and entry["outcome"] in ("inconclusive", "error")
+        if entry["level"] in DECIDING and entry["outcome"] in ("inconclusive", "error")
     ]
     is_open = (
         any(_UNTESTED in reason for reason in results["reasons"])

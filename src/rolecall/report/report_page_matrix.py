@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rolecall.report.foreign_text import html
+from rolecall.spec.model import DECIDING
 from rolecall.wording import counted
 
 #: What a cell shows: what the table says of it where that was found so, else what was found.
@@ -24,7 +25,6 @@ _WORDS = {
     "error": "error of the suite",
     "advice": "advice",
 }
-_DECIDING = ("must", "derived")
 _LEVELS = {
     "must": "must",
     "derived": "derived",
@@ -164,7 +164,7 @@ def requirements(results: Mapping[str, Any]) -> str:
 
 def _word(required: Mapping[str, Any]) -> str:
     """The outcome of a requirement; what fails and decides nothing is advice."""
-    is_advice = required["outcome"] == "failed" and required["level"] not in _DECIDING
+    is_advice = required["outcome"] == "failed" and required["level"] not in DECIDING
     return "advice" if is_advice else str(required["outcome"])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from rolecall.finished_run import cell_name
 from rolecall.report import curl
 from rolecall.report.causes import short_name
 from rolecall.screen import harmless
@@ -59,11 +60,6 @@ def _side(
 def cell(results: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
     """The cell of this name, such as ``list-users-guest-token``."""
     return next((found for found in results["cells"] if cell_name(found) == name), None)
-
-
-def cell_name(found: Mapping[str, Any]) -> str:
-    """The name of a cell: its operation, role and credential."""
-    return f"{found['operation']}-{found['role']}-{found['credential']}"
 
 
 def cell_text(

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import Any
 
-from rolecall.report.comparison import cell_name, is_broken_off, same_target
+from rolecall.finished_run import cell_name
+from rolecall.report.comparison import is_broken_off, same_target
 from rolecall.screen import harmless_document
 from rolecall.wording import counted
 

@@ -32,7 +32,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from rolecall.embedded import CHEAP
+from rolecall.embedded import CHEAP, SIGNING_KEY
 from rolecall.errors import RolecallError
 from rolecall.harness.results import order_of
 from rolecall.selftest.cases import Case
@@ -52,7 +52,6 @@ _PRELOAD = [
     "rolecall.reference.__main__",
 ]
 _TIMEOUT = 420.0  # seconds; the slowest case is a server that lets 20 requests a second through
-_SIGNING_KEY = "ROLECALL_SIGNING_KEY"
 #: Where the environment has none; one as long as this process lives, as the fork server does.
 _OWN_KEY = secrets.token_urlsafe(48)
 #: For how long: of a fault shortly first.
@@ -142,7 +141,7 @@ def _environment() -> Iterator[None]:
     called.
     """
     own = {
-        _SIGNING_KEY: os.environ.get(_SIGNING_KEY, _OWN_KEY),
+        SIGNING_KEY: os.environ.get(SIGNING_KEY, _OWN_KEY),
         # Python looks for modules in the working directory first, where a user's own may lie.
         "PYTHONSAFEPATH": "1",
     }

@@ -22,17 +22,18 @@ from rolecall.spec.model import (
 from rolecall.spec.permissions import PermissionTable
 from rolecall.spec.requirement_rows import check_dependencies, requirement
 
+_NAME = "web1on1_v2"
 _REQUIREMENTS = "requirements.toml"
 
 
 @cache
-def load_specification(name: str = "web1on1_v2") -> Specification:
-    """Read the folder of tables of this name.
+def load_specification() -> Specification:
+    """Read the folder of tables.
 
     Raises:
         UsageError: a table is not TOML, or a requirement is not as `requirement` wants it.
     """
-    folder = files("rolecall.conformance").joinpath(name)
+    folder = files("rolecall.conformance").joinpath(_NAME)
     permissions = PermissionTable.parse(_text(folder, "permissions.md"))
     catalogue = _toml(folder, "operations.toml")
     resources = {key: Resource(name=key, **entry) for key, entry in catalogue["resources"].items()}
@@ -54,7 +55,7 @@ def load_specification(name: str = "web1on1_v2") -> Specification:
             ("readings", "readings.toml"),
         )
     }
-    return Specification(name, permissions, operations, resources, requirements, readings, digests)
+    return Specification(_NAME, permissions, operations, resources, requirements, readings, digests)
 
 
 def _text(folder: Traversable, name: str) -> str:

@@ -15,6 +15,16 @@ from rolecall.spec.permissions import PermissionTable
 TOKEN = "token"  # noqa: S105  # the name of a kind of credential
 API_KEY = "api-key"
 CREDENTIALS = (TOKEN, API_KEY)
+#: The levels of requirements that count for the verdict.
+DECIDING = ("must", "derived")
+#: Which reading holds the success statuses of each effect.
+READING_OF_SUCCESS = {
+    "list": "read",
+    "fetch": "read",
+    "create": "created",
+    "update": "updated",
+    "delete": "deleted",
+}
 #: What a target may lack, or a run may not be given: the values of `capability` in
 #: requirements.toml.
 API_KEYS, SIGNING_KEY, PUBLIC_KEY = "api-keys", "signing-key", "public-key"
@@ -107,7 +117,7 @@ class Requirement:
     @property
     def decides(self) -> bool:
         """Whether it counts for the verdict."""
-        return self.level in ("must", "derived")
+        return self.level in DECIDING
 
 
 @dataclass(frozen=True)
@@ -218,7 +228,9 @@ class Specification:
                 wrong type.
         """
         operations = {
-            name: replace(operation, success=tuple(getattr(dialect, _SUCCESS[operation.effect])))
+            name: replace(
+                operation, success=tuple(getattr(dialect, READING_OF_SUCCESS[operation.effect]))
+            )
             for name, operation in self.operations.items()
         }
         for name, override in overrides.items():
@@ -255,16 +267,6 @@ class Specification:
             if isinstance(reading.default, int) and (type(value) is not int or value <= 0):
                 raise UsageError(where, f"this must be a whole number of seconds, not {value!r}")
         return Dialect(self.readings, chosen)
-
-
-#: Which reading holds the success statuses of each effect.
-_SUCCESS = {
-    "list": "read",
-    "fetch": "read",
-    "create": "created",
-    "update": "updated",
-    "delete": "deleted",
-}
 
 
 def _check_override(override: Any, where: str) -> None:

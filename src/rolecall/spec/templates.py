@@ -13,6 +13,7 @@ from rolecall.outcomes import Inconclusive
 from rolecall.spec.ids import in_path
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_ESCAPED = re.compile(r"\\\{\w+\\\}")  # a placeholder, as `re.escape` writes it
 _WHOLE = re.compile(r"^\{(\w+)\}$")
 #: Characters of a text that is searched for names in another spelling.
 _LOOKED_THROUGH = 10_000
@@ -58,6 +59,13 @@ def fill_path(template: str, values: Mapping[str, Any]) -> str:
                 f"what stands for {{{name}}} in {template}", "the answer that should have told it"
             )
     return fill_text(template, {name: in_path(str(value)) for name, value in values.items()})
+
+
+def path_pattern(template: str, value: str) -> str:
+    """A regular expression of the paths that a template may become; ``value`` is one of what may
+    take a placeholder's place.
+    """
+    return _ESCAPED.sub(value, re.escape(template))
 
 
 def with_query(path: str, query: str) -> str:

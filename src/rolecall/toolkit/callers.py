@@ -327,8 +327,8 @@ class Callers:
         """Send any request as a caller, or without credentials.
 
         Raises:
-            Trouble: it was refused, and the caller's token may have ended while it waited for its
-                turn.
+            TransientFailure: it was refused, and the caller's token may have ended while it waited
+                for its turn.
         """
         who, token = (str(caller), caller.token) if caller else ("nobody", "")
         ask = partial(self.client.send, method, path, caller=who, token=token, **options)

@@ -177,7 +177,7 @@ class TargetClock:
         Raises:
             NotTested: nothing may be written, nothing shows the target's time, or who sees it may
                 not log in often enough to see it put back.
-            Trouble: it is unknown whether it was moved, and a retry may help.
+            TransientFailure: it is unknown whether it was moved, and a retry may help.
             Inconclusive: the hook does not say that it was moved.
         """
         if self._world.read_only:

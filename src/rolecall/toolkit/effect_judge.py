@@ -96,7 +96,7 @@ class EffectJudge(TokenJudge):
         """Whether a write that was answered with success is done, as soon as the target shows it.
 
         Raises:
-            Inconclusive, Trouble: as for `took_effect`.
+            Inconclusive, TransientFailure: as for `took_effect`.
         """
 
         async def is_done() -> bool:

@@ -105,8 +105,8 @@ def expect_one_or_all(answers: Sequence[Exchange]) -> None:
 
     Raises:
         Finding: some have.
-        Trouble: some have, but they did not come at once: the target asked for some of them to
-            wait.
+        TransientFailure: some have, but they did not come at once: the target asked for some of
+            them to wait.
     """
     good = sum(answer.ok for answer in answers)
     if good in (1, len(answers)):

@@ -300,7 +300,7 @@ class ExpiryWays(LastMinute):
         its time does not show that.
 
         Raises:
-            Trouble: whether it moved was not answered, and it did not.
+            TransientFailure: whether it moved was not answered, and it did not.
             Inconclusive: the hook does not move it.
         """
         lost = None

@@ -142,7 +142,7 @@ class LastMinute:
         """Keep what tokens with a minute to live are answered at what their roles may do.
 
         Raises:
-            Trouble: for one of them no answer came in time, unless this is the last try.
+            TransientFailure: for one of them no answer came in time, unless this is the last try.
         """
         due = [caller for caller in callers if (caller.role, source) not in self._almost]
         answers = await asyncio.gather(

@@ -20,7 +20,7 @@ from rolecall.pausing import this_moment
 from rolecall.run_folder import run_named
 from rolecall.spec.ids import id_at, id_of, is_of_id, own_id
 from rolecall.spec.model import API_KEY, Operation
-from rolecall.spec.templates import bare, fill_path, in_address, mark_in
+from rolecall.spec.templates import bare, fill_path, in_address, mark_in, path_pattern
 from rolecall.tokens import Caller
 from rolecall.toolkit.callers import Callers
 from rolecall.toolkit.consistency import ConsistencyWait
@@ -30,7 +30,6 @@ from rolecall.toolkit.things import Fixture, items
 from rolecall.whole_files import NotWrittenWhole
 
 _NAME, _ADDRESS = "{name}", "{email}"
-_PLACEHOLDER = re.compile(r"\\\{\w+\\\}")
 
 
 class Making(Callers):
@@ -330,4 +329,4 @@ def _pattern(operation: Operation) -> re.Pattern[str]:
     """The paths that an operation's path may become; a list's query may be any."""
     path = operation.path if operation.effect == "fetch" else operation.path.partition("?")[0]
     query = "" if operation.effect == "fetch" else r"(?:\?.*)?"
-    return re.compile(_PLACEHOLDER.sub("[^/?&]+", re.escape(path)) + query, re.DOTALL)
+    return re.compile(path_pattern(path, "[^/?&]+") + query, re.DOTALL)

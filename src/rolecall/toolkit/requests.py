@@ -177,7 +177,7 @@ class Requests(Lists):
         on.
 
         Raises:
-            Trouble: it was made with something in it.
+            TransientFailure: it was made with something in it.
         """
         resource = request.operation.resource.name
         if request.thing and any(

@@ -10,10 +10,9 @@ from urllib.parse import urlsplit
 from rolecall.evidence import Evidence, Exchange, cite
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Operation, Specification
+from rolecall.spec.templates import path_pattern
 from rolecall.target import Target
 from rolecall.tokens import TOKEN_PATH
-
-_PLACEHOLDER = re.compile(r"\\\{\w+\\\}")
 
 
 def kinds() -> list[str]:
@@ -32,9 +31,7 @@ class Responses:
         self._operations = [
             (
                 operation.method,
-                re.compile(
-                    _PLACEHOLDER.sub("[^/]+", re.escape(urlsplit(operation.path).path)) + "$"
-                ),
+                re.compile(path_pattern(urlsplit(operation.path).path, "[^/]+") + "$"),
                 operation,
             )
             for operation in spec.operations.values()

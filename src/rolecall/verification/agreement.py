@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rolecall.report.certificate import cell_name
+from rolecall.finished_run import cell_name
 
 #: What a test came to by looking at exchanges.
 _LOOKED = ("passed", "failed", "not-applicable", "waived")

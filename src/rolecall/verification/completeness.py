@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from rolecall.report.certificate import TABLES, cell_name, is_due, why_not
+from rolecall.finished_run import cell_name
+from rolecall.report.certificate import EXECUTED, TABLES, is_due, why_not
 from rolecall.screen import harmless
 from rolecall.spec.model import API_KEY, Specification
 from rolecall.wording import first_few
 
-#: What a test may have come to in a conformant run, besides what its requirement excuses.
-_PROVEN = ("passed", "not-applicable", "waived")
 _NOT_TESTED = "not-tested"
 _NAMED = 3  # cells or requirements in a sentence
 _AGAIN = "ask for a whole run of this target"
@@ -49,7 +48,7 @@ def _of_cells(results: Mapping[str, Any], spec: Specification) -> Iterator[str]:
     open_ = [
         cell_name(cell)
         for cell in known
-        if cell["outcome"] not in _PROVEN
+        if cell["outcome"] not in EXECUTED
         and not (cell["outcome"] == _NOT_TESTED and cell["credential"] == API_KEY)
     ]
     if open_:
@@ -87,7 +86,7 @@ def _is_proven(entry: Mapping[str, Any], spec: Specification) -> bool:
     """Whether a requirement's outcome is good for the verdict, and is that of its tests."""
     excuses = (_NOT_TESTED,) if spec.requirements[entry["id"]].capability else ()
     outcomes = {test["outcome"] for test in entry["tests"]}
-    good = (*_PROVEN, *excuses)
+    good = (*EXECUTED, *excuses)
     follows = entry["outcome"] in outcomes
     return follows and entry["outcome"] in good and outcomes <= set(good)
 
