@@ -1,6 +1,6 @@
 """The scheduler, in memory: phases, concurrency, tries and their evidence, and stopping.
 
-Longer than 400 lines because its tests share one loop and its jobs.
+Longer than 400 lines because its tests share one loop and its tests.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def opened(in_flight: int = 4) -> Iterator[Scheduler]:
         ahead.close()
 
 
-def run(*jobs: ScheduledTest, in_flight: int = 4) -> list[ScheduledTest]:
+def run(*tests: ScheduledTest, in_flight: int = 4) -> list[ScheduledTest]:
     """Run tests to their end."""
     with opened(in_flight) as ahead:
-        ahead.start(jobs)
-        return [ahead.wait(job.name) for job in jobs]
+        ahead.start(tests)
+        return [ahead.wait(test.name) for test in tests]
 
 
 def test_a_long_test_is_waited_for() -> None:
@@ -64,9 +64,9 @@ def test_a_long_test_is_waited_for() -> None:
 
     late = Late()
 
-    (job,) = run(ScheduledTest("late", 0, passes, done=late))
+    (test,) = run(ScheduledTest("late", 0, passes, done=late))
 
-    assert (job.tries, late.looks) == (1, 2)
+    assert (test.tries, late.looks) == (1, 2)
 
 
 def test_a_test_in_another_process_is_not_waited_for() -> None:
@@ -76,7 +76,7 @@ def test_a_test_in_another_process_is_not_waited_for() -> None:
         pass
 
     forked = Scheduler(1)
-    forked.jobs["late"] = ScheduledTest("late", 0, passes)
+    forked.tests["late"] = ScheduledTest("late", 0, passes)
 
     with pytest.raises(RolecallError, match="in another process"):
         forked.wait("late")
@@ -167,8 +167,8 @@ def test_evidence_is_of_the_last_try_alone() -> None:
             tries.append(cite(exchange(), "control"))
             raise TransientFailure("an answer: reset")
 
-    (job,) = run(ScheduledTest("looks each time", 0, looks_once))
-    assert (job.tries, job.error, job.evidence.exchanges, job.evidence.named) == (
+    (test,) = run(ScheduledTest("looks each time", 0, looks_once))
+    assert (test.tries, test.error, test.evidence.exchanges, test.evidence.named) == (
         2,
         None,
         tries[1:],
@@ -176,8 +176,13 @@ def test_evidence_is_of_the_last_try_alone() -> None:
     )
 
     tries.clear()
-    (job,) = run(ScheduledTest("looks at first", 0, looks_only_at_first))
-    assert (job.tries, job.error, job.evidence.exchanges, job.evidence.named) == (2, None, [], {})
+    (test,) = run(ScheduledTest("looks at first", 0, looks_only_at_first))
+    assert (test.tries, test.error, test.evidence.exchanges, test.evidence.named) == (
+        2,
+        None,
+        [],
+        {},
+    )
 
 
 def test_trouble_that_does_not_pass_keeps_its_evidence() -> None:
@@ -187,10 +192,10 @@ def test_trouble_that_does_not_pass_keeps_its_evidence() -> None:
         cite(exchange())
         raise TransientFailure("an answer: reset")
 
-    (job,) = run(ScheduledTest("fails", 0, fails))
+    (test,) = run(ScheduledTest("fails", 0, fails))
 
-    assert (job.tries, len(job.evidence.exchanges)) == (3, 1)
-    assert isinstance(job.error, TransientFailure)
+    assert (test.tries, len(test.evidence.exchanges)) == (3, 1)
+    assert isinstance(test.error, TransientFailure)
 
 
 @pytest.mark.parametrize(
@@ -229,15 +234,15 @@ def test_a_doubtful_failure_is_tried_again(phase: int, then: str) -> None:
         if then == "proves nothing":
             raise Inconclusive("a control")
 
-    (job,) = run(ScheduledTest("doubtful", phase, doubtful))
+    (test,) = run(ScheduledTest("doubtful", phase, doubtful))
 
-    assert (job.tries, job.evidence.exchanges) == (2, seen)
+    assert (test.tries, test.evidence.exchanges) == (2, seen)
     if then == "passes":
-        assert isinstance(job.error, Flaky)
-        assert job.error.missing.startswith(f"flaky: expected {finding.expected}; got ")
-        assert job.error.missing.endswith(f"as expected at the second try ({seen[1]})")
+        assert isinstance(test.error, Flaky)
+        assert test.error.missing.startswith(f"flaky: expected {finding.expected}; got ")
+        assert test.error.missing.endswith(f"as expected at the second try ({seen[1]})")
     else:
-        assert job.error is finding
+        assert test.error is finding
 
 
 @pytest.mark.parametrize(
@@ -264,9 +269,9 @@ def test_what_one_answer_proves_is_not_tried_again(finding: Finding, phase: int)
         if len(tries) == 1:
             raise finding
 
-    (job,) = run(ScheduledTest("sometimes", phase, sometimes))
+    (test,) = run(ScheduledTest("sometimes", phase, sometimes))
 
-    assert (job.error, job.tries, len(tries)) == (finding, 1, 1)
+    assert (test.error, test.tries, len(tries)) == (finding, 1, 1)
 
 
 def test_evidence_of_tests_at_the_same_time_is_not_mixed() -> None:
@@ -280,12 +285,12 @@ def test_evidence_of_tests_at_the_same_time_is_not_mixed() -> None:
 
         return looks
 
-    jobs = run(*(ScheduledTest(name, 0, looking(name)) for name in "abc"))
+    tests = run(*(ScheduledTest(name, 0, looking(name)) for name in "abc"))
 
-    assert [job.evidence.notes for job in jobs] == [
+    assert [test.evidence.notes for test in tests] == [
         [f"{name} {number}" for number in range(3)] for name in "abc"
     ]
-    assert all(job.seconds >= 0 for job in jobs)
+    assert all(test.seconds >= 0 for test in tests)
 
 
 # --- Many tests --------------------------------------------------------------------------------
@@ -299,7 +304,7 @@ class Meeting:
         self.together: dict[str, set[str]] = {}
         self.order: list[str] = []
 
-    def job(self, name: str, phase: int) -> ScheduledTest:
+    def test(self, name: str, phase: int) -> ScheduledTest:
         """One that lets the others take their turn a few times."""
 
         async def meets() -> None:
@@ -321,7 +326,7 @@ def test_phases_come_one_after_the_other() -> None:
     meeting = Meeting()
     given = [("s", SUMMARY), ("a", ORDINARY), ("e", EXPIRY), ("b", ORDINARY), ("f", EXPIRY)]
 
-    run(*(meeting.job(name, phase) for name, phase in given))
+    run(*(meeting.test(name, phase) for name, phase in given))
 
     assert meeting.order == ["a", "b", "e", "f", "s"]
     assert meeting.together == {
@@ -339,7 +344,7 @@ def test_tests_that_must_be_alone_are() -> None:
     """
     meeting = Meeting()
 
-    run(*(meeting.job(name, ALONE) for name in "abc"))
+    run(*(meeting.test(name, ALONE) for name in "abc"))
 
     assert meeting.together == {name: {name} for name in "abc"}
 
@@ -347,7 +352,7 @@ def test_tests_that_must_be_alone_are() -> None:
 def test_no_more_at_a_time_than_may_be_in_flight() -> None:
     """As many tests are under way as may be, and no more."""
     meeting, most = Meeting(), []
-    jobs = [meeting.job(str(number), ORDINARY) for number in range(9)]
+    tests = [meeting.test(str(number), ORDINARY) for number in range(9)]
 
     def counted(call: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         async def counts() -> None:
@@ -356,10 +361,10 @@ def test_no_more_at_a_time_than_may_be_in_flight() -> None:
 
         return counts
 
-    for job in jobs:
-        job.call = counted(job.call)
+    for test in tests:
+        test.call = counted(test.call)
 
-    run(*jobs, in_flight=3)
+    run(*tests, in_flight=3)
 
     assert max(most) == 3
 
@@ -437,23 +442,23 @@ def test_ctrl_c_while_something_else_is_done(monkeypatch: pytest.MonkeyPatch) ->
     ahead._loop.close()
 
 
-def waits_for_ever(job: list[ScheduledTest]) -> ScheduledTest:
+def waits_for_ever(test: list[ScheduledTest]) -> ScheduledTest:
     """A test that does not end by itself."""
 
     async def never() -> None:
         await asyncio.sleep(NEVER)
 
-    job.append(ScheduledTest("never", 0, never))
-    return job[0]
+    test.append(ScheduledTest("never", 0, never))
+    return test[0]
 
 
 @pytest.mark.usefixtures("usual_signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_the_waiting_for_a_test(number: signal.Signals) -> None:
     """The first Ctrl-C or SIGTERM ends the wait for a test; the second is raised where it comes."""
-    jobs: list[ScheduledTest] = []
+    tests: list[ScheduledTest] = []
     with opened() as ahead:
-        ahead.start([waits_for_ever(jobs)])
+        ahead.start([waits_for_ever(tests)])
         with ahead.minding_ctrl_c():
             signal.raise_signal(number)
             with pytest.raises(KeyboardInterrupt):
@@ -462,8 +467,8 @@ def test_ctrl_c_ends_the_waiting_for_a_test(number: signal.Signals) -> None:
                 signal.raise_signal(number)
         ahead.stop()
 
-    assert jobs[0].done.is_set()
-    assert isinstance(jobs[0].error, asyncio.CancelledError)
+    assert tests[0].done.is_set()
+    assert isinstance(tests[0].error, asyncio.CancelledError)
 
 
 def test_a_run_that_is_stopped() -> None:
@@ -487,21 +492,21 @@ def test_a_run_that_is_stopped() -> None:
     async def never_begun() -> None:
         ended.append("never")
 
-    jobs = [
+    tests = [
         ScheduledTest("passes", 0, passes),
         ScheduledTest("makes", 0, makes),
         ScheduledTest("later", 1, never_begun),
     ]
     with opened() as ahead:
-        ahead.start(jobs)
+        ahead.start(tests)
         assert begun.wait(NEVER)
         ahead.stop()
         ahead.stop()  # there is nothing left to stop
 
     assert ended == ["passed", "made"]
-    assert jobs[0].error is None
-    assert isinstance(jobs[1].error, asyncio.CancelledError)
-    assert not jobs[2].done.is_set()
+    assert tests[0].error is None
+    assert isinstance(tests[1].error, asyncio.CancelledError)
+    assert not tests[2].done.is_set()
 
 
 def test_what_does_not_come_to_its_end_is_cancelled_in_the_end(
@@ -531,10 +536,10 @@ def test_what_does_not_come_to_its_end_is_cancelled_in_the_end(
 
 def test_closing_leaves_nothing_behind() -> None:
     """Whatever is still under way is cancelled, and thread and loop have ended."""
-    jobs: list[ScheduledTest] = []
+    tests: list[ScheduledTest] = []
     with opened() as ahead:
-        ahead.start([waits_for_ever(jobs)])
+        ahead.start([waits_for_ever(tests)])
 
     assert not ahead._thread.is_alive()
     assert ahead._loop.is_closed()
-    assert jobs[0].done.is_set() or jobs[0].tries == 0
+    assert tests[0].done.is_set() or tests[0].tries == 0

@@ -52,8 +52,8 @@ def plan(options: Options, select: str, progress: Progress) -> dict[str, Any]:
     rate = options.rate if options.rate is not None else (target or served).rate_limit
     woken = [
         end
-        for job in run.context.scheduler.jobs.values()
-        for end in ends_of_pauses(job.memory.kept)
+        for test in run.context.scheduler.tests.values()
+        for end in ends_of_pauses(test.memory.kept)
     ]
     timed = Duration.of(exchanges, woken, rate, served.concurrency)
     return {

@@ -165,7 +165,7 @@ class ConformancePlugin:
                 self.run.allure = False
             self.is_listened_to = _has_listeners(session.config)
             self.run.run_preflight()
-            self.run.context.scheduler.start([self._job(item) for item in session.items])
+            self.run.context.scheduler.start([self._scheduled(item) for item in session.items])
             with self.run.context.scheduler.minding_ctrl_c():
                 return (yield)
         except RolecallError as error:
@@ -186,7 +186,7 @@ class ConformancePlugin:
         if not self.run.document and not isinstance(excinfo.value, RolecallError):
             self.run.give_up(excinfo.value)
 
-    def _job(self, item: pytest.Item) -> ScheduledTest:
+    def _scheduled(self, item: pytest.Item) -> ScheduledTest:
         assert isinstance(item, pytest.Function)
         arguments = arguments_of(item, self.run)
         call = partial(item.obj, **arguments)
@@ -219,17 +219,17 @@ class ConformancePlugin:
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
         """Instead of calling the test, wait for it and raise what it raised."""
         __tracebackhide__ = True
-        job = self.run.context.scheduler.wait(pyfuncitem.nodeid, self.while_waiting)
+        test = self.run.context.scheduler.wait(pyfuncitem.nodeid, self.while_waiting)
         if pyfuncitem.config.pluginmanager.has_plugin("allure_listener"):
-            self._tell_listener(pyfuncitem, job)
-        if job.error is None:
+            self._tell_listener(pyfuncitem, test)
+        if test.error is None:
             return True
-        self._redact(job.error)
-        if isinstance(job.error, NotTested | NotApplicable):
-            pytest.skip(str(job.error))
+        self._redact(test.error)
+        if isinstance(test.error, NotTested | NotApplicable):
+            pytest.skip(str(test.error))
         # The first frame is the runner's; the second is the test.
-        traceback = job.error.__traceback__
-        raise job.error.with_traceback(traceback.tb_next if traceback else None)
+        traceback = test.error.__traceback__
+        raise test.error.with_traceback(traceback.tb_next if traceback else None)
 
     def _redact(self, error: BaseException) -> None:
         """Take the secrets out of an error's text before anybody prints it."""
@@ -241,7 +241,7 @@ class ConformancePlugin:
             redact(value) if isinstance(value, str) else value for value in error.args
         )
 
-    def _tell_listener(self, item: pytest.Function, job: ScheduledTest) -> None:
+    def _tell_listener(self, item: pytest.Function, test: ScheduledTest) -> None:
         """Give Allure's own listener, if it is on, the test's labels and exchanges, and what makes
         its history that of our own files: by itself it would take the place of the file and the
         values of parameters for the test's identity.
@@ -256,8 +256,8 @@ class ConformancePlugin:
         for name, value in same.items():
             setattr(result, name, value)
         allure.dynamic.description(self._description(item))
-        if job.evidence.exchanges:
-            text = exchanges.write(job.evidence.exchanges, self.run.context.secrets.redact)
+        if test.evidence.exchanges:
+            text = exchanges.write(test.evidence.exchanges, self.run.context.secrets.redact)
             allure.attach(text, "exchanges", allure.attachment_type.TEXT)
 
     @staticmethod
@@ -286,9 +286,9 @@ class ConformancePlugin:
         """Give the report the outcome in our words and keep the result."""
         report = yield
         if call.when == "call" or (call.when == "setup" and call.excinfo):
-            job = self.run.context.scheduler.jobs.get(item.nodeid)
+            test = self.run.context.scheduler.tests.get(item.nodeid)
             # pytest knows only that some are skipped
-            ours = job.error if job and job.done.is_set() else None
+            ours = test.error if test and test.done.is_set() else None
             raised = ours or (call.excinfo.value if call.excinfo else None)
             result = self._result(item, raised if ours else _of_a_plugin(raised))
             waive(result, self.run.waivers)
@@ -304,10 +304,10 @@ class ConformancePlugin:
 
     def _result(self, item: pytest.Item, error: BaseException | None) -> TestResult:
         result = TestResult(item.name, requirement_of(item), Outcome.PASSED)
-        job = self.run.context.scheduler.jobs.get(item.nodeid)
-        if job:
-            result.cell = job.cell
-            result.seconds, result.tries, result.evidence = job.seconds, job.tries, job.evidence
+        test = self.run.context.scheduler.tests.get(item.nodeid)
+        if test:
+            result.cell = test.cell
+            result.seconds, result.tries, result.evidence = test.seconds, test.tries, test.evidence
         if error is not None:
             self._explain(result, error)
         if result.outcome in (Outcome.INCONCLUSIVE, Outcome.NOT_TESTED):

@@ -355,7 +355,7 @@ class Run:
             "intrusive": self.options.intrusive,
         }
         scheduler = context.scheduler
-        tests = {job.name: job.memory.kept for job in scheduler.jobs.values()}
+        tests = {test.name: test.memory.kept for test in scheduler.tests.values()}
         tests[""] = scheduler.memory.kept
         return replay_document(facts, context.target, tests, context.secrets)
 

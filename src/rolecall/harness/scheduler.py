@@ -60,7 +60,7 @@ class ScheduledTest:
 
 
 class Scheduler:
-    """An event loop in a thread, and the jobs it works through phase by phase."""
+    """An event loop in a thread, and the tests it works through phase by phase."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Scheduler:
         loop: asyncio.AbstractEventLoop | None = None,
         memory: Memory | None = None,
     ) -> None:
-        self.jobs: dict[str, ScheduledTest] = {}
+        self.tests: dict[str, ScheduledTest] = {}
         self.memory = memory or Memory()  # of what is done before and after all tests
         self._in_flight = in_flight
         self._loop = loop or CountingLoop()
@@ -82,14 +82,14 @@ class Scheduler:
         """Start the loop."""
         self._thread.start()
 
-    def start(self, jobs: Iterable[ScheduledTest]) -> None:
+    def start(self, tests: Iterable[ScheduledTest]) -> None:
         """Begin with the first phase."""
-        self.jobs = {job.name: job for job in jobs}
+        self.tests = {test.name: test for test in tests}
         self.do(self._start())
 
     def cells(self) -> Iterator[tuple[Cell, TestEvidence]]:
         """The cells that tests are about, each with the evidence up to now."""
-        return ((job.cell, job.evidence) for job in list(self.jobs.values()) if job.cell)
+        return ((test.cell, test.evidence) for test in list(self.tests.values()) if test.cell)
 
     async def _start(self) -> None:
         # pytest may say so in any turn of the loop; in a replay it is that of then
@@ -106,10 +106,10 @@ class Scheduler:
             KeyboardInterrupt: there was one.
             RolecallError: this is another process than the one that runs the tests.
         """
-        job = self.jobs[name]
+        test = self.tests[name]
         while not self._interrupted:
-            if job.done.wait(timeout=0.2):
-                return job
+            if test.done.wait(timeout=0.2):
+                return test
             if not self._thread.is_alive():
                 raise RolecallError("a plugin of pytest runs the suite's tests in another process")
             meanwhile()
@@ -175,56 +175,56 @@ class Scheduler:
 
     async def _run(self) -> None:
         for number, phase in groupby(
-            sorted(self.jobs.values(), key=lambda job: job.phase), key=lambda job: job.phase
+            sorted(self.tests.values(), key=lambda test: test.phase), key=lambda test: test.phase
         ):
             alone = number == ALONE
             slots = Slots(1 if alone else self._in_flight)
             with nullcontext() if alone else lending(slots):  # which the tests take along
                 async with asyncio.TaskGroup() as group:
-                    for job in phase:
+                    for test in phase:
                         await slots.acquire()
-                        group.create_task(self._run_in(slots, job))
+                        group.create_task(self._run_in(slots, test))
 
-    async def _run_in(self, slots: Slots, job: ScheduledTest) -> None:
+    async def _run_in(self, slots: Slots, test: ScheduledTest) -> None:
         try:
-            await self._run_one(job)
+            await self._run_one(test)
         finally:
             slots.release()
 
-    async def _run_one(self, job: ScheduledTest) -> None:
+    async def _run_one(self, test: ScheduledTest) -> None:
         """Run a test, and note what came of it."""
         started = time.monotonic()
         try:
             try:
-                await self._attempt(job)
+                await self._attempt(test)
             except Finding as finding:
-                if not finding.is_doubtful or job.phase not in _REPEATABLE:
+                if not finding.is_doubtful or test.phase not in _REPEATABLE:
                     raise
-                await self._confirm(job, finding)
+                await self._confirm(test, finding)
         except BaseException as error:
-            job.error = error
+            test.error = error
             if isinstance(error, asyncio.CancelledError):
                 raise
         finally:
-            job.seconds = time.monotonic() - started
-            job.done.set()
+            test.seconds = time.monotonic() - started
+            test.done.set()
 
-    async def _attempt(self, job: ScheduledTest) -> None:
+    async def _attempt(self, test: ScheduledTest) -> None:
         """Call a test; one that met passing trouble starts again, with fixtures of its own."""
         for number in range(1, _TRIES + 1):
-            job.tries += 1
+            test.tries += 1
             try:
                 # Of this try alone: what came of one that was given up proves nothing.
-                with Evidence.collect(job.name, job.memory) as job.evidence:
-                    job.evidence.level, job.evidence.is_last = job.level, job.phase >= EXPIRY
-                    await job.call()
+                with Evidence.collect(test.name, test.memory) as test.evidence:
+                    test.evidence.level, test.evidence.is_last = test.level, test.phase >= EXPIRY
+                    await test.call()
             except TransientFailure:
                 if number == _TRIES:
                     raise
             else:
                 return
 
-    async def _confirm(self, job: ScheduledTest, finding: Finding) -> None:
+    async def _confirm(self, test: ScheduledTest, finding: Finding) -> None:
         """Try a test once more that failed by an answer that may have been passing trouble.
 
         Its evidence is that of both tries, and the failure stands unless the second try passed.
@@ -233,13 +233,13 @@ class Scheduler:
             Finding: the failure, as the first try saw it.
             Flaky: the second try passed.
         """
-        first = job.evidence
+        first = test.evidence
         try:
-            await self._attempt(job)
+            await self._attempt(test)
         except (Finding, Inconclusive, NotTested, NotApplicable, RolecallError):
-            first.exchanges += job.evidence.exchanges
-            job.evidence = first
+            first.exchanges += test.evidence.exchanges
+            test.evidence = first
             raise finding from None
-        again = job.evidence.named.get("answer") or next(reversed(job.evidence.exchanges), None)
-        job.evidence.exchanges[:0] = first.exchanges
+        again = test.evidence.named.get("answer") or next(reversed(test.evidence.exchanges), None)
+        test.evidence.exchanges[:0] = first.exchanges
         raise Flaky(finding, again) from None
