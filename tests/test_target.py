@@ -376,7 +376,7 @@ MISTAKES = {
     "client certificate of nothing": (
         with_target('client_cert = "/dev/null"'),
         "[target] client_cert",
-        "no certificate",
+        "not a PEM file with a certificate",
         "",
     ),
     "client key alone": (

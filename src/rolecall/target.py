@@ -191,7 +191,7 @@ def parse_target(
     if "?" in base_url or "#" in base_url:
         raise UsageError(
             about.at("base_url"),
-            "a query or a fragment has no place here",
+            "the URL must not have a query or a fragment",
             "Paths are added to this URL.",
         )
     accounts = _accounts(top.table("accounts", required=True), tuple(roles))
@@ -264,7 +264,7 @@ def _bank_key(table: TomlTable) -> str:
     """The passphrase of the token bank, if it has one."""
     key, where = table.environment("bank_key_env"), table.at("bank_key_env")
     if key and not table.text("bank"):
-        raise UsageError(where, "there is no bank that it could encrypt", "Give bank as well.")
+        raise UsageError(where, "there is no bank to encrypt", "Give bank as well.")
     if key and len(key) < SHORTEST_KEY:
         raise UsageError(
             where,
@@ -308,7 +308,9 @@ def _client_certificate(table: TomlTable, folder: Path) -> dict[str, str]:
     try:
         Transit(certificate=paths["client_cert"], key=paths["client_key"]).tls()
     except (OSError, ValueError) as error:
-        reason = _why(error) or "it is no certificate with its private key, unencrypted, in PEM"
+        reason = (
+            _why(error) or "it is not a PEM file with a certificate and its unencrypted private key"
+        )
         raise UsageError(
             table.at("client_cert"), f"the client certificate cannot be used: {reason}"
         ) from None

@@ -105,7 +105,7 @@ def test_no_folder_of_somebody_elses_is_replaced(
     for format in ("allure", "allure-html"):
         for folder in (".", tmp_path / "mine", tmp_path / "file", tmp_path / "link"):
             assert main(["report", str(run), "--format", format, "--out", str(folder)]) == 2
-            assert "something stands there that is no report" in capsys.readouterr().err
+            assert "it is there already, and is not a report" in capsys.readouterr().err
     for folder in (tmp_path / "new", tmp_path / "new", tmp_path / "empty"):
         assert main(["report", str(run), "--format", "allure", "--out", str(folder)]) == 0
 

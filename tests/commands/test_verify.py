@@ -97,7 +97,10 @@ class TestVerify:
             (lambda folder: (folder / "results.json").write_text("{}"), "results.json is not the"),
             (lambda folder: (folder / "evidence.har").unlink(), "evidence.har is missing"),
             (lambda folder: (folder / CERTIFICATE).unlink(), "there is no certificate.json"),
-            (lambda folder: (folder / "more.har").write_text("{}"), "more.har is no file of a run"),
+            (
+                lambda folder: (folder / "more.har").write_text("{}"),
+                "more.har is not a file of a run",
+            ),
         ],
         ids=["changed", "missing", "no-certificate", "added"],
     )

@@ -103,7 +103,7 @@ def test_a_name_does_not_act_on_a_terminal(run_folder: Path) -> None:
     (run_folder / "a\x1b[2J\n.txt").write_text("", encoding="utf-8")
     (fault,) = folder.read(run_folder).faults
 
-    assert fault.startswith("a\\x1b[2J\\n.txt is no file of a run")
+    assert fault.startswith("a\\x1b[2J\\n.txt is not a file of a run")
 
 
 def test_no_folder_is_a_usage_error(tmp_path: Path) -> None:

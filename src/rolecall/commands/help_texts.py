@@ -116,7 +116,7 @@ TEXTS: Mapping[str, HelpText] = {
         {
             0: "nothing got worse",
             1: "something got worse",
-            2: "usage: one of the two is no finished run",
+            2: "usage: one of the two is not a finished run",
             3: "nothing got worse as far as the runs can be compared",
         },
         "docs/nightly.md",

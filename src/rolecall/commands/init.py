@@ -17,7 +17,6 @@ from rolecall.screen import harmless, is_terminal, say
 
 HELP = "write a commented target file, by asking or by options"
 _DEFAULT = Path("target.toml")
-_ROLES = ("guest", "agent", "bot", "admin")  # those of the permission table, lowest first
 _PAGE = "docs/target-file.md"
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")  # POSIX.1-2024 8.1
 
@@ -100,13 +99,14 @@ def _emails(given: list[str] | tuple[()]) -> dict[str, str]:
         UsageError: one is not ROLE=ADDRESS.
     """
     emails = {}
+    roles = _roles()
     for entry in given:
         role, _, address = entry.partition("=")
-        if role not in _ROLES or not address:
+        if role not in roles or not address:
             raise UsageError(
                 f"--email {harmless(entry)}",
                 "this is not ROLE=ADDRESS",
-                f"Roles: {', '.join(_ROLES)}.",
+                f"Roles: {', '.join(roles)}.",
             )
         emails[role] = address
     return emails
@@ -137,11 +137,18 @@ def _ask(
     for option, question in questions:
         if getattr(arguments, option) is None:
             setattr(arguments, option, answer(question))
-    for role in _ROLES:
+    for role in _roles():
         if role not in emails and (
             address := answer(f"e-mail of the {role} [{_email(prefix, role)}]: ")
         ):
             emails[role] = address
+
+
+def _roles() -> tuple[str, ...]:
+    """Those of the permission table, lowest first."""
+    from rolecall.spec.loading import load_specification
+
+    return load_specification().roles
 
 
 def _email(prefix: str, role: str) -> str:
@@ -158,7 +165,7 @@ def _check(text: str, path: Path, variables: list[str]) -> None:
 
     urls = dict.fromkeys((name for name in variables if name.endswith("_URL")), "https://a.example")
     environ = {name: f"{number} of init" for number, name in enumerate(variables)} | urls
-    parse_target(text, _ROLES, source=str(path), folder=path.parent, environ=environ)
+    parse_target(text, _roles(), source=str(path), folder=path.parent, environ=environ)
 
 
 def target_text(arguments: argparse.Namespace, emails: dict[str, str]) -> tuple[str, list[str]]:
@@ -170,7 +177,7 @@ def target_text(arguments: argparse.Namespace, emails: dict[str, str]) -> tuple[
         return f'"{variables[-1]}"'
 
     lines = [*_HEAD, "", "[target]", *_target(arguments, from_environment)]
-    for role in _ROLES:
+    for role in _roles():
         lines += ["", f"[accounts.{role}]"]
         upper = role.upper()
         lines.append(

@@ -95,7 +95,7 @@ def _see_that_nothing_is_lost(folder: Path) -> None:
     except OSError:
         is_ours = False
     if folder.is_symlink() or not is_ours:
-        what = "something stands there that is no report of rolecall's"
+        what = "it is there already, and is not a report that rolecall made"
         raise UsageError(f"--out {folder}", what, "Name a folder that is not there yet.")
 
 

@@ -135,7 +135,9 @@ class Readiness:
                 f"[{names}]",
             )
         else:
-            self._remark(f"[accounts.{name}]: {where} has scope {scope!r}, which is no role's")
+            self._remark(
+                f"[accounts.{name}]: {where} has scope {scope!r}, which is not the scope of a role"
+            )
 
     # --- Reads ----------------------------------------------------------------------------------
 
@@ -192,7 +194,7 @@ class Readiness:
         altered = unissued(altered_beginning(highest.token))
         for setting, strangers in (
             ("anonymous", ((None, "a request without a token"), (altered, "an altered token"))),
-            ("malformed", ((unissued(_NO_TOKEN), "a bearer token that is no JWT"),)),
+            ("malformed", ((unissued(_NO_TOKEN), "a bearer token that is not a JWT"),)),
         ):
             statuses = set(getattr(self._world.dialect, setting))
             unread: dict[int, str] = {}

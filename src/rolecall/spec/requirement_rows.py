@@ -28,11 +28,11 @@ def requirement(id: str, row: Mapping[str, Any], file: str) -> Requirement:
     for name, value in row.items():
         where = f"{file}, [{id}] {name}"
         if name not in _MEMBERS:
-            raise UsageError(where, "there is no such member", suggest(name, sorted(_MEMBERS)))
+            raise UsageError(where, f"unknown member {name!r}", suggest(name, sorted(_MEMBERS)))
         _check_kind(name, value, where)
         if name in _WORDS and value not in _WORDS[name]:
             known = filter(None, _WORDS[name])
-            raise UsageError(where, f"{value!r} is none of its words", suggest(value, known))
+            raise UsageError(where, f"unknown {name} {value!r}", suggest(value, known))
     for name in _NEEDED:
         if not row.get(name):
             raise UsageError(f"{file}, [{id}] {name}", "this is missing")

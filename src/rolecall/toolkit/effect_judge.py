@@ -125,10 +125,9 @@ class EffectJudge(TokenJudge):
         if await self._world.patience.stays(
             is_done, answer.finished, f"{request.operation.name} refused, and done"
         ):
-            done = f"{request.operation.effect.removesuffix('e')}ed"
             raise Finding(
                 "a refusal without effect",
-                f"{answer.status}, and it was {done} all the same",
+                f"{answer.status}, and it was {_done(request)} all the same",
                 answer,
             )
 
@@ -154,10 +153,9 @@ class EffectJudge(TokenJudge):
             if (request, answer) in self._world.patience.done_later or await self._is_done_by_now(
                 request, answer, latest
             ):
-                what = f"{request.operation.effect.removesuffix('e')}ed"
                 raise Finding(
                     "a refusal without effect, at the end of the run as well",
-                    f"{answer}: later it was {what}",
+                    f"{answer}: later it was {_done(request)}",
                     answer,
                 )
 
@@ -214,3 +212,8 @@ class EffectJudge(TokenJudge):
                 f"[operations.{request.operation.name}] body in the target file",
             )
         return found
+
+
+def _done(request: Request) -> str:
+    """``created``, ``updated`` or ``deleted``."""
+    return f"{request.operation.effect.removesuffix('e')}ed"

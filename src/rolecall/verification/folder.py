@@ -59,8 +59,8 @@ def read(folder: Path) -> RunFolder:
             found.faults += _evidence_below(Path(entry.path), folder)
         else:
             found.faults.append(
-                f"{harmless(entry.name)} is no file of a run, and the certificate does not speak "
-                "of it: do not rely on it; move it elsewhere"
+                f"{harmless(entry.name)} is not a file of a run, and the certificate does not "
+                "speak of it: do not rely on it; move it elsewhere"
             )
     return found
 
