@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 
 from tests.support.browser import browser, overflow, violations
 from tests.support.command import target_file, target_text
-from tests.support.load_runs import Meanwhile, load, wait_until
+from tests.support.load_runs import Meanwhile, free_port, load, wait_until
 from tests.support.load_servers import one_in, sound
 from tests.support.miniatures import Miniature, always, response
 
@@ -22,12 +21,6 @@ from tests.support.miniatures import Miniature, always, response
 _PATIENCE = 120.0
 #: An answer that would be a picture and a script, if it were taken for a page.
 _MARKUP = b'{"note": "<img src=x onerror=alert(1)><script>alert(2)</script>"}'
-
-
-def free_port() -> int:
-    """A port of this machine that is free just now."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 def there(address: str) -> bool:

@@ -5,7 +5,6 @@ Longer than 400 lines because it holds a peer that speaks with Locust over the w
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -24,7 +23,7 @@ import zmq
 from rolecall.loadgen import plan
 from tests.conftest import Reference
 from tests.support.command import environment
-from tests.support.load_runs import load, wait_until
+from tests.support.load_runs import free_port, load, wait_until
 from tests.support.miniatures import Miniature, always, response
 from tests.support.servers import credentials, target
 
@@ -494,12 +493,6 @@ def master(*words: str, cwd: Path) -> Iterator[Peer]:
         finally:
             process.kill()
             process.wait()
-
-
-def free_port() -> int:
-    """A port of this machine that is free just now."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -148,3 +149,9 @@ def accounts_file(folder: Path, text: str = "") -> Path:
     lines = [f"{role}@example.org,password-of-{role}-7Hq2,{role}" for role in ROLES]
     path.write_text(text or "\n".join(["email,password,role", *lines, ""]), encoding="utf-8")
     return path
+
+
+def free_port() -> int:
+    """A port of this machine that is free just now."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])

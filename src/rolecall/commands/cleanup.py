@@ -20,7 +20,7 @@ from rolecall.screen import harmless, say
 from rolecall.wording import counted
 
 if TYPE_CHECKING:
-    from rolecall.harness.cleaning import Cleaned, KilledRun
+    from rolecall.harness.killed_runs import Cleaned, KilledRun
     from rolecall.target import Target
 
 HELP = "delete what a run that was killed left on the target"
@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _one(arguments: argparse.Namespace) -> tuple[Cleaned, str]:
     """Finish one run."""
     from rolecall.finished_run import find_run
-    from rolecall.harness.cleaning import Cleaned, KilledRun, finish_run
+    from rolecall.harness.killed_runs import Cleaned, KilledRun, finish_run
 
     killed = KilledRun.open(find_run(arguments.run_folder, arguments.out))
     try:
@@ -136,7 +136,7 @@ def _file_of(killed: KilledRun, given: Path | None) -> Path:
 
 def _older(arguments: argparse.Namespace) -> tuple[Cleaned, str]:
     """Finish all runs of an age."""
-    from rolecall.harness.cleaning import finish_older
+    from rolecall.harness.killed_runs import finish_older
 
     if not arguments.target:
         raise UsageError("--older-than", "--target FILE is missing", "Say on which target.")
@@ -173,7 +173,7 @@ def _seconds(age: str) -> float:
 
 def _say(arguments: argparse.Namespace, cleaned: Cleaned, where: str) -> None:
     """Print lines for a person; the last one says how it stands."""
-    from rolecall.harness.cleaning import by_kind
+    from rolecall.harness.killed_runs import by_kind
 
     kinds = by_kind(line.partition(" ")[0] for line in cleaned.deleted)
     runs = f"run{'' if len(cleaned.runs) == 1 else 's'} {', '.join(cleaned.runs)}"

@@ -12,9 +12,9 @@ from unittest.mock import patch
 
 import pytest
 
-from rolecall.harness import cleaning, cleanup
-from rolecall.harness.cleaning import Cleaned
+from rolecall.harness import cleanup, killed_runs
 from rolecall.harness.former_world import FormerWorld
+from rolecall.harness.killed_runs import Cleaned
 from rolecall.ledger import CHANGE, CLOCK, LEDGER, Ledger
 from tests.unit.shelves import NAME, RUN, SPEC, Shelves
 
@@ -37,7 +37,7 @@ def finished(target: Shelves, *, dry_run: bool = False) -> Cleaned:
     world.gate.read_only = world.read_only = dry_run
     target.asked.clear()
     with patch.object(cleanup, "_PAUSE", 0.0):
-        return asyncio.run(cleaning._finish(world, dry_run=dry_run))
+        return asyncio.run(killed_runs._finish(world, dry_run=dry_run))
 
 
 def older(target: Shelves, out: Path, *, older_than: float = DAY, dry_run: bool = False) -> Cleaned:
@@ -47,7 +47,7 @@ def older(target: Shelves, out: Path, *, older_than: float = DAY, dry_run: bool 
     world.gate.read_only = world.read_only = dry_run
     target.asked.clear()
     with patch.object(cleanup, "_PAUSE", 0.0):
-        return asyncio.run(cleaning._finish_older(world, older_than, out, dry_run=dry_run))
+        return asyncio.run(killed_runs._finish_older(world, older_than, out, dry_run=dry_run))
 
 
 def deleted(target: Shelves) -> list[str]:
