@@ -283,7 +283,7 @@ def test_a_word_that_means_nothing_is_answered(tmp_path: Path) -> None:
         led.worker.go({"number": 1})
 
     assert led.last()["number"] == 1
-    assert "the master: its word to go cannot be read: delay is missing" in led.last()["error"]
+    assert "the master: its order to go cannot be read: delay is missing" in led.last()["error"]
 
 
 class TestStandingStill:

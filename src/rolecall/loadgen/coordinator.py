@@ -190,7 +190,7 @@ class Coordinator:
             self._segments, Totals(width), began, waiting_for, closed=schedule is None
         )
         for index, name in enumerate(self._workers):
-            job = Go(
+            order = Go(
                 number=segment.number,
                 delay=_DELAY,
                 width=width,
@@ -200,7 +200,7 @@ class Coordinator:
                 index=index,
                 workers=len(self._workers),
             )
-            self._send(job, name)
+            self._send(order, name)
         return segment
 
     def end(self, grace: float = math.inf) -> None:

@@ -67,7 +67,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Prepare(Message):
-    """The master's job for a worker: read the target, make clients and log them in.
+    """The master's order to a worker: read the target, make clients and log them in.
 
     Attributes:
         scenario: one of `scenarios.NAMES`.
@@ -86,7 +86,7 @@ class Prepare(Message):
 
     @classmethod
     def unpack(cls, packed: object) -> Self:
-        """The job as a master of this version sends it."""
+        """The order as a master of this version sends it."""
         members = cls._members(packed)
         if not isinstance(members["scenario"], str) or members["scenario"] not in NAMES:
             raise UnreadableValue("scenario is unknown here")

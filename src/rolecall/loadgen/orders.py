@@ -18,7 +18,7 @@ from rolecall.loadgen.transport.outgoing import Origin
 from rolecall.loadgen.untrusted import UnreadableValue, number, whole
 
 _MASTER = "the master"
-_SAME_VERSION = "All machines have the same version of Rolecall."
+_SAME_VERSION = "Install the same version of Rolecall on all machines."
 #: The least and the most of each number that a master may name.
 _RANGES: Mapping[str, tuple[int, int]] = {
     "in_flight": (1, plan.MOST["in_flight"]),
@@ -26,7 +26,7 @@ _RANGES: Mapping[str, tuple[int, int]] = {
     "racers": (2, plan.MOST["racers"]),
 }
 _Order = TypeVar("_Order", Prepare, Go, End)
-_ORDERS = {Prepare: "job", Go: "word to go", End: "word to end"}
+_ORDERS = {Prepare: "order to prepare", Go: "order to go", End: "order to end"}
 
 
 def understood(message: type[_Order], packed: object) -> _Order:
@@ -42,16 +42,16 @@ def understood(message: type[_Order], packed: object) -> _Order:
         raise UsageError(_MASTER, what, _SAME_VERSION) from None
 
 
-def taken(own: argparse.Namespace, job: Prepare) -> argparse.Namespace:
-    """A worker's options for a job: its own command line's, and those that a master may name.
+def taken(own: argparse.Namespace, order: Prepare) -> argparse.Namespace:
+    """A worker's options for a run: its own command line's, and those that a master may name.
 
     Raises:
         UsageError: the worker's own command line names no host, the master names another
             host, or it names something that a worker does not take.
     """
-    _same_host(plan.chosen_url(own), job.options.get("host"))
+    _same_host(plan.chosen_url(own), order.options.get("host"))
     options = argparse.Namespace(**vars(own))
-    for name, value in job.options.items():
+    for name, value in order.options.items():
         if name != "host":
             setattr(options, name, _checked(name, value))
     plan.weights(options)

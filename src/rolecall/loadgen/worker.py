@@ -100,23 +100,23 @@ class Worker:
         answer = Ready()
         self._makers = {}
         try:
-            job = orders.understood(Prepare, packed)
-            self._options = orders.taken(self._own, job)
+            order = orders.understood(Prepare, packed)
+            self._options = orders.taken(self._own, order)
             resolved = ResolvedTarget.of(self._options)
-            self.context = self._made_context(resolved, job.index, job.workers)
+            self.context = self._made_context(resolved, order.index, order.workers)
             self.context.begin(Recorder(perf_counter()))
             self._check_log_in(resolved.base_url)
-            make = self._maker(job.scenario)
+            make = self._maker(order.scenario)
             thinking = think(self._options)
-            self.think = thinking.dice(job.index) if thinking else None
-            if job.clients:
+            self.think = thinking.dice(order.index) if thinking else None
+            if order.clients:
                 self._open_loop = OpenLoop(
                     make,
                     most=self._options.in_flight,
                     patience=math.inf if self._options.capacity else _PATIENCE,
                     think=self.think,
                 )
-                self._open_loop.provide(job.clients, sessions=len(self.context.logins))
+                self._open_loop.provide(order.clients, sessions=len(self.context.logins))
             self.context.beside += self.context.recorder.begun
         except RolecallError as reason:
             answer = Ready(_in_a_line(reason), reason.exit_code)
@@ -184,18 +184,18 @@ class Worker:
             error = _in_a_line(reason) if isinstance(reason, UsageError) else described(reason)
             self._send(Report(Go.number_of(packed), last=True, error=error))
 
-    def _begin(self, job: Go) -> None:
+    def _begin(self, order: Go) -> None:
         assert self.context is not None
-        self._number, self._grace, self._away = job.number, job.grace, 0.0
-        recorder = Recorder(perf_counter() + job.delay, job.width)
+        self._number, self._grace, self._away = order.number, order.grace, 0.0
+        recorder = Recorder(perf_counter() + order.delay, order.width)
         self.context.begin(recorder)
         if self._pauses is not None:
             self._pauses.close()
         self._pauses = Pauses(recorder, seconds=_AWAY if self._led else math.inf, away=self._leave)
         self._reporting = gevent.spawn(self._report_on)
-        if job.schedule:
-            times = job.schedule.due(job.index, job.workers)
-            gevent.spawn(self._run, times, job.grace, job.abandon)
+        if order.schedule:
+            times = order.schedule.due(order.index, order.workers)
+            gevent.spawn(self._run, times, order.grace, order.abandon)
         else:
             self.going.set()
 
