@@ -703,7 +703,7 @@ class TestMistakes:
         """
         target = parsed(GOOD.replace('"guest-password"', f'"guest-password{end}"'))
 
-        said = str(target.wrong("guest", 401))
+        said = str(target.refused_log_in("guest", 401))
 
         assert ("White space stands around the password." in said) == is_named
         assert "guest-password" not in said

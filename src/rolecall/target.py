@@ -22,7 +22,7 @@ DEFAULT_RATE = 20.0
 EMBEDDED_CONCURRENCY = 16
 SHORTEST_KEY = 16  # characters of a bank's key: who finds the bank can try many of them
 #: What to check where a log-in is refused.
-USUAL = "the password, and whether the account is locked"
+USUAL_CHECK = "the password, and whether the account is locked"
 #: A domain of addresses, as it is written in them (RFC 5321 4.1.2).
 _DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?")
 #: Signatures that a server may check (RFC 7518 3.1); `none` is not one.
@@ -113,15 +113,20 @@ class Target:
         """Whether a run may make things of this kind."""
         return resource not in self.fixtures or self.fixtures[resource].create
 
-    def wrong(self, name: str, status: int, remedy: str = USUAL, said: str = "") -> UsageError:
-        """What is to be raised where the log-in of an account is refused with this status."""
+    def refused_log_in(
+        self, name: str, status: int, check: str = USUAL_CHECK, said: str = ""
+    ) -> UsageError:
+        """The error to raise where the log-in of an account is refused with this status.
+
+        ``check`` says what to check, ``said`` what the target said itself.
+        """
         account = self.accounts[name]
         is_spaced = account.password != account.password.strip()  # as of a file read with its end
         spaced = ". White space stands around the password" if is_spaced else ""
         return UsageError(
             f"{self.source}, [accounts.{name}]",
             f"the log-in of {account.email} is refused ({status}){said}",
-            f"Check {remedy}{spaced}. Nothing more was tried.",
+            f"Check {check}{spaced}. Nothing more was tried.",
         )
 
     @property

@@ -15,7 +15,7 @@ from rolecall.evidence import Exchange
 from rolecall.foreign_answers import before_the_api, not_of_the_api
 from rolecall.http.repeating import AWAY
 from rolecall.outcomes import Inconclusive, NotTested
-from rolecall.target import USUAL
+from rolecall.target import USUAL_CHECK
 from rolecall.tokens import TOKEN_PATH, Grant
 from rolecall.toolkit.attacker import skew
 from rolecall.toolkit.clock import TOO_FAR_APART
@@ -79,12 +79,12 @@ class Preflight:
             target, version = self._world.target, TOKEN_PATH.split("/")[1]
             if f"/{version}/" in f"{urlsplit(target.base_url).path}/":
                 what = f"base_url: the paths that are added to it begin with /{version} themselves"
-                raise target.wrong(name, answer.status, what)
+                raise target.refused_log_in(name, answer.status, what)
             words = words_of(answer)
-            raise target.wrong(
+            raise target.refused_log_in(
                 name,
                 answer.status,
-                USUAL + before_the_api(answer.header, answer.body),
+                USUAL_CHECK + before_the_api(answer.header, answer.body),
                 f": {words}" if words else "",
             )
 

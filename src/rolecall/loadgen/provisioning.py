@@ -24,7 +24,7 @@ from rolecall.redaction import Secrets
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect, Specification
 from rolecall.spec.templates import fill, fill_path, made_up_password
-from rolecall.target import USUAL, Target
+from rolecall.target import USUAL_CHECK, Target
 from rolecall.tokens import TOKEN_PATH
 
 #: How often it is asked whether sessions coexist, and seconds between two times unless a
@@ -150,7 +150,7 @@ class ProvisionedServer:
             raise Unreachable(f"{self.target.base_url}{TOKEN_PATH}", self._redacted(what))
         if response.status in _WRONG:
             before = self._redacted(before_the_api(response.text, response.body))
-            raise self.target.wrong(name, response.status, USUAL + before)
+            raise self.target.refused_log_in(name, response.status, USUAL_CHECK + before)
         answer = self._object_in(response, f"POST {TOKEN_PATH} for {account.email}")
         if not isinstance(answer.get("token"), str) or not isinstance(
             answer.get("refreshToken"), str
