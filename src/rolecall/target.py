@@ -116,10 +116,7 @@ class Target:
     def refused_log_in(
         self, name: str, status: int, check: str = USUAL_CHECK, said: str = ""
     ) -> UsageError:
-        """The error to raise where the log-in of an account is refused with this status.
-
-        ``check`` says what to check, ``said`` what the target said itself.
-        """
+        """The error of a refused log-in: what to ``check``, and what the target ``said``."""
         account = self.accounts[name]
         is_spaced = account.password != account.password.strip()  # as of a file read with its end
         spaced = ". White space stands around the password" if is_spaced else ""
