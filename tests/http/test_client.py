@@ -511,6 +511,7 @@ class TestWhatComesBack:
         """What a server sends beyond its answer is not taken for an answer, and the connection is
         not used again.
         """
+        said = threading.Semaphore(0)
 
         def chatty(request: Received, connection: Connection) -> None:
             answer = json_response({"path": request.path})
@@ -520,6 +521,7 @@ class TestWhatComesBack:
                 connection.send(answer)
                 connection.wait(0.02)
                 connection.send(extra)
+            said.release()
 
         with Miniature(chatty) as server:
 
@@ -527,7 +529,7 @@ class TestWhatComesBack:
                 answers = []
                 for number in range(3):
                     answers.append(await it.send("GET", f"/v2/users/{number}"))
-                    await asyncio.sleep(0.05)
+                    await asyncio.to_thread(said.acquire, timeout=60)
                 return answers
 
             answers = talk(server.url, conversation)

@@ -209,7 +209,7 @@ def asked(refresh: Answer, log_in: Answer = TOKENS) -> tuple[bool | None, list[s
     with Miniature(answer) as server:
         found = sessions_coexist(
             parse_target(
-                target_text(server.url, under_target="timeout = 0.3"), ROLES, source="tests"
+                target_text(server.url, under_target="timeout = 1.0"), ROLES, source="tests"
             )
         )
         return found, [

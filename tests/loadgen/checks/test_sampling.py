@@ -77,7 +77,7 @@ class Wire:
     """
 
     def __init__(self, base_url: str, lossy: int = 0) -> None:
-        self.client = httpx.Client(base_url=base_url, timeout=10)
+        self.client = httpx.Client(base_url=base_url, timeout=60)
         self.sent: Counter[str] = Counter()
         self.lines: list[tuple[str, str]] = []
         self._lossy = lossy
