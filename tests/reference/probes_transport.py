@@ -37,7 +37,9 @@ sees("anonymous-lists-knowledge")(carried(path="/v2/kbitems")(lambda token: {}))
 sees("anonymous-tables")(carried()(lambda token: {"Accept": "text/csv"}))
 sees("anonymous-with-a-slash")(carried(path="/v2/services/")(lambda token: {}))
 sees("public-path-in-the-query")(carried(path="/v2/services?a=/v2/auth/token")(lambda token: {}))
-sees("public-path-in-front")(carried(path="/v2/auth/token/%2e%2e/%2e%2e/services")(lambda token: {}))
+sees("public-path-in-front")(
+    carried(path="/v2/auth/token/%2e%2e/%2e%2e/services")(lambda token: {})
+)
 sees("public-path-with-parameters")(
     carried(path="/v2/auth/token/..;/..;/services")(lambda token: {})
 )

@@ -70,7 +70,7 @@ def _public(server: Server, is_public: Callable[[str], bool]) -> None:
 
     def meant(call: Call) -> re.Match[str] | None:
         path = normpath(re.sub(";[^/]*", "", call.path))
-        return _THING.fullmatch(path) if call.header(b"authorization") is None else None
+        return _THING.fullmatch(path) if is_public(url(call)) else None
 
     def url(call: Call) -> str:
         query = call.scope["query_string"].decode("latin-1")
@@ -78,9 +78,7 @@ def _public(server: Server, is_public: Callable[[str], bool]) -> None:
 
     @instead_of(server.guard.authenticate)
     def anybody(call: Call) -> Principal:
-        if is_public(url(call)) and meant(call):
-            return somebody(server, ROLES[-1])
-        return authenticate(call)
+        return somebody(server, ROLES[-1]) if meant(call) else authenticate(call)
 
     route_past_the_guard(server, meant)
 
