@@ -268,7 +268,7 @@ def nearly(key: str) -> dict[str, str]:
     }
 
 
-@requirement("SEC-K07")
+@requirement("SEC-E11-keys")
 async def test_what_is_nearly_a_key_is_none(world: World, attacker: Attacker) -> None:
     """The beginning of a key, its other letters, a pattern, and the id of a key open nothing."""
     key = await world.key(world.roles[0])
@@ -281,7 +281,7 @@ async def test_what_is_nearly_a_key_is_none(world: World, attacker: Attacker) ->
     for text in tried.values():
         if text[: len(text) // 2] in key.token or text.swapcase() == key.token:
             world.client.secrets.add(text, "key")
-        answer = await world.perform(protected_request, unissued(text), attack="SEC-K07")
+        answer = await world.perform(protected_request, unissued(text), attack="SEC-E11-keys")
         attacker.check_rejected(answer, protected_request, attacker.unreadable)
 
 

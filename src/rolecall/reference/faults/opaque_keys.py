@@ -12,7 +12,7 @@ from rolecall.reference.switches import instead_of
 from rolecall.reference.variants.keys import keep_opaque_keys
 
 
-@fault("keys-looked-up-by-pattern", finding="SEC-K07")
+@fault("keys-looked-up-by-pattern", finding="SEC-E11-keys")
 def keys_looked_up_by_pattern(server: Server) -> None:
     """Keys are looked up with LIKE: a % in one is anything, and the oldest key that fits is meant.
 
@@ -26,7 +26,7 @@ def keys_looked_up_by_pattern(server: Server) -> None:
     keep_opaque_keys(server, like)
 
 
-@fault("keys-known-by-their-beginning", finding="SEC-K07")
+@fault("keys-known-by-their-beginning", finding="SEC-E11-keys")
 def keys_known_by_their_beginning(server: Server) -> None:
     """A key is looked up by its first half, which is stored in clear, and the hash of the rest is
     not looked at.
@@ -36,7 +36,7 @@ def keys_known_by_their_beginning(server: Server) -> None:
     )
 
 
-@fault("keys-in-any-letters", finding="SEC-K07")
+@fault("keys-in-any-letters", finding="SEC-E11-keys")
 def keys_in_any_letters(server: Server) -> None:
     """Keys are compared by a database to which small and large letters are the same."""
     keep_opaque_keys(
@@ -45,7 +45,7 @@ def keys_in_any_letters(server: Server) -> None:
     )
 
 
-@fault("id-of-a-key-is-a-key", finding="SEC-K07")
+@fault("id-of-a-key-is-a-key", finding="SEC-E11-keys")
 def id_of_a_key_is_a_key(server: Server) -> None:
     """A key is looked up by itself or by its id, which every list of keys shows."""
     of_id: dict[str, str] = {}
