@@ -149,10 +149,14 @@ async def readdress(world: World) -> Readdressed:
     before, after = user.account.email, user.account.email.replace("@", ".moved@")
     try:
         changed = await change(world, user, email=after)
-    except NotApplicable as reason:
-        return Readdressed(user, before, reason=str(reason))
-    if (await world.observe(user.fixture) or {}).get("email") != after:
-        reason = "an update does not change the e-mail of a user here, or not at once"
+    except NotApplicable as refused:
+        return Readdressed(user, before, reason=str(refused))
+
+    async def is_shown() -> bool:
+        return (await world.observe(user.fixture) or {}).get("email") == after
+
+    if not await world.patience.until(is_shown, changed.finished, "another e-mail"):
+        reason = "an update does not change the e-mail of a user here"
         return Readdressed(user, before, reason=reason)
     control = await world.tokens.issue(replace(user.account, email=after))
     if not control.ok:

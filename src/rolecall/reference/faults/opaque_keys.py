@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from rolecall.reference.app import Server
 from rolecall.reference.faults.registry import fault
-from rolecall.reference.strict_json import loads
+from rolecall.reference.strict_json import Document, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.variants.keys import keep_opaque_keys
 
@@ -19,7 +19,7 @@ def keys_looked_up_by_pattern(server: Server) -> None:
     Modelled on CWE-155, improper neutralization of wildcards.
     """
 
-    def like(kept: dict[str, object], token: str) -> str | None:
+    def like(kept: dict[str, Document], token: str) -> str | None:
         pattern = re.sub(r"([*?\[])", r"[\1]", token).replace("%", "*")
         return next((key for key in kept if fnmatchcase(key, pattern)), None)
 
@@ -52,11 +52,11 @@ def id_of_a_key_is_a_key(server: Server) -> None:
     add = server.store.add_api_key
 
     @instead_of(server.store.add_api_key)
-    def noted(jti: str, id: str, document: str) -> None:
-        add(jti, id, document)
-        of_id[loads(document.encode())["id"]] = jti
+    def noted(jti: str, id: str, body: str) -> None:
+        add(jti, id, body)
+        of_id[loads(body.encode())["id"]] = jti
 
-    def by_either(kept: dict[str, object], token: str) -> str | None:
+    def by_either(kept: dict[str, Document], token: str) -> str | None:
         wanted = of_id.get(token)
         if wanted is None:
             return token
