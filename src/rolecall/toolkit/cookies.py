@@ -15,5 +15,8 @@ async def cookies_given_to(caller: Caller, world: World, operations: Iterable[st
     if caller.grant.exchange:
         answers = [caller.grant.exchange, *answers]
     lines = [line for answer in answers for line in cite(answer).header_lines("set-cookie")]
-    cookies = dict(line.partition(";")[0].strip().partition("=")[::2] for line in lines)
+    cookies: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(";")[0].strip().partition("=")
+        cookies[name] = value
     return [f"{name}={value}" for name, value in cookies.items()]
