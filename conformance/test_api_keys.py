@@ -11,7 +11,8 @@ from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.spec.ids import in_path
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import API_KEY, API_KEYS, Operation
-from rolecall.tokens import Caller, Grant
+from rolecall.tokens import Caller, Grant, claims_of
+from rolecall.toolkit.attacker import Attacker, unissued
 from rolecall.toolkit.expectations import expect_no_crash
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
@@ -248,6 +249,40 @@ async def test_what_becomes_of_a_key_whose_maker_is_demoted(world: World, judge:
         f"a key {'keeps its scope' if answer.ok else 'loses its scope'} when the role of its "
         "maker is lowered"
     )
+
+
+# --- What is nearly a key -----------------------------------------------------------------------
+
+
+def nearly(key: str) -> dict[str, str]:
+    """What is nearly a key, or what a database takes for any: a JWT in other letters, or a part of
+    one, is tried with tokens (SEC-J).
+    """
+    patterns = {"a pattern": "%"}
+    if claims_of(key):
+        return patterns
+    return patterns | {
+        "its beginning": key[: max(len(key) * 3 // 4, 1)],
+        "its other letters": key.swapcase(),
+        "a longer one": f"{key}0",
+    }
+
+
+@requirement("SEC-E11-keys")
+async def test_what_is_nearly_a_key_is_none(world: World, attacker: Attacker) -> None:
+    """The beginning of a key, its other letters, a pattern, and the id of a key open nothing."""
+    key = await world.key(world.roles[0])
+    protected_request = await attacker.protected_request_of_everybody()
+    tried = nearly(key.token)
+    ids = [entry.id for entry in world.ledger.entries if entry.resource == API_KEY and entry.id]
+    if ids and ids[0] != key.token:  # else the key is its own name
+        tried["the id of a key"] = ids[0]
+
+    for text in tried.values():
+        if text[: len(text) // 2] in key.token or text.swapcase() == key.token:
+            world.client.secrets.add(text, "key")
+        answer = await world.perform(protected_request, unissued(text), attack="SEC-E11-keys")
+        attacker.check_rejected(answer, protected_request, attacker.unreadable)
 
 
 # --- Keys are shown once -----------------------------------------------------------------------

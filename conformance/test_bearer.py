@@ -4,19 +4,32 @@ anything.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, NotTested
+from rolecall.spec.templates import with_query
 from rolecall.toolkit.attacker import Attacker
 from rolecall.toolkit.expectations import expect_hidden
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import SUMMARY, operations, requirement
 from rolecall.toolkit.shapes import in_turn
-from rolecall.toolkit.spellings import USUAL_TRICKS, spelled, spelled_by_kind
+from rolecall.toolkit.spellings import (
+    PUBLIC_QUERY,
+    TRICKS_WITHOUT_TOKEN,
+    USUAL_TRICKS,
+    fill_list,
+    get_as_written,
+    spelled,
+    spelled_by_kind,
+)
 from rolecall.toolkit.things import Request
 from rolecall.toolkit.throwaway_users import changeable
 from rolecall.toolkit.world import World
 
 _NOT_MODIFIED = 304
+#: The read on which the path of the token endpoint stands in the query.
+_FETCH = "fetch-organization"
 
 
 @requirement("AUTH-required")
@@ -40,7 +53,7 @@ async def test_a_read_needs_a_token(
 
 async def expect_no_forgery(request: Request, world: World, attacker: Attacker) -> None:
     """A token that another key signed is let in here no more than elsewhere, which the tests
-    of forged tokens look at.
+    of forged tokens look at, nor where the query holds the path that needs no token.
 
     Raises:
         Finding: it is let in.
@@ -48,6 +61,8 @@ async def expect_no_forgery(request: Request, world: World, attacker: Attacker) 
     asked_elsewhere = ("fetch-user-self", attacker.reserved[0].name)
     if request.operation.name in asked_elsewhere:
         return
+    if request.operation.name == _FETCH:
+        request = replace(request, path=with_query(request.path, PUBLIC_QUERY))
     if forger := await attacker.forger():
         answer = cite(await world.perform(request, forger, attack="AUTH-required"))
         if world.dialect.allows(request.operation, answer):
@@ -58,19 +73,28 @@ async def expect_no_forgery(request: Request, world: World, attacker: Attacker) 
             )
 
 
+async def expect_hidden_at(path: str, request: Request, world: World) -> None:
+    """Without a token a path shows nothing of what a request is about."""
+    answer = cite(await get_as_written(world, path, None, "AUTH-required"))
+    if answer.status < 500:  # that another spelling is too much for a server is SEC-A11's matter
+        expect_hidden(answer, *([request.fixture] if request.fixture else []))
+
+
 async def expect_hidden_otherwise(request: Request, control: Exchange, world: World) -> None:
-    """Without a token another spelling of the path shows nothing either, nor a list as a table, nor
-    whether it is as who may read it has it.
+    """Without a token another spelling of the path shows nothing either, one that holds the path of
+    the token endpoint among them, nor a list as a table, nor whether it is as who may read it has
+    it.
 
     Raises:
         Finding: it does.
     """
-    operation, hidden = request.operation, [request.fixture] if request.fixture else []
-    respelled = spelled if operation.effect == "list" else spelled_by_kind
-    path = respelled(request.path, in_turn(USUAL_TRICKS, operation.name))
-    answer = cite(await world.send("GET", path, None, attack="AUTH-required"))
-    if answer.status < 500:  # that another spelling is too much for a server is SEC-A11's matter
-        expect_hidden(answer, *hidden)
+    operation = request.operation
+    await fill_list(world, operation)
+    if operation.effect == "list":
+        path = spelled(request.path, in_turn(TRICKS_WITHOUT_TOKEN, operation.name))
+    else:
+        path = spelled_by_kind(request.path, in_turn(USUAL_TRICKS, operation.name))
+    await expect_hidden_at(path, request, world)
     if operation.effect == "list":
         table = {"accept": "text/csv", "if-none-match": control.header("etag") or "*"}
         answer = cite(

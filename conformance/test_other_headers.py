@@ -201,13 +201,24 @@ async def test_no_header_makes_another_user(header: str, world: World, attacker:
     await expect_own_user(lowest, headers, world)
 
 
+#: What a framework writes into a request that it sends to itself (CVE-2025-29927): the name of its
+#: middleware, as old versions and new ones call it, as often as it would not be run again.
+SUBREQUESTS = ("pages/_middleware", *["middleware"] * 5, *["src/middleware"] * 5)
+
+
 def origins(world: World) -> dict[str, dict[str, str]]:
-    """What a request may say of where it comes from: this machine, or a page of the target's."""
+    """What a request may say of where it comes from: this machine, what has let it in before, or a
+    page of the target's.
+    """
     parts = urlsplit(world.client.base_url)
     origin = f"{parts.scheme}://{parts.netloc}"
     addresses = ("X-Forwarded-For", "X-Real-IP", "X-Client-IP", "True-Client-IP")
     return {
-        "this-machine": {**dict.fromkeys(addresses, "127.0.0.1"), "Forwarded": "for=127.0.0.1"},
+        "this-machine": {
+            **dict.fromkeys(addresses, "127.0.0.1"),
+            "Forwarded": "for=127.0.0.1",
+            "X-Middleware-Subrequest": ":".join(SUBREQUESTS),
+        },
         "own-page": {"Origin": origin, "Referer": f"{origin}/admin/"},
     }
 

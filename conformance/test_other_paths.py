@@ -14,7 +14,14 @@ from rolecall.toolkit.expectations import expect_hidden
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, operations, requirement
 from rolecall.toolkit.shapes import denied, in_turn
-from rolecall.toolkit.spellings import TRICKS, USUAL_TRICKS, spelled, spelled_by_kind
+from rolecall.toolkit.spellings import (
+    TRICKS,
+    USUAL_TRICKS,
+    fill_list,
+    get_as_written,
+    spelled,
+    spelled_by_kind,
+)
 from rolecall.toolkit.things import Fixture
 from rolecall.toolkit.victims import Tried, expect_untouched, victim
 from rolecall.toolkit.world import World
@@ -25,18 +32,14 @@ _LOWEST = _SPEC.roles[0]
 
 async def ask_for(world: World, path: str, attack: str, **headers: str) -> Exchange:
     """GET a path as the lowest role, exactly as it is written."""
-    caller = await world.user(_LOWEST)
-    if "/." not in path:
-        return await world.send("GET", path, caller, headers=headers, attack=attack)
-    fields = {"authorization": f"Bearer {caller.token}", "accept": "application/json", **headers}
-    raw = [(name, value.encode()) for name, value in fields.items()]
-    return await world.client.send_raw("GET", path, raw, caller=str(caller), attack=attack)
+    return await get_as_written(world, path, await world.user(_LOWEST), attack, **headers)
 
 
 async def denied_read(world: World, operation: str, judge: Judge) -> tuple[str, list[Fixture]]:
     """The path of a read that the lowest role may not do and others do, and what it would show."""
     caller = await world.user(_LOWEST)
     request = await world.request(world.spec.operations[operation], caller)
+    await fill_list(world, request.operation)
     await judge.control(request)
     await expect_denied_as_usual(world, caller, operation)
     return request.path, [request.fixture] if request.fixture else []

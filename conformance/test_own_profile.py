@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 from rolecall.evidence import Exchange, cite, note
 from rolecall.outcomes import Finding, Inconclusive
 from rolecall.spec.loading import load_specification
+from rolecall.spec.templates import with_query
 from rolecall.tokens import Grant
 from rolecall.toolkit.attacker import Attacker
 from rolecall.toolkit.expectations import expect_no_crash
@@ -25,13 +27,25 @@ ASSIGNMENTS: dict[str, dict[str, Any]] = {
     "role": {"role": "{admin}"},
     "scope": {"scope": "{admin}"},
     "lists": {"roles": ["{admin}"], "scopes": ["{admin}"]},
-    "flags": {"permissions": ["{admin}"], "isAdmin": True, "admin": True, "verified": True},
+    "flags": {
+        "permissions": ["{admin}"],
+        "isAdmin": True,
+        "is_admin": True,
+        "admin": True,
+        "verified": True,
+        "userType": "{admin}",
+    },
     "role-in-organizations": {
         "organizations": [{"organization": "{organization}", "role": "{admin}", "selected": True}]
     },
     "role-in-objects": {
         "user": {"role": "{admin}"},
         "profile": {"role": "{admin}", "scope": "{admin}"},
+        "data": {"role": "{admin}", "attributes": {"role": "{admin}", "scope": "{admin}"}},
+    },
+    "prototype": {
+        "__proto__": {"role": "{admin}", "scope": "{admin}"},
+        "constructor": {"prototype": {"role": "{admin}", "scope": "{admin}"}},
     },
     "role-in-meta": {"meta": {"role": "{admin}", "scope": "{admin}"}},
     "role-in-other-letters": {"Role": "{admin}", "SCOPE": "{admin}"},
@@ -53,12 +67,13 @@ async def assign(world: World, user: ThrowawayUser, assignment: str) -> Exchange
     )
 
 
-async def write(world: World, user: ThrowawayUser, members: dict[str, Any]) -> Exchange:
-    """Let a made-up user update itself, with these members besides."""
+async def write(
+    world: World, user: ThrowawayUser, members: dict[str, Any], query: str = ""
+) -> Exchange:
+    """Let a made-up user update itself, with these members besides, and this query."""
     plain = await world.request(world.spec.operations["update-user-self"], user.caller)
-    answer = await world.perform(
-        replace(plain, body={**plain.body, **members}), user.caller, attack="SEC-A06"
-    )
+    request = replace(plain, body={**plain.body, **members}, path=with_query(plain.path, query))
+    answer = await world.perform(request, user.caller, attack="SEC-A06")
     expect_no_crash(answer)
     return answer
 
@@ -83,7 +98,8 @@ def twice(body: Mapping[str, Any], role: str, admin: str) -> bytes:
 
 async def write_otherwise(world: World, user: ThrowawayUser) -> Exchange:
     """Let a made-up user write the highest role into itself in other forms of an update: a merge
-    patch (RFC 7396), a body with two roles, and a list, alone and as a JSON patch (RFC 6902).
+    patch (RFC 7396), a body with two roles, a form, and a list, alone and as a JSON patch (RFC
+    6902). The roles between share them out.
     """
     plain = await world.request(world.spec.operations["update-user-self"], user.caller)
     merge = {"content": json.dumps({**plain.body, "role": world.highest}).encode()}
@@ -93,12 +109,16 @@ async def write_otherwise(world: World, user: ThrowawayUser) -> Exchange:
         for name, value in {**plain.body, "role": world.highest}.items()
     ]
     listed = {"content": json.dumps(parts).encode()}
-    for options, media_type in (
-        (merge, "application/merge-patch+json"),
-        (double, "application/json"),
-        (listed, "application/json"),
-        (listed, "application/json-patch+json"),
-    ):
+    form = {"content": urlencode({**plain.body, "role": world.highest}).encode()}
+    forms = {
+        "merge-patch": (merge, "application/merge-patch+json"),
+        "two-roles": (double, "application/json"),
+        "form": (form, "application/x-www-form-urlencoded"),
+        "list": (listed, "application/json"),
+        "json-patch": (listed, "application/json-patch+json"),
+    }
+    for name in _share(forms, user.account.role, world):
+        options, media_type = forms[name]
         headers = {"content-type": media_type}
         answer = await world.send(
             plain.operation.method,
@@ -191,8 +211,11 @@ async def test_a_role_that_is_not_given_stays(world: World, attacker: Attacker) 
 
     for value in NOT_GIVEN.values():
         answer = await write(world, user, {"role": value})
-    answer = await write(world, user, {"scope": None})
-    await expect_unpromoted(world, user, answer, "no role and no scope")
+    answer = await write(
+        world, user, {"scope": None}, f"role={world.highest}&scope={world.highest}"
+    )
+    await write(world, user, {"email": user.account.email, "password": user.account.password})
+    await expect_unpromoted(world, user, answer, "no role and no scope, and the own password")
     for value in NOT_GIVEN.values():
         answer = await write(world, user, {"organization": value, "status": value})
     await expect_no_more_at_once(world, user, reserved)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive
 from rolecall.spec.ids import own_id
-from rolecall.tokens import Grant
+from rolecall.tokens import Grant, user_of
 from rolecall.toolkit.controls import unless_open
 from rolecall.toolkit.expectations import expect_no_crash, expect_no_more_than, expect_refused
 from rolecall.toolkit.insides import objects, substance
@@ -95,5 +95,12 @@ async def test_a_claimed_email_is_still_its_owners(world: World) -> None:
     if claim.capitals.ok and email == claim.victim.account.email.upper():
         account = replace(claim.user.account, email=email)
         as_stored = await world.tokens.issue(account)
-        if Grant.of(as_stored).token:
+        grant, own = Grant.of(as_stored), claim.user.caller.user
+        if own in (grant.user, user_of(grant.claims)) and (
+            world.role_of_scope(grant.claims.get("scope")) != claim.user.account.role
+        ):
+            raise Inconclusive(
+                f"the scope of {claim.user.fixture} as it was before the update", "SEC-A06"
+            )
+        if grant.token:
             expect_no_more_than(claim.user.caller.grant, as_stored)

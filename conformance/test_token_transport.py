@@ -13,6 +13,7 @@ from rolecall.http.link import resolved
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.spec.templates import with_query
 from rolecall.toolkit.attacker import TOO_LONG, Attacker
+from rolecall.toolkit.cookies import cookies_given_to
 from rolecall.toolkit.expectations import any_of
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import SUMMARY, each, requirement
@@ -130,6 +131,11 @@ async def test_a_token_in_the_query_is_not_seen(
     )
 
 
+def reads(attacker: Attacker) -> tuple[str, ...]:
+    """The reads that a token is known to open."""
+    return ("fetch-user-self", attacker.reserved[0].name)
+
+
 #: Header fields other than Authorization in which servers of all kinds take a token.
 OTHER_FIELDS = ("x-access-token", "x-auth-token", "x-authorization", "x-api-key", "x-token")
 
@@ -139,14 +145,13 @@ async def test_a_token_in_a_cookie_or_another_field_is_not_seen(
     world: World, attacker: Attacker
 ) -> None:
     """A good token in a cookie or in header fields of other names, or the cookies that came with
-    it, without an Authorization header, are rejected.
+    it or with the answer to a request with it, without an Authorization header, are rejected.
     """
     highest = await world.user(world.highest)
     names = ("access_token", "token", "jwt", "Authorization")
-    given = highest.grant.exchange.header_lines("set-cookie") if highest.grant.exchange else ()
     cookie = "; ".join(
         [
-            *(line.partition(";")[0] for line in given),
+            *await cookies_given_to(highest, world, reads(attacker)),
             *(f"{name}={highest.token}" for name in names),
         ]
     )
@@ -162,6 +167,22 @@ async def test_a_token_in_a_cookie_or_another_field_is_not_seen(
             f"a look at tokens of {len(highest.token):,} characters in other fields: {long}",
             "the server's limit of header fields",
         )
+
+
+@requirement("SEC-H05")
+async def test_a_cookie_gives_no_life_to_a_dead_token(world: World, attacker: Attacker) -> None:
+    """A token that another key signed is rejected beside the cookies that a good one was given."""
+    highest = await world.user(world.highest)
+    given = await cookies_given_to(highest, world, reads(attacker))
+    forger = await attacker.forger()
+    if not given:
+        raise NotApplicable("the target sets no cookies")
+    if forger is None:
+        raise Inconclusive("a token that is not let in", "SEC-J06")
+
+    await attacker.expect_rejected(
+        forger.token, attack="SEC-H05", headers={"cookie": "; ".join(given)}
+    )
 
 
 @requirement("SEC-H05")

@@ -36,6 +36,13 @@ sees("anonymous-writes")(carried("DELETE", f"/v2/services/{'0' * 24}")(lambda to
 sees("anonymous-lists-knowledge")(carried(path="/v2/kbitems")(lambda token: {}))
 sees("anonymous-tables")(carried()(lambda token: {"Accept": "text/csv"}))
 sees("anonymous-with-a-slash")(carried(path="/v2/services/")(lambda token: {}))
+sees("public-path-in-the-query")(carried(path="/v2/services?a=/v2/auth/token")(lambda token: {}))
+sees("public-path-in-front")(
+    carried(path="/v2/auth/token/%2e%2e/%2e%2e/services")(lambda token: {})
+)
+sees("public-path-with-parameters")(
+    carried(path="/v2/auth/token/..;/..;/services")(lambda token: {})
+)
 sees("anonymous-200-empty")(carried()(lambda token: {}))
 sees("anonymous-redirected")(carried()(lambda token: {}))
 sees("anonymous-crashes")(carried()(lambda token: {}))
@@ -148,6 +155,20 @@ async def from_this_machine(api: Api) -> bool:
 async def from_its_own_page(api: Api) -> bool:
     origin = f"http://{api.http.base_url.netloc.decode()}"
     return await lets_guest_in(api, headers={"Origin": origin})
+
+
+@sees("session-of-a-request")
+async def cookie_of_a_request(api: Api) -> bool:
+    given = (await api.ask("GET", "/v2/services", "admin")).headers.get("set-cookie", "")
+    headers = {"Cookie": given.partition(";")[0]}
+    return (await api.http.get("/v2/services", headers=headers)).status_code == 200
+
+
+@sees("session-beside-a-token")
+async def cookie_beside_a_dead_token(api: Api) -> bool:
+    given = (await api.ask("GET", "/v2/services", "admin")).headers.get("set-cookie", "")
+    headers = {"Cookie": given.partition(";")[0], "Authorization": "Bearer dead"}
+    return (await api.http.get("/v2/services", headers=headers)).status_code == 200
 
 
 @sees("session-cookie")

@@ -16,6 +16,7 @@ TOLD = "http://reference.test"
 GUARDED = [
     ("paths-in-any-letters", "GET", "/V2/Forms/{}", "forms", {}, "admin", 200, "bot"),
     ("paths-tidied", "GET", "/v2//forms/{}/", "forms", {}, "admin", 200, "bot"),
+    ("steps-in-paths-taken", "GET", "/v2/x;a/..;/forms/{}", "forms", {}, "admin", 200, "bot"),
     (
         "put-and-post-update",
         "PUT",

@@ -134,7 +134,15 @@ class EffectJudge(TokenJudge):
     async def expect_other_as_it_was(
         self, other: Fixture, request: Request, answer: Exchange
     ) -> None:
-        """A write on the caller's own thing left another one alone that it names as well."""
+        """A write on the caller's own thing left another one alone that it names as well.
+
+        An answer that shows the other one tells it even where reads lag behind.
+        """
+        if answer.ok and is_of_id(answer.document, other.id):
+            shown = "the other one in the answer"
+            raise Finding(f"{other} as it was", f"{answer.status}, with {shown}", answer)
+        await sleep(SETTLING)
+        await self._world.patience.settle(answer.finished)
 
         async def is_changed() -> bool:
             now = await self._world.observe(other)

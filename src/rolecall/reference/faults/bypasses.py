@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from posixpath import normpath
 
 from rolecall.reference.alterations import route_past_the_guard, somebody
 from rolecall.reference.app import Server
@@ -59,6 +60,57 @@ def anonymous_with_a_slash(server: Server) -> None:
         return somebody(server, ROLES[-1]) if found(call) else authenticate(call)
 
     route_past_the_guard(server, found)
+
+
+def _public(server: Server, is_public: Callable[[str], bool]) -> None:
+    """Ask for no token where the URL looks like that of the token endpoint; the router resolves
+    dots in it, and drops what stands behind semicolons.
+    """
+    authenticate = server.guard.authenticate
+
+    def meant(call: Call) -> re.Match[str] | None:
+        path = normpath(re.sub(";[^/]*", "", call.path))
+        return _THING.fullmatch(path) if is_public(url(call)) else None
+
+    def url(call: Call) -> str:
+        query = call.scope["query_string"].decode("latin-1")
+        return f"{call.path}?{query}" if query else call.path
+
+    @instead_of(server.guard.authenticate)
+    def anybody(call: Call) -> Principal:
+        return somebody(server, ROLES[-1]) if meant(call) else authenticate(call)
+
+    route_past_the_guard(server, meant)
+
+
+@fault("public-path-in-the-query", finding="AUTH-required")
+def public_path_in_the_query(server: Server) -> None:
+    """No token is needed where the URL contains the path of the token endpoint, and its query is a
+    part of it.
+
+    Modelled on github.com/HoloInsight/holoinsight/issues/135.
+    """
+    _public(server, lambda url: "/auth/token" in url.partition("?")[2])
+
+
+@fault("public-path-in-front", finding="AUTH-required")
+def public_path_in_front(server: Server) -> None:
+    """No token is needed where the path begins with that of the token endpoint; /../ behind it
+    leads anywhere.
+
+    Modelled on github.com/carlos-emr/carlos/issues/1051.
+    """
+    _public(server, lambda url: url.startswith("/v2/auth/token/") and "/../" in url)
+
+
+@fault("public-path-with-parameters", finding="AUTH-required")
+def public_path_with_parameters(server: Server) -> None:
+    """No token is needed where the path begins with that of the token endpoint; /..;/ behind it
+    leads anywhere, since the router drops path parameters before it resolves dots.
+
+    Modelled on CVE-2020-5902 (F5 BIG-IP, /login.jsp/..;/).
+    """
+    _public(server, lambda url: url.startswith("/v2/auth/token/..;/"))
 
 
 @fault("basic-log-ins", finding="SEC-H02")

@@ -46,6 +46,20 @@ def trusts_scope_header(server: Server) -> None:
     )
 
 
+@fault("subrequests-unguarded", finding="SEC-H09")
+def subrequests_unguarded(server: Server) -> None:
+    """A header says that a request comes from the server itself, whose guard has seen it before.
+
+    Modelled on CVE-2025-29927 (Next.js).
+    """
+    make_exception(
+        server,
+        lambda call, principal, operation: (
+            (call.header(b"x-middleware-subrequest") or "").split(":").count("middleware") >= 5
+        ),
+    )
+
+
 @fault("anonymous-not-modified", finding="AUTH-required")
 def anonymous_not_modified(server: Server) -> None:
     """Reads have an ETag, and whoever knows it is told that nothing has changed, before anybody

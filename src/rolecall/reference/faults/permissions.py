@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.faults.registry import fault
@@ -70,6 +72,32 @@ def id_in_body_decides(server: Server) -> None:
             else None
         )
         return await update(call, principal, resource, named if isinstance(named, str) else id)
+
+
+@fault("id-in-body-decides-behind-a-replica", finding="SEC-A05")
+def id_in_body_decides_behind_a_replica(server: Server) -> None:
+    """An update of oneself is saved as the user whom the body names, and is answered with what was
+    saved; reads ask a replica, which knows of it half a second later.
+    """
+    id_in_body_decides(server)
+    update, fetch = server.resources.update, server.resources.fetch
+    known: dict[str, tuple[float, Answer]] = {}
+
+    @instead_of(server.resources.update)
+    async def noted(call: Call, principal: Principal, resource: str, id: str) -> Answer:
+        body = call.json()
+        named = body.get("_id") or body.get("id") if isinstance(body, dict) else None
+        if resource == "users" and isinstance(named, str) and named != id:
+            before = fetch(call, principal, resource, named)
+            known[named] = monotonic() + 0.5, before
+        return await update(call, principal, resource, id)
+
+    @instead_of(server.resources.fetch)
+    def of_a_replica(call: Call, principal: Principal, resource: str, id: str) -> Answer:
+        until, before = known.get(id, (0.0, None))
+        if before is not None and monotonic() < until:
+            return Answer(before.status, before.body, dict(before.headers))
+        return fetch(call, principal, resource, id)
 
 
 # --- the cascade -------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The variant catalogue: servers that differ lawfully, make trouble, check or are measured."""
 
 from rolecall.reference.variants import (
+    accounts,
     answers,
     api_keys,
     caches,
@@ -32,6 +33,7 @@ from rolecall.reference.variants.registry import VARIANTS, Variant
 __all__ = [
     "VARIANTS",
     "Variant",
+    "accounts",
     "answers",
     "api_keys",
     "caches",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
@@ -19,6 +20,13 @@ def opaque_keys(server: Server) -> None:
     """An API key is a text of chance that says nothing; the answer that has it names the user whom
     it acts as.
     """
+    keep_opaque_keys(server)
+
+
+def keep_opaque_keys(
+    server: Server, find: Callable[[dict[str, Document], str], str | None] | None = None
+) -> dict[str, Document]:
+    """Make keys of chance, whose claims are returned; ``find`` tells which one a token means."""
     kept: dict[str, Document] = {}
     write, principal = server.issuer.write, server.verifier.principal
 
@@ -26,16 +34,19 @@ def opaque_keys(server: Server) -> None:
     def opaque(claims: Document) -> str:
         if claims.get("grant_type") != API_KEY:
             return write(claims)
-        token = secrets.token_hex(16)
+        token = f"key_{secrets.token_hex(16)}"
         kept[token] = claims
         return token
 
     @instead_of(server.verifier.principal)
     def looked_up(token: str) -> Principal:
-        if token not in kept:
+        key = find(kept, token) if find else token
+        if key not in kept:
             return principal(token)
-        server.verifier.check_api_key(kept[token])
-        return server.verifier.person(kept[token])
+        server.verifier.check_api_key(kept[key])
+        return server.verifier.person(kept[key])
+
+    return kept
 
 
 @variant("key-scopes-once")

@@ -14,7 +14,7 @@ from rolecall.reference.alterations import (
     tell_of_taken_emails,
 )
 from rolecall.reference.app import Server
-from rolecall.reference.call import Answer
+from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal, unauthorized
 from rolecall.reference.store import StoredAccount
 from rolecall.reference.strict_json import Document, dumps, loads
@@ -94,6 +94,18 @@ def slow_log_ins(server: Server) -> None:
 def log_in_sets_a_cookie(server: Server) -> None:
     """An answer with tokens sets a cookie, as a gateway does; the cookie opens nothing."""
     set_a_cookie(server, lambda tokens: f"route={secrets.token_hex(16)}")
+
+
+@variant("answers-set-a-cookie")
+def answers_set_a_cookie(server: Server) -> None:
+    """Every answer sets a cookie, as a balancer does; the cookie opens nothing."""
+    after = server.wire.after
+
+    @instead_of(server.wire.after)
+    async def with_cookie(call: Call, answer: Answer) -> Answer:
+        answer = await after(call, answer)
+        answer.headers["Set-Cookie"] = f"AWSALB={secrets.token_urlsafe(64)}; Path=/"
+        return answer
 
 
 @variant("log-ins-name-their-session")

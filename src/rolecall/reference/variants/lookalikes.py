@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import replace
+from posixpath import normpath
 
 from rolecall.reference.alterations import body_of
 from rolecall.reference.app import Server
@@ -67,6 +68,12 @@ def paths_tidied(server: Server) -> None:
     a path before the guard sees it.
     """
     _read_as(server, lambda path: re.sub(r"//+", "/", re.sub(r"\s", "", path)).rstrip("/"))
+
+
+@variant("steps-in-paths-taken")
+def steps_in_paths_taken(server: Server) -> None:
+    """Path parameters are dropped and dots resolved before the guard sees a path."""
+    _read_as(server, lambda path: normpath(re.sub(";[^/]*", "", path)))
 
 
 @variant("put-and-post-update")

@@ -9,7 +9,7 @@ from rolecall.reference.errors import Refusal
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.permissions import RANK
 from rolecall.reference.refresh import digest
-from rolecall.reference.store import StoredAccount
+from rolecall.reference.store import RefreshRow, StoredAccount
 from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
@@ -204,3 +204,32 @@ def renewed_sessions_outlive_the_password(server: Server) -> None:
         forget(user)
         for row in kept:
             server.store.add_refresh_token(row)
+
+
+@fault("client-id-as-it-was-at-issue", finding="REFRESH-client")
+def client_id_as_it_was_at_issue(server: Server) -> None:
+    """The e-mail is kept with each refresh token, and the clientId compared with that: a user who
+    was given another address refreshes with the old one, and with it alone.
+
+    Modelled on CWE-1250, improper preservation of consistency between copies of a state.
+    """
+    issue, after = server.refresh.issue, server.tokens.refresh_after_expiry
+    check = server.refresh.check_client
+    emails: dict[str, str] = {}
+    named: list[str] = []
+
+    @instead_of(server.refresh.issue)
+    def noted(user: str) -> str:
+        token, account = issue(user), server.store.account(user)
+        emails[digest(token)] = account.email if account else ""
+        return token
+
+    @instead_of(server.tokens.refresh_after_expiry)
+    def of_a_client(call: Call, body: Document) -> Answer:
+        named[:] = [str(body.get("clientId"))]
+        return after(call, body)
+
+    @instead_of(server.refresh.check_client)
+    def as_at_issue(row: RefreshRow, client: StoredAccount | None) -> None:
+        if emails.get(row.hash, "").lower() != named[0].lower():
+            check(row, None)
