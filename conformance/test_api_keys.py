@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import combinations
 from typing import Any
 
@@ -254,18 +255,21 @@ async def test_what_becomes_of_a_key_whose_maker_is_demoted(world: World, judge:
 # --- What is nearly a key -----------------------------------------------------------------------
 
 
+#: A number in hexadecimal digits, as a UUID is (RFC 9562 4).
+_DIGITS = re.compile(r"[0-9A-Fa-f-]+")
+
+
 def nearly(key: str) -> dict[str, str]:
     """What is nearly a key, or what a database takes for any: a JWT in other letters, or a part of
     one, is tried with tokens (SEC-J).
     """
-    patterns = {"a pattern": "%"}
+    near = {"a pattern": "%"}
     if claims_of(key):
-        return patterns
-    return patterns | {
-        "its beginning": key[: max(len(key) * 3 // 4, 1)],
-        "its other letters": key.swapcase(),
-        "a longer one": f"{key}0",
-    }
+        return near
+    near |= {"its beginning": key[: max(len(key) * 3 // 4, 1)], "a longer one": f"{key}0"}
+    if not _DIGITS.fullmatch(key):  # of a number small and large letters say the same
+        near["its other letters"] = key.swapcase()
+    return near
 
 
 @requirement("SEC-E11-keys")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import uuid
 from collections.abc import Callable
 
 from rolecall.reference.app import Server
@@ -23,8 +24,16 @@ def opaque_keys(server: Server) -> None:
     keep_opaque_keys(server)
 
 
+@variant("uuids-as-keys")
+def uuids_as_keys(server: Server) -> None:
+    """An API key is a UUID, which a database keeps as a number: large letters are as small ones."""
+    keep_opaque_keys(server, lambda kept, token: token.lower(), lambda: str(uuid.uuid4()))
+
+
 def keep_opaque_keys(
-    server: Server, find: Callable[[dict[str, Document], str], str | None] | None = None
+    server: Server,
+    find: Callable[[dict[str, Document], str], str | None] | None = None,
+    make: Callable[[], str] = lambda: f"key_{secrets.token_hex(16)}",
 ) -> dict[str, Document]:
     """Make keys of chance, whose claims are returned; ``find`` tells which one a token means."""
     kept: dict[str, Document] = {}
@@ -34,7 +43,7 @@ def keep_opaque_keys(
     def opaque(claims: Document) -> str:
         if claims.get("grant_type") != API_KEY:
             return write(claims)
-        token = f"key_{secrets.token_hex(16)}"
+        token = make()
         kept[token] = claims
         return token
 
