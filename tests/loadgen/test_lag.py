@@ -321,3 +321,38 @@ def test_a_race_that_nobody_wins_decides_where_the_token_is_lost(lost: bool) -> 
 
     assert dict(context.violations.counts) == {"race-without-winner" if lost else "race-mixture": 1}
     assert context.violations.total == lost
+
+
+def test_a_revoked_token_that_is_presented_again_may_end_the_users_sessions() -> None:
+    """What is lost after a winner's revoked token was asked for once more is not held against a
+    server that takes that for theft, and ends the sessions that were begun meanwhile.
+    """
+    refreshes = Counter[str]()
+
+    def theft_ends_all(request: Received, connection: Connection) -> None:
+        if "auth/token" not in request.path:
+            connection.send(json_response({"id": USER}))
+            return
+        is_refresh = request.method == "GET" or b"refreshToken" in request.body
+        refreshes["all"] += is_refresh
+        if is_refresh and refreshes["all"] > 1:  # only the first one of all wins
+            connection.send(response(401))
+            return
+        now = int(time.time())
+        connection.send(json_response(document(USER, claims(USER, iat=now, exp=now + DAY))))
+
+    with context_of(theft_ends_all) as (context, _):
+        client, other = RefreshRaceScenario(context), RefreshRaceScenario(context)
+        client.prepare()
+
+        def meanwhile(*, patient: bool) -> Iterator[float]:
+            other.prepare()
+            yield 0.0
+
+        client._pauses = meanwhile  # type: ignore[method-assign]
+        client.step(perf_counter())
+        other.step(perf_counter())
+        client.close()
+        other.close()
+
+    assert not context.violations.counts

@@ -319,6 +319,34 @@ def test_what_lags(name: str, at_once: int) -> None:
     vary(name, story)
 
 
+def test_makers_see_at_once() -> None:
+    """A new thing is there for its maker at once, and for others after a second."""
+
+    async def story(api: Api) -> None:
+        path = f"/v2/contacts/{read(await api.ask('POST', '/v2/contacts', 'bot', json={}))['id']}"
+        assert (await api.ask("GET", path, "bot")).status_code == 200
+        assert (await api.ask("GET", path, "admin")).status_code == 404
+        assert read(await api.ask("GET", "/v2/contacts", "admin")) == []
+        await asyncio.sleep(LAG + 0.05)
+        assert (await api.ask("GET", path, "admin")).status_code == 200
+        assert len(read(await api.ask("GET", "/v2/contacts", "admin"))) == 1
+
+    vary("makers-see-at-once", story)
+
+
+def test_lists_of_the_oldest() -> None:
+    """A list has the oldest 20 things, whatever its limit and offset, and leads nowhere."""
+
+    async def story(api: Api) -> None:
+        ids = [api.put("forms") for _ in range(30)]
+        for query in ("", "?limit=100", "?offset=20"):
+            answer = await api.ask("GET", f"/v2/forms{query}", "admin")
+            assert [form["id"] for form in read(answer)] == ids[:20]
+            assert "link" not in answer.headers
+
+    vary("lists-of-the-oldest-20", story)
+
+
 @pytest.mark.parametrize(
     ("name", "leads_on"), [("lists-of-25-newest-first", True), ("lists-of-the-newest-25", False)]
 )

@@ -36,16 +36,13 @@ OF_THEIR_OWN = {
     "rs256",
     "closes-without-saying",
     "reads-lag",
+    "makers-see-at-once",
     "soft-deletes",
     "created-is-at-its-location",
     "writes-want-a-precondition",
     "deletes-archive",
 }
-LEGAL = [
-    variant.name
-    for variant in VARIANTS.values()
-    if variant.kind == "legal" and variant.name not in OF_THEIR_OWN
-]
+LEGAL = [name for name, it in VARIANTS.items() if it.kind == "legal" and name not in OF_THEIR_OWN]
 
 
 def vary(name: str, story: Story) -> Any:

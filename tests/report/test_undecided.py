@@ -84,6 +84,21 @@ def test_one_status_is_one_cause() -> None:
     assert len(cause.tests) == 3
 
 
+def test_what_lacks_of_a_success_is_said() -> None:
+    """Where the answer was a success its status says nothing: what lacks is told, and another want
+    is another cause.
+    """
+    wanted = "missing: the rest of a list: GET {} as bot (token) -> 200 (exchange 7)"
+    reasons = [wanted.format("/v2/users"), wanted.format("/v2/forms"), stopped(200, "/v2/users")]
+
+    causes = found(("R", [open_test(f"t{n}", why) for n, why in enumerate(reasons)]))
+
+    assert [cause.kind for cause in causes] == [
+        "the rest of a list: 200 to GET /v2/users, GET /v2/forms",
+        "a form to test with: 200 to GET /v2/users",
+    ]
+
+
 def test_other_reasons_stay_apart() -> None:
     """Another status, another role's dead account or another place to look at is another cause."""
     reasons = [

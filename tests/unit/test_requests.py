@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
+from rolecall.pausing import sleep
 from rolecall.tokens import Caller
 from rolecall.toolkit.things import Request
 from rolecall.toolkit.world import World
@@ -345,3 +347,52 @@ def test_reads_of_the_shared_thing_are_asked_once() -> None:
 
     assert play(story, server) == [403, 200, 403]
     assert server.count("list-contacts", "guest") == 1
+
+
+# --- Things that are new ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(0.5, 201), (30, 404)])
+def test_what_is_too_new_for_others_is_asked_for_again(seconds: float, status: int) -> None:
+    """Who did not make a conversation may not find it for a moment: what it is answered then is not
+    the last word, as long as things may be late.
+    """
+    server = Server()
+    until = 1000.0 + seconds
+    server.instead(
+        "create-message", lambda _: (404, {}) if time.monotonic() < until else None, by="guest"
+    )
+
+    async def story(world: World) -> Exchange:
+        caller = await world.user("guest")
+        made = await world.request(world.spec.operations["create-message"], caller)
+        return await world.perform(made, caller)
+
+    assert play(story, server).status == status
+    assert server.count("create-message", "guest") > 1
+
+
+@pytest.mark.parametrize("how", ["attack", "deleted", "old", "maker"])
+def test_what_is_not_there_is_not_asked_for_again(how: str) -> None:
+    """An attack is sent once, and so is what asks for a thing that is old, was deleted, or was made
+    by the same role: it is not there.
+    """
+    server = Server()
+    role = "admin" if how == "maker" else "bot"
+    server.instead("fetch-contact", (404, {}), by=role)
+
+    async def story(world: World) -> int:
+        contact, caller = await world.fresh("contact"), await world.user(role)
+        if how == "deleted":
+            admin = await world.user("admin")
+            delete = world.spec.operations["delete-contact"]
+            await world.perform(await world.request(delete, admin, contact), admin)
+        if how == "old":
+            await sleep(10)
+        before = server.count("fetch-contact", role)
+        options = {"attack": "SEC-A05"} if how == "attack" else {}
+        made = await world.request(world.spec.operations["fetch-contact"], caller, contact)
+        await world.perform(made, caller, **options)
+        return server.count("fetch-contact", role) - before
+
+    assert play(story, server) == 1

@@ -139,7 +139,7 @@ class RefreshRaceScenario(RefreshingScenario):
         self.grant = None
         for winner in winners:
             if winner.refresh_token not in refreshes:
-                refreshes[winner.refresh_token] = self._try(winner, left)
+                refreshes[winner.refresh_token] = self._try_anew(winner, left)
         return works, refreshes
 
     def _is_dead(self, winner: SessionGrant, racer: LoadConnection, number: int) -> bool:
@@ -163,9 +163,18 @@ class RefreshRaceScenario(RefreshingScenario):
 
     def _try_again(self, grant: SessionGrant) -> bool | None:
         """Present a refresh token once more that a race was about, and nobody won."""
-        grant.session.reuse()
-        works = self._try(grant, self._pauses(patient=True), racing=True)
-        grant.session.reused(answered=works is not None, refused=False)
+        return self._try_anew(grant, self._pauses(patient=True), racing=True)
+
+    def _try_anew(
+        self, given: SessionGrant, left: Iterator[float], *, racing: bool = False
+    ) -> bool | None:
+        """As `_try`, of what may be revoked by now, with its family, or since it was refused.
+
+        To some servers that is a second use like any other, and ends all of the user's sessions.
+        """
+        given.session.reuse()
+        works = self._try(given, left, racing=racing)
+        given.session.reused(answered=works is not None, refused=False)
         return works
 
     def _try(

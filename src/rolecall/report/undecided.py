@@ -114,10 +114,19 @@ def _status(test: Mapping[str, Any]) -> int:
     return int(found["answer"]) if found and found["answer"].isdigit() else 0
 
 
+def _lacking(reason: str) -> str:
+    """What lacks where the answer was a success: its status alone does not say what is wrong."""
+    found = EXCHANGE.search(reason)
+    is_success = found is not None and found["answer"].startswith("2")
+    if found is None or not is_success or reason.startswith(FLAKY):
+        return ""
+    return reason[: found.start()].removeprefix("missing: ").rstrip(" (:")
+
+
 def _key(test: Mapping[str, Any]) -> tuple[str, ...]:
     if test["outcome"] == "inconclusive" and (found := EXCHANGE.search(test["reason"])):
         kind = "flaky" if test["reason"].startswith(FLAKY) else "answer"
-        return ("inconclusive", kind, plain(found["answer"]))
+        return ("inconclusive", kind, plain(found["answer"]), plain(_lacking(test["reason"])))
     name, reason = short_name(test["name"]), test["reason"]
     if name not in test["look_at"] and f"[accounts.{name}]" not in reason:
         reason = reason.replace(name, "...")
@@ -174,6 +183,8 @@ def _kind(group: _Group) -> str:
             if (seen := EXCHANGE.search(test["reason"]))
         )
         answered = f"{found['answer']}{said} to {first_few(list(requests), _NAMED)}"
+        if lacking := _lacking(first["reason"]):
+            return f"{lacking}: {answered}"
         is_flaky = first["reason"].startswith(FLAKY)
         return f"{FLAKY}{answered}, as expected at the second try" if is_flaky else answered
     reasons = {test["reason"] for _, test in group.tests}

@@ -13,7 +13,7 @@ from rolecall.spec.model import Operation
 from rolecall.tokens import Caller
 from rolecall.toolkit.effect_judge import EffectJudge
 from rolecall.toolkit.expectations import any_of, shown_in
-from rolecall.toolkit.lists import SMALLEST_PAGE, is_whole
+from rolecall.toolkit.lists import SMALLEST_PAGE
 from rolecall.toolkit.participation import expect_to_take_part
 from rolecall.toolkit.things import Fixture, Request, items, shows_id
 from rolecall.toolkit.throwaway_users import fresh_session
@@ -364,7 +364,7 @@ class Judge(EffectJudge):
             return True
         is_long = len(items(exchange)) >= SMALLEST_PAGE
         is_new_shown = is_long and await self._shows_a_new_one(operation, caller, exchange)
-        return is_new_shown or not is_whole(exchange, operation)
+        return is_new_shown or not self._world.is_whole(exchange, operation, request.path)
 
     async def _is_listed(self, id: str, path: str, caller: Caller, answer: Exchange) -> bool:
         for _ in range(2):  # while others delete, a page may begin behind what it should begin with

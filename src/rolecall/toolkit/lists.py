@@ -41,6 +41,11 @@ class Lists(Making):
     def _listings(self) -> dict[str, SingleFlight[_Listing]]:
         return {}
 
+    @cached_property
+    def _repeating(self) -> dict[str, Exchange]:
+        """The lists, by path, that an offset leads nowhere in: the answers that showed the same."""
+        return {}
+
     async def shared(self, resource: str) -> Fixture:
         """A thing that tests may look at and must not change: see `World.shared`."""
         raise NotImplementedError
@@ -114,7 +119,7 @@ class Lists(Making):
             Inconclusive: the list does not end, or is too large to be looked at.
         """
         seen: set[str] = set()
-        next_path = path
+        next_path, by_offset = path, False
         size = 0
         for _ in range(_MOST_PAGES):
             exchange = await self.send("GET", next_path, caller)
@@ -126,6 +131,8 @@ class Lists(Making):
                 )
             yield exchange
             new = _ids_in(exchange) - seen
+            if by_offset and not new and items(exchange):
+                self._repeating[path] = exchange
             seen |= new
             next_path = self._next(exchange, path) if new else ""
             if not next_path:
@@ -136,11 +143,34 @@ class Lists(Making):
                     or exchange.header("link")
                 ):
                     return
-                next_path = with_query(path, f"offset={len(seen)}")
+                next_path, by_offset = with_query(path, f"offset={len(seen)}"), True
         raise Inconclusive(
             f"the end of the list at {path}: it goes on after {_MOST_PAGES} pages",
             "the list's Link header",
         )
+
+    def is_whole(self, exchange: Exchange, operation: Operation, path: str) -> bool:
+        """Whether a list that was followed to its end is whole.
+
+        Raises:
+            Inconclusive: it says that it goes on, and not how to ask for the rest; or it is as long
+                as a page, and shows the same at any offset.
+        """
+        where = (
+            f"[operations.{operation.name}] path in the target file, such as "
+            f"{operation.path.partition('?')[0]}?limit=1000"
+        )
+        if goes_on(exchange.json) and not next_link(exchange.json):
+            raise Inconclusive(
+                f"the rest of a list that says that it goes on, and at no address: {exchange}",
+                where,
+            )
+        if same := self._repeating.get(path):
+            raise Inconclusive(
+                f"the rest of a list that may be cut, and shows the same at any offset: {same}",
+                where,
+            )
+        return True
 
     def _next(self, exchange: Exchange, path: str) -> str:
         """The next page's path, if the answer links to one on this target; others get no token.
@@ -153,21 +183,6 @@ class Lists(Making):
             link = resolved(exchange.url, said)
         query = query_of(link)
         return path_below(self.client.base_url, link) or (with_query(path, query) if query else "")
-
-
-def is_whole(exchange: Exchange, operation: Operation) -> bool:
-    """Whether a list that was followed to its end is whole.
-
-    Raises:
-        Inconclusive: it says that it goes on, and not how to ask for the rest.
-    """
-    if goes_on(exchange.json) and not next_link(exchange.json):
-        raise Inconclusive(
-            f"the rest of a list that says that it goes on, and at no address: {exchange}",
-            f"[operations.{operation.name}] path in the target file, such as "
-            f"{operation.path.partition('?')[0]}?limit=1000",
-        )
-    return True
 
 
 def _ids_in(exchange: Exchange) -> set[str]:

@@ -47,6 +47,11 @@ class Making(Callers):
     def _proving(self) -> defaultdict[str, asyncio.Lock]:
         return defaultdict(asyncio.Lock)
 
+    @cached_property
+    def born(self) -> dict[tuple[str, str], float]:
+        """By resource and id: when the making of a thing of the run's own was answered."""
+        return {}
+
     async def create(
         self,
         resource: str,
@@ -134,6 +139,7 @@ class Making(Callers):
                 entry, id, is_named, exchange
             ):
                 self.gate.own(entry, id)
+                self.born[entry.resource, id] = exchange.finished
 
     def _id_in_location(self, resource: str, exchange: Exchange) -> str:
         """The id in the address of what was created (RFC 9110 15.3.2), where no body says it."""

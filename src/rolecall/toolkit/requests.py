@@ -7,6 +7,7 @@ from typing import Any
 from rolecall.evidence import Exchange
 from rolecall.http.gate import Thing
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
+from rolecall.pausing import this_moment
 from rolecall.spec.model import Operation
 from rolecall.spec.templates import fill, fill_path, in_address, made_up_password
 from rolecall.tokens import Caller
@@ -115,12 +116,51 @@ class Requests(Lists):
         return await self.request(operation, caller, fixture)
 
     async def perform(self, request: Request, caller: Caller | None, **options: Any) -> Exchange:
-        """Send an operation's request; if its members are refused, again with other ones.
+        """Send an operation's request; if its members are refused, again with other ones, and again
+        while the thing is too new to be there for others than its maker.
 
         What an attack sends is sent as it is.
         """
         if options.get("attack"):
             return await self._perform(request, caller, **options)
+        answer = await self._understood(request, caller, **options)
+        born = self._born(request)
+        is_new = born is not None and this_moment() < born + self.patience.seconds
+        if born is None or not (is_new and self._may_come(caller, answer)):
+            return answer
+
+        looks = 0
+
+        async def is_there() -> bool:
+            nonlocal answer, looks
+            looks += 1
+            if looks > 1:
+                answer = await self._understood(request, caller, **options)
+            return not self._may_come(caller, answer)
+
+        await self.patience.until(is_there, born, f"{request.operation.name} by others")
+        return answer
+
+    def _born(self, request: Request) -> float | None:
+        """When what a request is about was made, if this run made it and has not deleted it."""
+        resource, id = request.operation.resource.name, ""
+        if request.fixture:
+            id = request.fixture.id
+        elif request.inside:
+            resource, id = request.inside.resource, request.inside.id
+        return None if id in self.deleted.get(resource, ()) else self.born.get((resource, id))
+
+    def _may_come(self, caller: Caller | None, answer: Exchange) -> bool:
+        """Whether a thing that was not there may be there in a moment: who makes things sees them
+        at once, and others a moment later, where these are led to a replica (AMB-17).
+        """
+        is_another = caller is not None and caller.role != self.highest
+        return is_another and answer.status in self.dialect.gone
+
+    async def _understood(
+        self, request: Request, caller: Caller | None, **options: Any
+    ) -> Exchange:
+        """Send an operation's request; if its members are refused, again with other ones."""
         request = self.members.understood(request)
         first = await self._perform(request, caller, **options)
         attempts = Attempts(request, first)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from rolecall.evidence import Evidence, Exchange, cite
+from rolecall.spec.ids import own_id
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Operation, Specification
 from rolecall.spec.templates import path_pattern
@@ -53,7 +54,8 @@ class Responses:
         """The successful responses that must have the schema ``kind``, no body twice.
 
         A request outside the specification has no schema, and a body that is not JSON is
-        RESPONSE-json's matter.
+        RESPONSE-json's matter. An update may be answered without a body; one that says no more
+        than that it is done shows no thing either.
 
         Raises:
             Inconclusive: a body was kept in part, or is too large to be looked at.
@@ -63,7 +65,8 @@ class Responses:
             for exchange in self._evidence.exchanges:
                 if not exchange.ok or not exchange.body or exchange.attack or exchange.is_torn:
                     continue
-                if found := self._kind(exchange):
+                found = self._kind(exchange)
+                if found and not self._is_done(exchange):
                     self._sorted[found].append(exchange)
         return _distinct(_cited(self._sorted[kind]))
 
@@ -130,6 +133,12 @@ class Responses:
             ),
             None,
         )
+
+    def _is_done(self, exchange: Exchange) -> bool:
+        """Whether the answer to an update is about the update, and shows no thing."""
+        operation = self._operation(exchange)
+        is_update = operation is not None and operation.effect == "update"
+        return is_update and isinstance(exchange.json, dict) and not own_id(exchange.document)
 
     def _kind(self, exchange: Exchange) -> str:
         if not exchange.url.startswith(self._base):

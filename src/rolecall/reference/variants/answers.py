@@ -73,6 +73,33 @@ def extra_fields(server: Server) -> None:
     bodies(server, more)
 
 
+@variant("updates-tell-how-many")
+def updates_tell_how_many(server: Server) -> None:
+    """An update answers how many things it has changed, as a driver of a database does: what there
+    is then, a fetch shows.
+    """
+
+    @instead_of(server.resources.updated)
+    def counted(document: Document) -> Answer:
+        return Answer(200, dumps({"ok": 1, "matched": 1, "modified": 1}).encode())
+
+
+@variant("empty-objects-are-arrays")
+def empty_objects_are_arrays(server: Server) -> None:
+    """An object that is empty is written as an empty array, as PHP does that has one type for both:
+    the specification names no member that is an object.
+    """
+
+    def php(value: object) -> object:
+        if isinstance(value, list):
+            return [php(item) for item in value]
+        if isinstance(value, dict):
+            return {name: [] if member == {} else member for name, member in value.items()}
+        return value
+
+    bodies(server, php)
+
+
 def without(value: Any, names: Collection[str]) -> Any:
     """A document, or each of several, without the members of these names."""
     if isinstance(value, list):

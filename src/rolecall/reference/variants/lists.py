@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import cycle, repeat
+from typing import Any
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
+from rolecall.reference.errors import not_found
 from rolecall.reference.query import ListQuery
-from rolecall.reference.resources import RESOURCES
-from rolecall.reference.strict_json import loads
+from rolecall.reference.resources import RESOURCES, Change
+from rolecall.reference.strict_json import Document, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 from rolecall.reference.variants.registry import variant
@@ -158,12 +160,8 @@ def lists_of_25_newest_first(server: Server) -> None:
     _newest_first(server)
 
 
-@variant("lists-of-the-newest-25")
-def lists_of_the_newest_25(server: Server) -> None:
-    """A list has the newest 25 things, whatever its limit and offset, and nothing leads to the
-    others.
-    """
-    _newest_first(server)
+def _first_page_alone(server: Server) -> None:
+    """A list is its first page, whatever the offset, and nothing leads to the others."""
     listing, found = server.resources.listing, server.resources.found
 
     @instead_of(server.resources.found)
@@ -175,3 +173,62 @@ def lists_of_the_newest_25(server: Server) -> None:
         answer = listing(call, principal, resource)
         answer.headers.pop("Link", None)
         return answer
+
+
+@variant("lists-of-the-newest-25")
+def lists_of_the_newest_25(server: Server) -> None:
+    """A list has the newest 25 things, whatever its limit and offset, and nothing leads to the
+    others.
+    """
+    _newest_first(server)
+    _first_page_alone(server)
+
+
+@variant("lists-of-the-oldest-20", "trouble")
+def lists_of_the_oldest_20(server: Server) -> None:
+    """A list has the oldest 20 things, whatever its limit and offset: its pages are asked for in
+    another way, which nothing tells.
+    """
+
+    @instead_of(server.resources.page_size)
+    def few(query: ListQuery) -> int:
+        return min(query.limit, 20)
+
+    _first_page_alone(server)
+
+
+@variant("makers-see-at-once")
+def makers_see_at_once(server: Server) -> None:
+    """What was made is there at once for its maker, and for others a second later, as where these
+    are led to a replica.
+    """
+    made: dict[str, tuple[str, float]] = {}  # by id: whose it is, and when it was made
+    new, existing, found = (
+        server.resources.new_document,
+        server.resources.existing,
+        server.resources.found,
+    )
+
+    def is_unknown(principal: Principal, id: str) -> bool:
+        maker, moment = made.get(id, (principal.id, 0.0))
+        return principal.id not in (maker, id) and time.monotonic() < moment + LAG
+
+    @instead_of(server.resources.new_document)
+    def noted(change: Change, **extra: Any) -> Document:
+        document = new(change, **extra)
+        made[document["id"]] = change.principal.id, time.monotonic()
+        return document
+
+    @instead_of(server.resources.existing)
+    def in_time(principal: Principal, resource: str, id: str) -> str:
+        if is_unknown(principal, id):
+            raise not_found("Not found")
+        return existing(principal, resource, id)
+
+    @instead_of(server.resources.found)
+    def known(query: ListQuery, principal: Principal, resource: str) -> list[str]:
+        return [
+            text
+            for text in found(query, principal, resource)
+            if not is_unknown(principal, loads(text.encode())["id"])
+        ]

@@ -151,6 +151,24 @@ def reuse_ends_all_sessions(server: Server) -> None:
         return find(token)
 
 
+@variant("revoked-tokens-end-all-sessions", "under-load")
+def revoked_tokens_end_all_sessions(server: Server) -> None:
+    """A refresh token that was used, or revoked with its session, ends all the user's sessions
+    whenever it is presented, those that were begun since as well.
+    """
+    sessions = sessions_of(server)
+    find = server.refresh.find
+
+    @instead_of(server.refresh.find)
+    def watched(token: str) -> RefreshRow:
+        row = server.store.refresh_token(digest(token))
+        if row is not None and (
+            row.used is not None or sessions.of_refresh_token.get(row.hash) in sessions.ended
+        ):
+            sessions.end(row.user)
+        return find(token)
+
+
 @variant("short-lifetimes", "under-load")
 def short_lifetimes(server: Server) -> None:
     """Access tokens live for three seconds, and the target file says so."""
