@@ -91,11 +91,6 @@ class Exchange:
         return f"{self.method} {path} as {self.caller} -> {answer} (exchange {self.number})"
 
     @property
-    def is_disowned(self) -> bool:
-        """Whether it is a whole answer, and was found to be another's than the target's."""
-        return bool(self.error and self.status and self.begun is None)
-
-    @property
     def ok(self) -> bool:
         """Whether the response is a success (2xx)."""
         return 200 <= self.status < 300

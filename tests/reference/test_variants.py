@@ -347,22 +347,6 @@ def test_every_nth_fails(name: str, nth: int, status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "status"), [("maintenance-page", 200), ("maintenance-redirect", 302)]
-)
-def test_maintenance(name: str, status: int) -> None:
-    """The six-hundredth request is answered by a gateway, and not in JSON."""
-
-    async def story(api: Api) -> None:
-        for _ in range(599):
-            assert (await api.ask("OPTIONS", "/v2/users")).status_code == 204
-        answer = await api.ask("OPTIONS", "/v2/users")
-        assert answer.status_code == status
-        assert not answer.content.startswith(b"{")
-
-    vary(name, story)
-
-
-@pytest.mark.parametrize(
     "name", ["resets-now-and-then", "cut-off-now-and-then", "truncated-json-now-and-then"]
 )
 def test_broken_answers(name: str) -> None:

@@ -22,6 +22,11 @@ def kinds() -> list[str]:
     return ["token", "api-key", *resources, *(f"{name}-list" for name in resources)]
 
 
+def _is_another_s(exchange: Exchange) -> bool:
+    """Whether it is a whole answer, and was found to be another's than the target's."""
+    return bool(exchange.error and exchange.status and exchange.begun is None)
+
+
 class Responses:
     """All responses of a run up to now."""
 
@@ -44,7 +49,7 @@ class Responses:
 
     def _own(self) -> list[Exchange]:
         """All exchanges but those in which somebody else answered for the target."""
-        return [exchange for exchange in self._evidence.exchanges if not exchange.is_disowned]
+        return [exchange for exchange in self._evidence.exchanges if not _is_another_s(exchange)]
 
     def all(self) -> list[Exchange]:
         """The target's answers, whatever they are answers to."""
