@@ -13,6 +13,7 @@ from rolecall.errors import ExitCode, UsageError
 from rolecall.spec.loading import load_specification
 from rolecall.target import DEFAULT_RATE, Target, load_target, parse_target
 
+ENDLESS = Path("/dev/zero")
 ROLES = ("guest", "agent", "bot", "admin")
 GOOD = """
 [target]
@@ -714,6 +715,19 @@ class TestMistakes:
             UsageError, match=r"nowhere\.toml: the target file cannot be read: No such file"
         ):
             load_target(tmp_path / "nowhere.toml", ROLES)
+
+    def test_a_file_without_an_end(self) -> None:
+        """What does not end is read up to a bound."""
+        if not ENDLESS.exists():
+            pytest.skip("there is no /dev/zero here")
+        with pytest.raises(UsageError, match="cannot be read: it is larger than"):
+            load_target(ENDLESS, ROLES)
+
+    def test_a_number_without_an_end(self) -> None:
+        """A number of more digits than Python reads is a mistake of the file."""
+        error = mistake_in(with_target(f"concurrency = {'9' * 5000}"))
+
+        assert "a number has too many digits" in error.what
 
     def test_a_folder(self, tmp_path: Path) -> None:
         """A folder in the place of a target file is named, with the reason."""

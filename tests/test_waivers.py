@@ -43,6 +43,9 @@ last_seen = 2026-11-02 # by hand
 ENTRY = '[[waiver]]\nrequirement = "EXPIRY-403"\nreason = "r"\nowner = "o"\nuntil = 2027-01-31\n'
 
 
+ENDLESS = Path("/dev/zero")
+
+
 def parse(text: str) -> list[Waiver]:
     """The entries of a text."""
     return parse_waivers(text, "waivers.toml", DECIDES, CELLS)
@@ -92,7 +95,7 @@ def test_a_file_is_read() -> None:
         ("until = ", 'link = "tracker"\nuntil = ', "line 5, [[waiver]] link: this must be a URL"),
         ("until = ", 'cell = "*"\nuntil = ', "line 5, [[waiver]] cell: no cell of EXPIRY-403"),
         ('"r"', '"r', "waivers.toml: this is not TOML: "),
-        ('"r"', "[" * 100_000, "waivers.toml: this is not TOML: "),
+        ('"r"', "[" * 100_000, "waivers.toml: this is not read: it is nested"),
         (
             "2027-01-31\n",
             "2027-01-31\n" + ENTRY,
@@ -127,6 +130,16 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     path.write_bytes(b"\xff")
     with pytest.raises(UsageError, match="it is not UTF-8 text"):
         load_waivers(path, DECIDES, CELLS, TODAY)
+    path.write_text(f"x = {'9' * 5000}", encoding="utf-8")
+    with pytest.raises(UsageError, match="a number has too many digits"):
+        load_waivers(path, DECIDES, CELLS, TODAY)
+
+
+@pytest.mark.skipif(not ENDLESS.exists(), reason="there is no /dev/zero here")
+def test_a_file_without_an_end() -> None:
+    """What does not end is read up to a bound."""
+    with pytest.raises(UsageError, match="it is larger than"):
+        load_waivers(ENDLESS, DECIDES, CELLS, TODAY)
 
 
 def test_all_but_the_dates_stays_as_it_was() -> None:

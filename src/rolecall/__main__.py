@@ -12,12 +12,12 @@ import textwrap
 import traceback
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rolecall import __version__
 from rolecall.commands.help_texts import epilog
 from rolecall.errors import NO_ROOM, ExitCode, RolecallError, Unreachable, UsageError, place_of
-from rolecall.screen import harmless, output_lost, say
+from rolecall.screen import harmless, output_lost, say, write
 from rolecall.wording import shortened
 
 LONGEST_MESSAGE = 4_000  # characters of an error: it may repeat a value of a file
@@ -47,8 +47,12 @@ COMMANDS = (
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one subcommand and return its exit code: not 0 where what it printed is not whole."""
-    code = _run(argv)
+    """Run one subcommand and return its exit code."""
+    return _unless_lost(_run(argv))
+
+
+def _unless_lost(code: int) -> int:
+    """The exit code of a command, which is not 0 where what it printed is not whole."""
     if why := output_lost():
         text = f"rolecall: standard output could not be written: {why}. What it shows is not whole."
         say(text, stream=sys.stderr, wraps=True)
@@ -62,6 +66,7 @@ def _run(argv: list[str] | None) -> int:
         # a target's words may be of any characters
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        _refuse_empty(words)
         arguments = _parser(words).parse_args(words)
         return int(arguments.run(arguments))
     except RolecallError as error:
@@ -92,9 +97,33 @@ def _run(argv: list[str] | None) -> int:
         return int(ExitCode.HARNESS_ERROR)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Knows whether its help was printed: argparse itself forgets the error of a full disk."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        write(message, file or sys.stderr)
+
+
+def _refuse_empty(words: list[str]) -> None:
+    """Refuse a word without a text, as a shell makes of a variable that is not set: `Path` would
+    take it for the current folder, and an option would be without effect.
+
+    Raises:
+        UsageError: there is one; the message names its option.
+    """
+    for before, word in zip(["", *words], words, strict=False):
+        if not word:
+            where = before if before.startswith("--") else "an argument"
+        elif word.startswith("--") and word.endswith("="):
+            where = word[:-1]
+        else:
+            continue
+        raise UsageError(where, "it is empty", "Is a variable of the shell not set?")
+
+
 def _parser(words: list[str] | None = None) -> argparse.ArgumentParser:
     """The parser of these words; without any, the one with the options of every command."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="rolecall",
         description="Proves whether a server implements the Web1on1 REST API's authentication "
         "page.",
@@ -161,7 +190,10 @@ def script() -> NoReturn:
     """
     gc.set_threshold(*_GARBAGE)
     _fill_closed_streams()
-    code = main()
+    try:
+        code = main()
+    except SystemExit as end:  # of argparse: a help text, the version, a mistake
+        code = _unless_lost(end.code if isinstance(end.code, int) else int(ExitCode.USAGE))
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
             stream.flush()

@@ -41,9 +41,16 @@ def not_of_the_api(status: int, header: Callable[[str], str], body: bytes) -> st
 
 
 def _is_page(header: Callable[[str], str], body: bytes) -> bool:
-    """Whether an answer is a page for a browser, and no JSON object that is only called one."""
+    """Whether an answer is a page for a browser, and no JSON that is only called one."""
     media_type = header("content-type").partition(";")[0].strip().lower()
-    return media_type in _PAGES and not body.lstrip().startswith(b"{")
+    return media_type in _PAGES and not body.lstrip().startswith((b"{", b"["))
+
+
+def is_foreign(status: int, header: Callable[[str], str], body: bytes) -> bool:
+    """Whether an answer to any request looks like that of somebody before the API: a redirect, or a
+    page for a browser. That the API itself answers so is not said by it.
+    """
+    return status in _REDIRECTS or status == _PORTAL or (bool(body) and _is_page(header, body))
 
 
 def before_the_api(header: Callable[[str], str], body: bytes) -> str:

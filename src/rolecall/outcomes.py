@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from rolecall.foreign_answers import is_foreign
+
 if TYPE_CHECKING:
     from rolecall.evidence import Exchange
 
@@ -41,11 +43,15 @@ class Finding(AssertionError):
     @property
     def is_doubtful(self) -> bool:
         """Whether the same request may well be answered as expected when it is tried again: the
-        answer was a server error, or was sent back undone. What was granted, refused, told or done
-        is proven by one answer.
+        answer was a server error, was sent back undone, or is a redirect or a web page, which may
+        be that of somebody before the server. What was granted, refused, told or done is proven by
+        one answer.
         """
-        return self.exchange is not None and (
-            self.exchange.status >= _SERVER_ERROR or self.exchange.status in SENT_BACK
+        answer = self.exchange
+        return answer is not None and (
+            answer.status >= _SERVER_ERROR
+            or answer.status in SENT_BACK
+            or is_foreign(answer.status, answer.header, answer.body)
         )
 
     def __str__(self) -> str:

@@ -72,8 +72,14 @@ def say(
         text = "\n".join(wrapped(text.split("\n"), width_of(stream)))
     pieces = (_LINES_AND_COLOURS if colour else _LINES).split(text)
     pieces[::2] = map(harmless, pieces[::2])
+    write("".join(pieces) + "\n", stream)
+
+
+def write(text: str, stream: TextIO) -> None:
+    """Write a text of ours as it is, at once; when that fails, the work goes on as after `say`."""
     try:
-        print("".join(pieces), file=stream, flush=True)
+        stream.write(text)
+        stream.flush()
     except OSError as error:
         _give_up(stream, error)
 

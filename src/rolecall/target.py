@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import ssl
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,8 @@ from urllib.parse import urlsplit
 
 from rolecall.errors import UsageError, suggest
 from rolecall.ready_made import ReadyMade, ready_made
-from rolecall.toml_table import TomlTable, unset_variables
+from rolecall.text_files import read_text
+from rolecall.toml_table import TomlTable, read_toml, unset_variables
 from rolecall.transit import Proxy, Transit
 from rolecall.urls import check_url, is_loopback
 
@@ -151,7 +151,7 @@ def load_target(path: Path, roles: Iterable[str]) -> Target:
             type.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(str(path), f"the target file cannot be read: {reason}") from None
@@ -176,12 +176,7 @@ def parse_target(
         UsageError: as for `load_target`.
     """
     # Longer than 40 lines because every setting of the file has a line.
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(source, f"this is not TOML: {error}") from None
-    except RecursionError:
-        raise UsageError(source, "this is not read: it is nested too deep") from None
+    document = read_toml(text, source)
     unset = sorted(unset_variables(document, environ))
     if len(unset) > 1:  # else the setting is named, too
         what = f"these environment variables are not set: {', '.join(unset)}"

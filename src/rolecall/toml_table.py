@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import tomllib
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +31,22 @@ def _kind(value: object) -> str:
         float: "a number",
     }
     return kinds.get(type(value), "a date or a time")
+
+
+def read_toml(text: str, source: str) -> dict[str, Any]:
+    """The document of a TOML file's text.
+
+    Raises:
+        UsageError: it is not TOML, or is more than is read.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(source, f"this is not TOML: {error}") from None
+    except ValueError:  # of `int`: Python reads 4,300 digits
+        raise UsageError(source, "this is not read: a number has too many digits") from None
+    except RecursionError:
+        raise UsageError(source, "this is not read: it is nested too deep") from None
 
 
 class TomlTable:

@@ -6,6 +6,8 @@ import re
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+import idna
+
 from rolecall.errors import UsageError
 
 _HOST_NAME = re.compile(r"[\w.-]+", re.ASCII)
@@ -47,10 +49,20 @@ def check_url(url: str, where: str) -> None:
         )
 
 
+def ascii_host(host: str) -> str:
+    """A host as it is looked up and named: by IDNA 2008 (RFC 5891), as browsers and httpx have it.
+    Python's own codec is of IDNA 2003, where faß.example is another host, fass.example.
+
+    Raises:
+        ValueError: it is no host: a label of it is empty, too long, or of other characters.
+    """
+    if ":" in host:
+        return host
+    return host.encode("idna").decode() if host.isascii() else idna.encode(host.lower()).decode()
+
+
 def _is_host(host: str) -> bool:
     """Whether this can be a host; a name with empty or overlong labels raises ValueError."""
-    return (
-        bool(_HOST_NAME.fullmatch(host.encode("idna").decode()))
-        if ":" not in host
-        else bool(ip_address(host))
-    )
+    if ":" in host:
+        return bool(ip_address(host))
+    return bool(_HOST_NAME.fullmatch(ascii_host(host)))

@@ -8,7 +8,6 @@ else is hidden by it.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from rolecall.errors import UsageError, suggest
+from rolecall.text_files import read_text
+from rolecall.toml_table import read_toml
 
 #: The settings of a waiver; those with True have to be there.
 _SETTINGS = {
@@ -87,7 +88,7 @@ def load_waivers(
             type, or about nothing.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(str(path), f"the waivers cannot be read: {reason}") from None
@@ -126,12 +127,7 @@ def located(text: str, source: str) -> list[tuple[int, int, dict[str, Any]]]:
     Raises:
         UsageError: it is not TOML, or not a list of ``[[waiver]]`` tables.
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(source, f"this is not TOML: {error}") from None
-    except RecursionError:
-        raise UsageError(source, "this is not TOML: it is nested too deeply") from None
+    document = read_toml(text, source)
     for name in document:
         if name != "waiver":
             hint = f"{suggest(name, ['waiver'])} Each waiver begins with [[waiver]]."

@@ -486,9 +486,10 @@ def test_lists_of_megabytes(tmp_path: Path, reference: Reference) -> None:
     assert finished.seconds < 60
 
 
+@pytest.mark.long
 def test_one_that_dies_in_the_middle(tmp_path: Path, reference: Reference) -> None:
-    """When the target goes away during the run, it ends soon with exit code 4, and what was found
-    until then is kept.
+    """When the target goes away during the run, and is not started anew within 20 seconds, it ends
+    with exit code 4, and what was found until then is kept.
     """
     with Tap(reference.url, lives=200) as tap:
         target = reference.target_file(tmp_path, url=tap.url, under_target="timeout = 2")
@@ -505,7 +506,7 @@ def test_one_that_dies_in_the_middle(tmp_path: Path, reference: Reference) -> No
 
     assert finished.code == ExitCode.UNREACHABLE, finished.said
     assert re.search(f"{tap.url} (cannot be reached|gives no usable answer): ", finished.said)
-    assert finished.seconds < 30
+    assert finished.seconds < 60
     check_manners(finished)
     document = check_files(finished)
     assert document["verdict"] == "inconclusive"

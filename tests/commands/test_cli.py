@@ -79,7 +79,11 @@ class TestUsage:
                 ["certify", "--json", "--quiet"], "not allowed with", id="two ways to print"
             ),
             pytest.param(["certify", "--select"], "--select", id="select without expression"),
-            pytest.param(["certify", "--select="], "selects nothing", id="empty expression"),
+            pytest.param(["certify", "--select="], "--select: it is empty", id="empty expression"),
+            pytest.param(["certify", "--notify", ""], "--notify: it is empty", id="empty receiver"),
+            pytest.param(["certify", ""], "an argument: it is empty", id="empty file name"),
+            pytest.param(["prune", "--keep", "3", ""], "an argument", id="empty folder"),
+            pytest.param(["certify", "--out", ""], "--out: it is empty", id="empty out"),
             pytest.param(["serve", "--port", "65536"], "is no port", id="port above all"),
             pytest.param(["serve", "--port=-1"], "is no port", id="port below all"),
             pytest.param(["capacity", "--most-rate=-1"], "--most-rate", id="most below nothing"),

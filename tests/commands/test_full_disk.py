@@ -29,7 +29,9 @@ def said_to_a_full_disk(*words: str | Path) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    "words", [["serve", "--list-faults"], ["completion", "bash"]], ids=" ".join
+    "words",
+    [["serve", "--list-faults"], ["completion", "bash"], ["--version"], ["certify", "--help"]],
+    ids=" ".join,
 )
 def test_output_without_room(words: list[str]) -> None:
     """A command that would succeed ends with exit code 6 and one line, without a traceback."""

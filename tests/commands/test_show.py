@@ -36,6 +36,7 @@ def test_an_exchange_and_a_cell(certified: Watched, capsys: pytest.CaptureFixtur
     ("what", "said"),
     [
         ("0", "Their numbers are 1 to "),
+        ("9" * 5000, "Their numbers are 1 to "),
         ("list-users-gest-token", f"Did you mean '{CELL}'?"),
         ("x", "Give an exchange's number, or operation-role-credential"),
     ],

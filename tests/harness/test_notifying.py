@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,16 @@ from rolecall.errors import UsageError
 from rolecall.harness import notifying
 from rolecall.harness.notifying import NOTIFIED, Notice, Told, check_receiver, notify
 from rolecall.report.notice import GOOD, state_without_run
-from tests.support.miniatures import Miniature, always, nobody, redirecting, response, silent
+from tests.support.miniatures import (
+    Connection,
+    Miniature,
+    Received,
+    always,
+    nobody,
+    redirecting,
+    response,
+    silent,
+)
 
 TOLD = Told("/etc/staging.toml", "", read_only=False)
 TARGET = {"name": "staging", "base_url": "https://staging.example.org"}
@@ -134,9 +144,35 @@ def test_nothing_is_waited_for_without_end(tmp_path: Path, monkeypatch: pytest.M
     said = notify(script(tmp_path, "time.sleep(600)"), tmp_path, TOLD, notice())
     assert "was not done after 0.2 s, and was ended" in said
     with Miniature(silent) as hook:
-        assert "could not be reached" in notify(hook.url, tmp_path, TOLD, notice())
+        assert "could not be reached: no answer within 0.2 s" in notify(
+            hook.url, tmp_path, TOLD, notice()
+        )
     with nobody() as url:
-        assert "could not be reached" in notify(url, tmp_path, TOLD, notice())
+        assert "Connection refused" in notify(url, tmp_path, TOLD, notice())
+
+
+def test_a_webhook_that_answers_byte_by_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit is for the whole answer: one that comes a byte now and then is given up."""
+    monkeypatch.setattr(notifying, "_WEBHOOK_SECONDS", 0.3)
+    has_ended = threading.Event()
+
+    def drips(request: Received, connection: Connection) -> None:
+        while not has_ended.wait(0.05):
+            connection.send(b"H")
+
+    with Miniature(drips) as hook:
+        said = notify(hook.url, tmp_path, TOLD, notice())
+        has_ended.set()
+
+    assert "no answer within 0.3 s" in said
+
+
+def test_a_webhook_that_speaks_no_http(tmp_path: Path) -> None:
+    """It is said in words of ours."""
+    with Miniature(always(b"\x16\x03\x01 garbage\r\n\r\n")) as hook:
+        assert "its answer is not HTTP" in notify(hook.url, tmp_path, TOLD, notice())
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"told": [1, {"state": {}}, null]}', "\x00{"])
@@ -152,7 +188,15 @@ def test_a_broken_note_is_as_none(text: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "receiver",
-    ["", "  ", "unclosed 'quote", "http://", "https://a@b/" + SECRET, "./not-there.sh " + SECRET],
+    [
+        "",
+        "  ",
+        "unclosed 'quote",
+        "http://",
+        "HTTP://[::1/" + SECRET,
+        "https://a@b/" + SECRET,
+        "./not-there.sh " + SECRET,
+    ],
 )
 def test_what_is_no_receiver_is_refused(receiver: str) -> None:
     """Before the run, in a sentence that does not repeat what may be a secret."""

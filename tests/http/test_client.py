@@ -266,6 +266,47 @@ class TestWhatComesBack:
         assert server.connections == 1
 
     @pytest.mark.parametrize(
+        "fields",
+        [
+            pytest.param(b"X: a\r\n\t b\r\nContent-Length: 8", id="folded"),
+            pytest.param(b"Content-Length: \r\n 8", id="folded length"),
+            pytest.param(b"Content-Length: 8\r\ncontent-length: 8", id="twice"),
+            pytest.param(b"Content-Length: 8, 8", id="twice in a field"),
+        ],
+    )
+    @pytest.mark.parametrize("before", [b"", b"HTTP/1.1 103 Early\r\nLink: <a>\r\n ; b\r\n\r\n"])
+    def test_a_head_of_old(self, fields: bytes, before: bytes) -> None:
+        """Folded fields (RFC 9112 5.2) and one length that is said twice (RFC 9110 8.6) are read,
+        in whatever pieces they come, and the connection is used again.
+        """
+        data = before + b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n\r\n" + b'{"a": 1}'
+
+        def in_pieces(request: Received, connection: Connection) -> None:
+            for at in range(0, len(data), 9):
+                connection.send(data[at : at + 9])
+
+        for answer in (always(data), in_pieces):
+            with Miniature(answer) as server:
+
+                async def twice(it: Client) -> list[Exchange]:
+                    return [await it.send("GET", "/v2/users") for _ in range(2)]
+
+                answers = talk(server.url, twice)
+
+            assert [got.json for got in answers] == [{"a": 1}, {"a": 1}]
+            assert server.connections == 1
+
+    def test_two_lengths(self) -> None:
+        """Two lengths that differ are not HTTP: nobody knows which one is meant."""
+        with (
+            Miniature(
+                always(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\nContent-Length: 9\r\n\r\n")
+            ) as server,
+            pytest.raises(Unreachable, match="is not HTTP"),
+        ):
+            get(server.url)
+
+    @pytest.mark.parametrize(
         "data",
         [
             pytest.param(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rolecall.errors import UsageError
+from rolecall.loadgen import accounts
 from rolecall.loadgen.accounts import LoadAccount, from_target, read_csv, share
 from rolecall.target import Account as TargetAccount
 from rolecall.target import Target
@@ -141,6 +142,13 @@ def test_a_file_that_cannot_be_read(name: str, tmp_path: Path) -> None:
     """A file that is not there, or is a folder, is a usage error as well."""
     with pytest.raises(UsageError, match="cannot be read"):
         read_csv(tmp_path / name)
+
+
+def test_a_file_without_an_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is larger than a bound is refused, and not read on."""
+    monkeypatch.setattr(accounts, "ACCOUNTS", 100)
+    with pytest.raises(UsageError, match="it is larger than 100 bytes"):
+        read_csv(written(tmp_path, "email,password,role\n" * 6))
 
 
 def test_accounts_of_a_target_file() -> None:

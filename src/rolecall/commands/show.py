@@ -7,6 +7,7 @@ from typing import Any
 
 from rolecall.commands import add_run
 
+_DIGITS = 18  # of an exchange's number; no run has so many
 HELP = "show an exchange of a run, or a cell with its evidence"
 _WHAT = "Give an exchange's number, or operation-role-credential: list-users-guest-token."
 
@@ -53,8 +54,9 @@ def _text(results: dict[str, Any], evidence: dict[str, Any], what: str) -> str:
 
     if what.isdecimal():
         entries = shown.entries(evidence)
-        if int(what) in entries:
-            return shown.exchange(entries[int(what)])
+        number = int(what) if len(what) <= _DIGITS else 0  # `int` does not read any number of them
+        if number in entries:
+            return shown.exchange(entries[number])
         last = max(entries, default=0)
         raise UsageError(what, "the run has no such exchange", f"Their numbers are 1 to {last}.")
     found = shown.cell(results, what)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
+import ssl
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Collection, Mapping
@@ -32,6 +35,7 @@ NOTIFIED = "notified.json"
 _COMMAND_SECONDS, _WEBHOOK_SECONDS = 30.0, 10.0
 _MOST_SUMMARY = 16 * 1024  # characters of the summary that a webhook gets
 _MOST_STATES = 200
+_AUTHORITY = re.compile(r"[^/?#]*")  # of what follows the scheme of a URL
 _OURS = "ROLECALL_"  # how the variables begin that a command gets, and those that hold passwords
 
 
@@ -66,8 +70,8 @@ def check_receiver(receiver: str) -> None:
         UsageError: it is none; the receiver is not repeated, since a secret may be in it.
     """
     if _is_url(receiver):
-        parts = urlsplit(receiver)
-        check_url(f"{parts.scheme}://{parts.netloc}", "--notify")
+        scheme, _, rest = receiver.partition("://")
+        check_url(f"{scheme}://{_AUTHORITY.match(rest)[0]}", "--notify")  # type: ignore[index]
         return
     try:
         words = shlex.split(receiver)
@@ -217,18 +221,43 @@ def _post(receiver: str, facts: dict[str, Any], summary: str) -> str:
     data = json.dumps(document).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "rolecall"}
     request = urllib.request.Request(receiver, data, headers, method="POST")  # noqa: S310  # `_is_url`
-    opener = urllib.request.build_opener(_NoRedirect)
+    answered: list[str] = []
+    # In a thread, since urllib's limit is one for each piece of an answer, and for no look-up.
+    posting = threading.Thread(target=lambda: answered.append(_sent(request)), daemon=True)
+    posting.start()
+    posting.join(_WEBHOOK_SECONDS)
+    failure = answered[0] if answered else _why_not_reached(TimeoutError())
     host = urlsplit(receiver).hostname  # the rest of the URL may be a secret
+    return f"the webhook at {host} {failure}" if failure else ""
+
+
+def _sent(request: urllib.request.Request) -> str:
+    """Send a request to a webhook: what is to be said of the webhook, if it did not take it."""
+    opener = urllib.request.build_opener(_NoRedirect)
     try:
         with opener.open(request, timeout=_WEBHOOK_SECONDS):
             return ""
     except urllib.error.HTTPError as error:
         with error:
-            return f"the webhook at {host} answered {error.code}"
+            return f"answered {error.code}"
     except (OSError, HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        return f"the webhook at {host} could not be reached: {type(reason).__name__}"
+        return _why_not_reached(getattr(error, "reason", error))
+
+
+def _why_not_reached(reason: object) -> str:
+    """A sentence on an error, without its own words: they may repeat the URL."""
+    if isinstance(reason, TimeoutError):
+        why = f"no answer within {_WEBHOOK_SECONDS:g} s"
+    elif isinstance(reason, ssl.SSLCertVerificationError):
+        why = f"its certificate is not valid: {reason.verify_message}"
+    elif isinstance(reason, OSError) and reason.strerror:
+        why = reason.strerror
+    elif isinstance(reason, HTTPException):
+        why = "its answer is not HTTP"
+    else:
+        why = type(reason).__name__
+    return f"could not be reached: {why}"
 
 
 def _is_url(receiver: str) -> bool:
-    return receiver.startswith(("http://", "https://"))
+    return receiver.lower().startswith(("http://", "https://"))

@@ -6,30 +6,27 @@ No cookies, no redirects, no proxies from the environment. Every request passes 
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json as jsonlib
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from rolecall.bounds import FIELD_SHOWN, URL_LIMIT
 from rolecall.errors import Unreachable
-from rolecall.evidence import Evidence, Exchange, recalled
+from rolecall.evidence import Evidence, Exchange
 from rolecall.http._httpx import httpx
 from rolecall.http.connection import VERBATIM
 from rolecall.http.gate import SAFE, TOKEN_PATH, About, Creation, Gate
 from rolecall.http.layers import Layers, Way
 from rolecall.http.link import sendable
+from rolecall.http.presence import Presence
 from rolecall.http.repeating import no_answer
 from rolecall.http.transports import ENTRY, EXCHANGE, PATIENT, REPEATABLE
 from rolecall.ledger import LedgerEntry
 from rolecall.outcomes import TransientFailure
-from rolecall.pausing import sleep
 from rolecall.redaction import Secrets
 from rolecall.target import Target
 
@@ -42,7 +39,6 @@ _SCHEMES = ("http://", "https://")
 #: On whose behalf a request asks whether anybody is there at all; no answer to it is held against
 #: anybody.
 _PROBE = "probe"
-_PROBES = 5
 
 
 class Client:
@@ -57,13 +53,11 @@ class Client:
         layers: Way | None = None,
     ) -> None:
         self.base_url = target.base_url
-        self.dead: Unreachable | None = None
         self.layers: Way = layers or Layers(target, gate.ledger)
         self._recording = self.layers.outermost
         self._marks = target.mark_attacks
         self._evidence = evidence
-        self._answered: Exchange | None = None  # the last plain read that was answered
-        self._doubting = asyncio.Lock()
+        self._presence = Presence(self.base_url, self.layers, self._probe)
         self.gate = gate
         self.last_status = 0
         self.secrets = secrets
@@ -104,7 +98,7 @@ class Client:
             NotWrittenWhole: what it makes could not be written down, so it was not sent.
         """
         # Longer than 40 lines because its arguments are explained here.
-        self._check_alive()
+        self._presence.check()
         if json is not None:
             content = jsonlib.dumps(json, separators=(",", ":")).encode()
         url = path if path.startswith(_SCHEMES) else self.base_url + sendable(path)
@@ -134,10 +128,14 @@ class Client:
                 self.gate.log_ins.answered(trial, exchange.status)
         return exchange
 
-    def _check_alive(self) -> None:
-        """Raise `Unreachable` once the target is gone, with a traceback of its own each time."""
-        if self.dead:
-            raise replace(self.dead)
+    @property
+    def dead(self) -> Unreachable | None:
+        """Why the target is taken for gone; None where it is not."""
+        return self._presence.dead
+
+    @dead.setter
+    def dead(self, why: Unreachable | None) -> None:
+        self._presence.dead = why
 
     async def send_raw(
         self,
@@ -157,7 +155,7 @@ class Client:
         Raises:
             TransientFailure, Unreachable: as for `send`.
         """
-        self._check_alive()
+        self._presence.check()
         url = urlsplit(self.base_url + sendable(path))
         usual = {
             "host": url.netloc,
@@ -219,7 +217,7 @@ class Client:
             await self._recording.handle_async_request(request)
         except httpx.TransportError as error:
             self._take(exchange)
-            await self._judge_silence(error, exchange)
+            await self._presence.judge_silence(error, exchange)
             closed = isinstance(
                 error, httpx.ReadError | httpx.WriteError | httpx.RemoteProtocolError
             )
@@ -240,17 +238,19 @@ class Client:
         self.last_status = exchange.status
         if exchange.status == 429 and request.extensions[PATIENT]:
             await self._judge_throttling(exchange, asked)
-        self._check_answered(exchange)
+        await self._check_answered(exchange)
         plain = exchange.method == "GET" and request.extensions[REPEATABLE] and not exchange.attack
         if plain and exchange.url.startswith(f"{self.base_url}/"):
-            self._answered = exchange
+            self._presence.answered(exchange)
 
-    def _check_answered(self, exchange: Exchange) -> None:
+    async def _check_answered(self, exchange: Exchange) -> None:
         """Refuse an answer that says only that the target could not answer now.
 
         Raises:
             TransientFailure: it was away, or its answer was torn.
         """
+        if exchange.url.startswith(self.base_url) and await self._presence.is_replaced(exchange):
+            raise TransientFailure(f"an answer to {exchange}: {exchange.error}", "the target's log")
         if how := no_answer(exchange):
             said = f"an answer to {exchange}: the target, or what stands before it, {how}"
             raise TransientFailure(said, "the target's log")
@@ -262,43 +262,6 @@ class Client:
         self.secrets.learn_received(exchange)
         self._evidence.received(exchange, self.secrets.redact)
 
-    async def _judge_silence(self, error: httpx.TransportError, exchange: Exchange) -> None:
-        """Tell a target that is gone from one that dropped a request.
-
-        Raises:
-            Unreachable: nothing was answered since ``exchange`` was sent, and other requests get no
-                answer either.
-        """
-        # one question for all whose requests have failed at the same time
-        async with self._doubting:
-            if self.dead:
-                raise replace(self.dead)
-            if recalled("answered since", lambda: self.layers.last_answer > exchange.started):
-                return
-            if not await self._is_there():
-                unreached = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-                what = "cannot be reached" if unreached else "gives no usable answer"
-                self.dead = Unreachable(self.base_url, f"{what}: {exchange.error}")
-                raise replace(self.dead) from None
-
-    async def _is_there(self) -> bool:
-        """Whether one of a few probes is answered: a network that lost a request may lose a probe.
-
-        A port on which no server listens is asked once, and silence twice.
-        """
-        for number in range(_PROBES):
-            await sleep(0.1 * number)
-            try:
-                await self._probe()
-            except httpx.TransportError as error:
-                if isinstance(error, httpx.ConnectError) or (
-                    number and isinstance(error, httpx.TimeoutException)
-                ):
-                    return False
-            else:
-                return True
-        return False
-
     async def _judge_throttling(self, exchange: Exchange, asked: float) -> NoReturn:
         """Tell a target that lets nothing through from one that throttled a request.
 
@@ -306,31 +269,20 @@ class Client:
             TransientFailure: it throttled this one.
             Unreachable: it has answered nothing but 429 since ``asked``, another request as well.
         """
-        async with self._doubting:
-            if self.dead:
-                raise replace(self.dead)
-            if recalled("throttled throughout", lambda: self.layers.last_let_through < asked):
-                status = 429
-                with contextlib.suppress(httpx.TransportError):
-                    status = await self._probe()
-                if status == 429:
-                    what = "gives no usable answer: nothing but 429, whatever the rate_limit"
-                    self.dead = Unreachable(self.base_url, what)
-                    raise replace(self.dead)
+        await self._presence.judge_throttling(asked)
         asks = exchange.header("retry-after")
         missing = f"an answer to {exchange}: throttled {exchange.attempts} times" + (
             f", and asked to wait {asks!r}" if asks else ""
         )
         raise TransientFailure(missing, "the rate_limit of the target file")
 
-    async def _probe(self) -> int:
-        """Ask for something that was answered before, in turn and recorded as every request is; the
-        status of the answer.
+    async def _probe(self) -> Exchange:
+        """Ask for something that was answered before, in turn and recorded as every request is.
 
         Raises:
             httpx.TransportError: there is none.
         """
-        known = self._answered
+        known = self._presence.known
         url, headers = (
             (known.url, known.request_headers)
             if known
@@ -345,7 +297,7 @@ class Client:
             await self._recording.handle_async_request(request)
         finally:
             self._take(exchange)
-        return exchange.status
+        return exchange
 
     async def close(self) -> None:
         """Close all connections."""

@@ -22,6 +22,7 @@ import httptools
 from rolecall.bounds import BODY_LIMIT, FIELD_LIMIT, HEAD_LIMIT, KEPT
 from rolecall.fields import elements
 from rolecall.http._httpx import httpx
+from rolecall.http.heads import mended
 from rolecall.transit import NoTunnel, Proxy
 
 #: The extension of a request that is sent as these bytes, whatever else it says.
@@ -229,6 +230,8 @@ class _Answer:
         self._stray: bytearray | None = bytearray() if after_no_content else None
         self._head = 0
         self._has_head = False
+        self._came = bytearray()  # until the head has been read
+        self._refused: Any = None  # the parser's error, while the rest of an odd head is awaited
         self._parser: Any = httptools.HttpResponseParser(self)
         self.received = 0
         self.status = 0
@@ -252,14 +255,38 @@ class _Answer:
         self.received += len(data)
         if self.received > BODY_LIMIT + HEAD_LIMIT:
             raise Unreadable(f"the answer is larger than {BODY_LIMIT:,} bytes")
+        if not self._has_head:
+            self._came += data
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            if not self.complete:
+            if self._refused is None:
+                self._parser.feed_data(data)
+            else:
+                self._read_again(self._refused)
+        except httptools.HttpParserError as error:
+            if self.complete:
+                self.keep_alive = False
+            elif self._has_head or isinstance(error, httptools.HttpParserCallbackError):
                 raise
-            self.keep_alive = False
+            else:
+                self._read_again(error)
         if not self._has_head and self.received > HEAD_LIMIT:
             raise Unreadable(_HEAD_TOO_LONG)
+
+    def _read_again(self, error: httptools.HttpParserError) -> None:
+        """Read what came from its first byte on, mended; a head that has not come whole is waited
+        for.
+
+        Raises:
+            httptools.HttpParserError: there is nothing to mend, or that is no HTTP either.
+        """
+        whole = mended(bytes(self._came))
+        if whole is None:
+            raise error
+        self._refused = None if whole else error
+        if whole:
+            self.headers, self._head, self._came = [], 0, bytearray()
+            self._parser = httptools.HttpResponseParser(self)
+            self._parser.feed_data(whole)
 
     def _behind_stray(self, data: bytes) -> bytes:
         """What belongs to this answer, where the one before had no content (204, 304).

@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from io import StringIO
 from itertools import zip_longest
 from pathlib import Path
 from typing import TextIO
@@ -13,6 +14,7 @@ from typing import TextIO
 from rolecall.errors import UsageError
 from rolecall.spec.loading import load_specification
 from rolecall.target import Target
+from rolecall.text_files import ACCOUNTS, read_text
 
 COLUMNS = ("email", "password", "role")
 #: Of the files that spreadsheets write where the comma is in numbers.
@@ -46,14 +48,13 @@ def read_csv(path: Path, roles: Sequence[str] | None = None) -> list[LoadAccount
             which line, and repeats no password.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            accounts = list(
-                _accounts(_rows(file, str(path)), str(path), roles or load_specification().roles)
-            )
+        text = read_text(path, ACCOUNTS)
     except OSError as error:
         raise UsageError(str(path), f"this cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise UsageError(str(path), "this is not UTF-8", "Save it as CSV UTF-8.") from None
+    rows = _rows(StringIO(text, newline=""), str(path))
+    accounts = list(_accounts(rows, str(path), roles or load_specification().roles))
     if not accounts:
         raise UsageError(str(path), "it has no accounts", _FIRST_LINE)
     return accounts

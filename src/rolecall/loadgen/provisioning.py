@@ -116,7 +116,8 @@ class ProvisionedServer:
         document = read_json(response.body) if 200 <= response.status < 300 else None
         if not isinstance(document, dict):
             kind = _NotNow if _is_passing(response.status) else NoUsers
-            raise kind(f"{self.target.base_url}: {request} was answered {response.status}")
+            body = " with a body that is no JSON object" if response.status < 300 else ""
+            raise kind(f"{self.target.base_url}: {request} was answered {response.status}{body}")
         return document
 
     def made(self, method: str, path: str, body: Any) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from rolecall.loadgen import untrusted
 Arrivals = Literal["constant", "poisson"]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+#: Seconds; a run that is to go on for longer is a slip of the pen.
+_LONGEST = 366 * 86_400.0
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
 
 
@@ -33,6 +35,8 @@ def duration(text: str, where: str = "duration") -> float:
         raise UsageError(
             where, f"{text!r} is not a duration", "Write it as 30s, 1m30s, 500ms or 2h."
         )
+    if seconds > _LONGEST:
+        raise UsageError(where, f"{text!r} is longer than a year")
     return seconds
 
 

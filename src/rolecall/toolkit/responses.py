@@ -22,6 +22,11 @@ def kinds() -> list[str]:
     return ["token", "api-key", *resources, *(f"{name}-list" for name in resources)]
 
 
+def _is_another_s(exchange: Exchange) -> bool:
+    """Whether it is a whole answer, and was found to be another's than the target's."""
+    return bool(exchange.error and exchange.status and exchange.begun is None)
+
+
 class Responses:
     """All responses of a run up to now."""
 
@@ -40,12 +45,16 @@ class Responses:
         ]
         self._sorted: dict[str, list[Exchange]] | None = None
 
+    def _own(self) -> list[Exchange]:
+        """All exchanges but those in which somebody else answered for the target."""
+        return [exchange for exchange in self._evidence.exchanges if not _is_another_s(exchange)]
+
     def all(self) -> list[Exchange]:
         """The target's answers, whatever they are answers to."""
         return _cited(
             [
                 exchange
-                for exchange in self._evidence.exchanges
+                for exchange in self._own()
                 if exchange.status and exchange.url.startswith(self._base)
             ]
         )
@@ -62,7 +71,7 @@ class Responses:
         """
         if self._sorted is None:
             self._sorted = defaultdict(list)
-            for exchange in self._evidence.exchanges:
+            for exchange in self._own():
                 if not exchange.ok or not exchange.body or exchange.attack or exchange.is_torn:
                     continue
                 found = self._kind(exchange)
@@ -77,7 +86,7 @@ class Responses:
         return _cited(
             [
                 exchange
-                for exchange in self._evidence.exchanges
+                for exchange in self._own()
                 if exchange.ok
                 and exchange.body
                 and self._kind(exchange)
@@ -91,7 +100,7 @@ class Responses:
             _cited(
                 [
                     exchange
-                    for exchange in self._evidence.exchanges
+                    for exchange in self._own()
                     if 400 <= exchange.status < 500
                     and exchange.body
                     and not exchange.attack
@@ -104,18 +113,14 @@ class Responses:
     def with_status(self, *statuses: int) -> list[Exchange]:
         """The target's answers with one of these statuses."""
         return _cited(
-            [
-                e
-                for e in self._evidence.exchanges
-                if e.status in statuses and e.url.startswith(self._base)
-            ]
+            [e for e in self._own() if e.status in statuses and e.url.startswith(self._base)]
         )
 
     def answered(self, *effects: str) -> Iterator[tuple[Exchange, Operation]]:
         """The target's answers to requests of operations with these effects as the specification
         has them, in order, with the first operation that such a request is of.
         """
-        for exchange in self._evidence.exchanges:
+        for exchange in self._own():
             plain = exchange.status and not exchange.attack and not exchange.is_torn
             operation = self._operation(exchange) if plain else None
             if operation and operation.effect in effects:

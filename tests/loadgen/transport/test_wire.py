@@ -72,6 +72,11 @@ class TestOrigin:
                 Origin("http", "xn--bcher-kva.example", 80, "", "xn--bcher-kva.example"),
                 id="IDN",
             ),
+            pytest.param(
+                "http://Faß.example",
+                Origin("http", "xn--fa-hia.example", 80, "", "xn--fa-hia.example"),
+                id="IDNA-2008",
+            ),
         ],
     )
     def test_of(self, url: str, expected: Origin) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from rolecall.errors import UsageError
-from rolecall.urls import check_url
+from rolecall.urls import ascii_host, check_url
 
 _METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _TARGET = re.compile(r"/[!-~]*")
@@ -40,9 +40,7 @@ class Origin:
         """
         check_url(base_url, "the target's URL")
         parts = urlsplit(base_url)
-        host, port = parts.hostname or "", parts.port
-        if ":" not in host:
-            host = host.encode("idna").decode()
+        host, port = ascii_host(parts.hostname or ""), parts.port
         prefix = parts.path.rstrip("/")
         if parts.query or parts.fragment or (prefix and not _TARGET.fullmatch(prefix)):
             raise UsageError(

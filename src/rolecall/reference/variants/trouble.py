@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+import time
 from collections.abc import Callable
 from itertools import cycle
 
@@ -63,6 +64,36 @@ def every_40th_sent_back(server: Server) -> None:
     """
     turns = cycle((408, 421, 425))
     every(server, 40, lambda call: Answer(next(turns), b"<h1>Again</h1>", media_type="text/html"))
+
+
+def _in_maintenance(server: Server, answer: Callable[[], Answer]) -> None:
+    """From the 600th request on everything is answered so, and not done, for two seconds."""
+    before = server.wire.before
+    seen = iter(range(1, 10**12))
+    begun: list[float] = []
+
+    @instead_of(server.wire.before)
+    async def away(call: Call) -> Answer | None:
+        if call.path.startswith("/__"):
+            return await before(call)
+        if next(seen) == 600:
+            begun.append(time.monotonic())
+        if begun and time.monotonic() < begun[0] + 2:
+            return answer()
+        return await before(call)
+
+
+@variant("maintenance-page", "trouble")
+def maintenance_page(server: Server) -> None:
+    """For two seconds a gateway answers everything 200 with a page of its own, and does nothing."""
+    page = b"<html><title>Back soon</title></html>"
+    _in_maintenance(server, lambda: Answer(200, page, media_type="text/html"))
+
+
+@variant("maintenance-redirect", "trouble")
+def maintenance_redirect(server: Server) -> None:
+    """For two seconds a gateway redirects everything to a page of its own, and does nothing."""
+    _in_maintenance(server, lambda: Answer(302, b"", {"Location": "/maintenance"}))
 
 
 def _broken(server: Server, nth: int, how: Callable[[Call, Answer], tuple[bytes, bool]]) -> None:
