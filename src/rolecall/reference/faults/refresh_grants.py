@@ -171,12 +171,19 @@ def refresh_keeps_the_end(server: Server) -> None:
     ends.
     """
     ends: dict[str, int] = {}
-    check, write = server.verifier.check_times, server.issuer.write
+    end: ContextVar[int] = ContextVar("end", default=0)
+    before, write = server.tokens.refresh_before_expiry, server.issuer.write
+    check = server.verifier.check_times
+
+    @instead_of(server.tokens.refresh_before_expiry)
+    def kept(call: Call) -> Answer:
+        end.set(server.guard.authenticate(call).claims.get("exp", 0))  # an API key has none
+        return before(call)
 
     @instead_of(server.issuer.write)
     def noted(claims: Document) -> str:
-        if end := _end_before.get():
-            ends[claims["jti"]] = end
+        if end.get():
+            ends[claims["jti"]] = end.get()
         return write(claims)
 
     @instead_of(server.verifier.check_times)
@@ -184,33 +191,6 @@ def refresh_keeps_the_end(server: Server) -> None:
         check(claims)
         if server.clock.now() >= ends.get(claims.get("jti", ""), inf):
             raise server.verifier.expiry()
-
-    _note_end_before(server)
-
-
-@fault("refresh-keeps-the-exp", finding="REFRESH-new-token", needs=("clock",))
-def refresh_keeps_the_exp(server: Server) -> None:
-    """The token of a refresh before expiry has the exp of the one before it."""
-    write = server.issuer.write
-
-    @instead_of(server.issuer.write)
-    def until_then(claims: Document) -> str:
-        return write(claims | ({"exp": end} if (end := _end_before.get()) else {}))
-
-    _note_end_before(server)
-
-
-_end_before: ContextVar[int] = ContextVar("end before", default=0)
-
-
-def _note_end_before(server: Server) -> None:
-    """Note when the token ends that a refresh before expiry is asked with; 0 of an API key."""
-    before = server.tokens.refresh_before_expiry
-
-    @instead_of(server.tokens.refresh_before_expiry)
-    def kept(call: Call) -> Answer:
-        _end_before.set(server.guard.authenticate(call).claims.get("exp", 0))
-        return before(call)
 
 
 @fault("refresh-gives-dead-refresh-token", finding="REFRESH-chain")
