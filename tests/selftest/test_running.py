@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from rolecall.__main__ import main
 from rolecall.loadgen.checks.violations import KINDS
 from rolecall.report import kill_table
 from rolecall.selftest import cases as catalogue
@@ -448,6 +449,18 @@ def test_an_unknown_fault_is_a_mistake(tmp_path: Path) -> None:
     assert "'list-is-emtpy' is not a fault and not a variant" in finished.stderr
     assert "Did you mean 'list-is-empty'?" in finished.stderr
     assert "Traceback" not in finished.said
+
+
+@pytest.mark.parametrize("name", [name for name in JUDGED if name.startswith("fault")])
+def test_a_case_that_is_not_as_expected_fails_the_command(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 1 also for a fault that is found, and blamed on another requirement."""
+    said, *_, as_expected = JUDGED[name]
+    monkeypatch.setattr(catalogue, "cases", lambda: [FAULT])
+    monkeypatch.setattr(running, "run_all", lambda cases, show, whole: [said])
+
+    assert main(["selftest", "--quiet"]) == (0 if as_expected else 1)
 
 
 @pytest.mark.parametrize("size", ["0", "-1"])
