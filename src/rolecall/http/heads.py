@@ -24,13 +24,15 @@ def mended(data: bytes) -> bytes | None:
     while begin := _BEGIN.match(data):
         head, end, rest = data.partition(_END)
         if not end:
-            return b"" if _FOLD.search(head, begin.end()) or len(_lengths(head)) > 1 else None
+            is_odd = _FOLD.search(head, begin.end()) or len(_lengths(head)) > 1
+            return b"" if is_odd or len(done) + len(data) < came else None
         plain = _one_length(_FOLD.sub(b" ", head))
         if not begin[1].startswith(b"1"):
             whole = done + plain + end + rest
             return whole if len(whole) != came else None
         done, data = done + plain + end, rest
-    return None
+    # an announcement is mended, and the line that is to follow has not come whole
+    return b"" if len(done) + len(data) < came and b"\r\n" not in data else None
 
 
 def _one_length(head: bytes) -> bytes:
@@ -42,5 +44,6 @@ def _one_length(head: bytes) -> bytes:
 
 
 def _lengths(head: bytes) -> list[bytes]:
-    """The elements of all Content-Length fields."""
-    return [value.strip() for line in _LENGTH.findall(head) for value in line.split(b",")]
+    """The elements of all Content-Length fields; the head may be cut in the middle of a line."""
+    lines = _LENGTH.findall(head.removesuffix(b"\r"))
+    return [value.strip() for line in lines for value in line.split(b",")]
