@@ -255,20 +255,21 @@ async def test_what_becomes_of_a_key_whose_maker_is_demoted(world: World, judge:
 # --- What is nearly a key -----------------------------------------------------------------------
 
 
+#: What a database that looks for likeness takes for any key (CWE-155).
+_PATTERN = "%"
 #: A number in hexadecimal digits, as a UUID is (RFC 9562 4).
 _DIGITS = re.compile(r"[0-9A-Fa-f-]+")
 
 
-def nearly(key: str) -> dict[str, str]:
-    """What is nearly a key, or what a database takes for any: a JWT in other letters, or a part of
-    one, is tried with tokens (SEC-J).
+def nearly(key: str) -> list[str]:
+    """The beginning of a key, a longer one, and its other letters; nothing of a JWT, whose parts
+    are tried with tokens (SEC-J).
     """
-    near = {"a pattern": "%"}
     if claims_of(key):
-        return near
-    near |= {"its beginning": key[: max(len(key) * 3 // 4, 1)], "a longer one": f"{key}0"}
+        return []
+    near = [key[: max(len(key) * 3 // 4, 1)], f"{key}0"]
     if not _DIGITS.fullmatch(key):  # of a number small and large letters say the same
-        near["its other letters"] = key.swapcase()
+        near.append(key.swapcase())
     return near
 
 
@@ -277,14 +278,15 @@ async def test_what_is_nearly_a_key_is_none(world: World, attacker: Attacker) ->
     """The beginning of a key, its other letters, a pattern, and the id of a key open nothing."""
     key = await world.key(world.roles[0])
     protected_request = await attacker.protected_request_of_everybody()
-    tried = nearly(key.token)
     ids = [entry.id for entry in world.ledger.entries if entry.resource == API_KEY and entry.id]
-    if ids and ids[0] != key.token:  # else the key is its own name
-        tried["the id of a key"] = ids[0]
+    known = [id for id in ids[:1] if id != key.token]  # else the key is its own name
+    near = nearly(key.token)
+    for text in near:
+        world.client.secrets.add(text, "key")
+    for id in known:
+        world.client.secrets.publish(id)
 
-    for text in tried.values():
-        if text[: len(text) // 2] in key.token or text.swapcase() == key.token:
-            world.client.secrets.add(text, "key")
+    for text in (_PATTERN, *near, *known):
         answer = await world.perform(protected_request, unissued(text), attack="SEC-E11-keys")
         attacker.check_rejected(answer, protected_request, attacker.unreadable)
 
