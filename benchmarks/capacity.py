@@ -10,6 +10,7 @@ answer is more than 5 % too high) ends with a word.
 
 from __future__ import annotations
 
+import argparse
 import random
 import sys
 from collections import Counter
@@ -67,12 +68,18 @@ def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def main(argv: Sequence[str]) -> None:
+def main() -> None:
     """Print the table."""
-    count = int(argv[0]) if argv else 20
+    parser = argparse.ArgumentParser(description="Measure the search for the capacity.")
+    parser.add_argument("count", type=int, nargs="?", default=20, help="searches of each kind")
+    parser.add_argument(
+        "kinds", nargs="*", choices=[*KINDS, []], metavar="KIND", help="servers; else all"
+    )
+    arguments = parser.parse_args()
+    count = arguments.count
     print(f"| {' | '.join(HEAD)} |\n|---|---:|---|---:|---:|---:|---:|---:|")
     with ProcessPoolExecutor(2) as pool:
-        for name in argv[1:] or KINDS:
+        for name in arguments.kinds or KINDS:
             print(
                 "|",
                 " | ".join(row(name, list(pool.map(searched, [name] * count, range(count))))),
@@ -82,4 +89,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
