@@ -72,6 +72,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description="Measure the search for the capacity.")
     parser.add_argument("count", type=int, nargs="?", default=20, help="searches of each kind")
+    # the empty list is what argparse compares with the choices where no word is given
     parser.add_argument(
         "kinds", nargs="*", choices=[*KINDS, []], metavar="KIND", help="servers; else all"
     )
