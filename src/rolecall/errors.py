@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from rolecall.wording import counted
+from rolecall.wording import counted, shortened
 
 #: Errors of a file system that has no room left, for this user or at all.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+_LONGEST_PLACE = 1_000  # characters
 
 
 class ExitCode(IntEnum):
@@ -48,12 +51,17 @@ class UsageError(RolecallError):
     exit_code = ExitCode.USAGE
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}" + (f"\n  {self.hint}" if self.hint else "")
+        return f"{self._place}: {self.what}" + (f"\n  {self.hint}" if self.hint else "")
 
     @property
     def line(self) -> str:
         """The same in one line, for a text that is one."""
-        return f"{self.where}: {self.what}" + (f". {self.hint.rstrip('.')}" if self.hint else "")
+        return f"{self._place}: {self.what}" + (f". {self.hint.rstrip('.')}" if self.hint else "")
+
+    @property
+    def _place(self) -> str:
+        """``where``, which may be a word of the command line, and so of any length."""
+        return shortened(self.where, _LONGEST_PLACE)
 
 
 @dataclass

@@ -493,15 +493,18 @@ def test_resets_in_the_last_minute_are_tried_again(served: Served, tmp_path: Pat
 
 
 @pytest.mark.long
-def test_a_target_that_is_away_while_its_clock_is_ahead(served: Served, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("seconds", "code"), [(3, 0), (30, 4)])
+def test_a_target_that_is_away_while_its_clock_is_ahead(
+    seconds: int, code: int, served: Served, tmp_path: Path
+) -> None:
     """A target that stops answering a day ahead is asked until it is back, and its clock goes back,
-    too: exit code 4.
+    too; one that is back soon is only waited for, and one that is not is given up: exit code 4.
     """
     back: list[float] = []
 
     def away(request: Received, connection: Connection) -> None:
         if not back and clock_offset(served.url) > 86400:
-            back.append(time.monotonic() + 3)
+            back.append(time.monotonic() + seconds)
         if back and time.monotonic() < back[0]:
             connection.reset()
         else:
@@ -514,7 +517,7 @@ def test_a_target_that_is_away_while_its_clock_is_ahead(served: Served, tmp_path
     assert back
     assert clock_offset(served.url) == 0
     assert finished.results["left_behind"] == []
-    assert finished.code == 4, finished.said
+    assert finished.code == code, finished.said
 
 
 @pytest.mark.long
