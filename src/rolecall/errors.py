@@ -14,8 +14,6 @@ from rolecall.wording import counted, shortened
 
 #: Errors of a file system that has no room left, for this user or at all.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
 _LONGEST_PLACE = 1_000  # characters
 
 

@@ -142,7 +142,7 @@ class TestHeadless:
         finished = locust(*words, cwd=tmp_path, file=tmp_path / "broken.py")
 
         assert finished.returncode == 6, finished.stderr
-        assert "rolecall itself broke: KeyError in broken.py:6" in finished.stderr
+        assert f"itself broke: KeyError in {tmp_path.name}/broken.py, line 6" in finished.stderr
         assert "the-token-of-somebody" not in finished.stdout + finished.stderr
 
 
