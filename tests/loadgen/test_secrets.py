@@ -18,9 +18,9 @@ FAULTS = {
     "refresh-get": "one-token-in-300-of-another-user",
     "refresh-race": "race-kills-both-winners",
 }
-#: As many races as five accounts carry while winners are asked for again, since one beside others
-#: of its account proves nothing.
-RATES = {"refresh-get": "300", "refresh-race": "40"}
+#: Of races as many as five accounts carry while winners are asked for again: one beside others of
+#: its account proves nothing.
+RATES = {"refresh-get": "300", "refresh-race": "10"}
 #: On two workers by day: the scenario with all kinds of secrets, and the one with the most tokens.
 ON_WORKERS = {"mixed", "guarded"}
 
