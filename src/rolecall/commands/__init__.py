@@ -29,8 +29,7 @@ def add_select(parser: argparse.ArgumentParser) -> None:
         type=_expression,
         metavar="EXPR",
         help="only tests of these requirements, operations or roles, such as "
-        '"list-users and guest"'
-        " (as pytest's -k)",
+        '"list-users and guest" (as pytest\'s -k)',
     )
 
 

@@ -35,7 +35,7 @@ NOTIFIED = "notified.json"
 _COMMAND_SECONDS, _WEBHOOK_SECONDS = 30.0, 10.0
 _MOST_SUMMARY = 16 * 1024  # characters of the summary that a webhook gets
 _MOST_STATES = 200
-_AUTHORITY = re.compile(r"[^/?#]*")  # of what follows the scheme of a URL
+_AUTHORITYS_END = re.compile("[/?#]")  # in a URL (RFC 3986 3.2)
 _OURS = "ROLECALL_"  # how the variables begin that a command gets, and those that hold passwords
 
 
@@ -71,7 +71,7 @@ def check_receiver(receiver: str) -> None:
     """
     if _is_url(receiver):
         scheme, _, rest = receiver.partition("://")
-        check_url(f"{scheme}://{_AUTHORITY.match(rest)[0]}", "--notify")  # type: ignore[index]
+        check_url(f"{scheme}://{_AUTHORITYS_END.split(rest, 1)[0]}", "--notify")
         return
     try:
         words = shlex.split(receiver)
