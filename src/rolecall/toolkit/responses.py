@@ -141,9 +141,10 @@ class Responses:
 
     def _is_done(self, exchange: Exchange) -> bool:
         """Whether the answer to an update is about the update, and shows no thing."""
+        if not isinstance(exchange.json, dict) or own_id(exchange.document):
+            return False  # as nearly all: for these no operation is looked up a second time
         operation = self._operation(exchange)
-        is_update = operation is not None and operation.effect == "update"
-        return is_update and isinstance(exchange.json, dict) and not own_id(exchange.document)
+        return operation is not None and operation.effect == "update"
 
     def _kind(self, exchange: Exchange) -> str:
         if not exchange.url.startswith(self._base):
