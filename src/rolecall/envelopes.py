@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 from rolecall.bounds import ID_LIMIT
@@ -89,18 +90,30 @@ def is_of_id(document: object, id: str) -> bool:
     return own == id if own else any(id_text(value) == id for value in document.values())
 
 
-def thing_in(document: Any) -> dict[str, Any]:
-    """The object that a JSON document is about; an empty one where it is about none."""
-    found = unwrapped(document)
-    if isinstance(found, list) and len(found) == 1:  # the one that was asked for
-        found = found[0]
-    return found if isinstance(found, dict) else {}
+class Document:
+    """A JSON document (``value``), and what it is about: that is looked for once, since the tests
+    at the end of a run ask every answer.
+    """
 
+    def __init__(self, value: Any) -> None:
+        self.value = value
 
-def list_in(document: Any) -> list[Any] | None:
-    """The array that a JSON document is about; None where it is about none."""
-    found = unwrapped(document)
-    return found if isinstance(found, list) else None
+    @cached_property
+    def _inside(self) -> Any:
+        return unwrapped(self.value)
+
+    @property
+    def thing(self) -> dict[str, Any]:
+        """The object that it is about; an empty one where it is about none."""
+        found = self._inside
+        if isinstance(found, list) and len(found) == 1:  # the one that was asked for
+            found = found[0]
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def things(self) -> list[Any] | None:
+        """The array that it is about; None where it is about none."""
+        return self._inside if isinstance(self._inside, list) else None
 
 
 def unwrapped(document: Any) -> Any:

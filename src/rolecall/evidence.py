@@ -23,7 +23,7 @@ from rolecall.bounds import (
     RUN_LIMIT,
     WITHHELD,
 )
-from rolecall.envelopes import list_in, thing_in
+from rolecall.envelopes import Document
 from rolecall.memory import Memory
 from rolecall.outcomes import Inconclusive
 from rolecall.wording import iso_time
@@ -80,7 +80,7 @@ class Exchange:
     turn: int = 0
     resumed: float = 0.0
     _length: int = field(default=0, repr=False)
-    _json: Any = field(default=..., repr=False)
+    _json: Document | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         """Method, path without its query (a refresh token may be in it), caller and status."""
@@ -113,7 +113,7 @@ class Exchange:
             Inconclusive: the body was kept in part, or has more values or levels than are looked
                 at.
         """
-        document = self._document()
+        document = self._document().value
         return None if document is _NO_JSON else document
 
     @property
@@ -122,34 +122,34 @@ class Exchange:
         return (
             bool(self.body)
             and "json" in self.header("content-type").lower()
-            and self._document() is _NO_JSON
+            and self._document().value is _NO_JSON
         )
 
     @property
     def is_json(self) -> bool:
         """Whether the body is a JSON text, be it ``null``."""
-        return self._document() is not _NO_JSON
+        return self._document().value is not _NO_JSON
 
-    def _document(self) -> Any:
+    def _document(self) -> Document:
         document = self._json
-        if document is ...:
+        if document is None:
             self._expect_whole()
-            document = self._json = _read(self.body)
+            document = self._json = Document(_read(self.body))
             _documents.keep(self)
-        if document is _TOO_LARGE:
+        if document.value is _TOO_LARGE:
             missing = f"JSON of no more than {JSON_VALUES:,} values and {JSON_DEPTH} levels: {self}"
             raise Inconclusive(missing, "the size of the target's answers (docs/safety.md)")
         return document
 
     @property
     def document(self) -> dict[str, Any]:
-        """The object that the body holds (`thing_in`); raises as `json`."""
-        return thing_in(self._document())
+        """The object that the body is about; raises as `json`."""
+        return self._document().thing
 
     @property
     def listed(self) -> list[Any] | None:
-        """The array that the body holds (`list_in`); raises as `json`."""
-        return list_in(self._document())
+        """The array that the body is about; raises as `json`."""
+        return self._document().things
 
     @property
     def text(self) -> str:
@@ -182,7 +182,7 @@ class Exchange:
     def shorten(self, kept: int, redact: Callable[[str], str]) -> None:
         """Keep no more than the beginning of the body."""
         if len(self.body) > kept:
-            self._length, self._json = self.length, ...
+            self._length, self._json = self.length, None
             self.body = _beginning(self.body, kept, redact).encode("utf-8", "replace")
             self.cut = (
                 f"{len(self.body):,} of its {self.length:,} bytes are kept, since all "
@@ -278,7 +278,7 @@ class _Documents:
         while self._size > DOCUMENTS_LIMIT and len(self._read) > 1:
             oldest, size = self._read.popleft()
             self._size -= size
-            oldest._json = ...  # noqa: SLF001  # read anew when somebody asks again
+            oldest._json = None  # noqa: SLF001  # read anew when somebody asks again
 
 
 _documents = _Documents()

@@ -64,16 +64,17 @@ class Grant:
     @classmethod
     def of(cls, exchange: Exchange) -> Grant:
         """Read the fields of an answer."""
+        document = exchange.document
 
         def text(name: str) -> str:
-            value = exchange.document.get(name)
+            value = document.get(name)
             return value if isinstance(value, str) else ""
 
         return cls(
             exchange,
             text("token"),
             text("refreshToken"),
-            id_text(exchange.document.get("user")),
+            id_text(document.get("user")),
             text("scope"),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rolecall.envelopes import list_in, own_id, thing_in
+from rolecall.envelopes import Document, own_id
 from rolecall.reference.settings import Settings
 from tests.reference.asking import QUICK, Api, read, with_api
 
@@ -24,12 +24,12 @@ def test_what_is_wrapped_is_there(name: str) -> None:
 
     async def story(api: Api) -> None:
         made = read(await api.ask("POST", "/v2/contacts", "admin", json={"meta": {"a": 1}}))
-        id = own_id(thing_in(made))
+        id = own_id(Document(made).thing)
         assert id
         assert made.get("id") is None
-        fetched = thing_in(read(await api.ask("GET", f"/v2/contacts/{id}", "admin")))
+        fetched = Document(read(await api.ask("GET", f"/v2/contacts/{id}", "admin"))).thing
         assert own_id(fetched) == id
-        listed = list_in(read(await api.ask("GET", "/v2/contacts", "admin")))
+        listed = Document(read(await api.ask("GET", "/v2/contacts", "admin"))).things
         assert id in map(own_id, listed or ())
 
     with_api(Settings(scrypt_n=QUICK, faults=(name,)), story)

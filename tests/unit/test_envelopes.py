@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rolecall.envelopes import goes_on, is_of_id, list_in, next_link, own_id, thing_in
+from rolecall.envelopes import Document, goes_on, is_of_id, next_link, own_id
 
 THING = {"id": "7", "name": "one"}
 
@@ -24,7 +24,7 @@ THING = {"id": "7", "name": "one"}
 )
 def test_a_thing_in_any_wrapping(document: Any) -> None:
     """A thing is found in what teams wrap round it, with its own members."""
-    found = thing_in(document)
+    found = Document(document).thing
     assert (own_id(found), found["name"]) == ("7", "one")
 
 
@@ -42,14 +42,14 @@ def test_a_thing_in_any_wrapping(document: Any) -> None:
 )
 def test_a_list_in_any_wrapping(document: Any) -> None:
     """A list is found in what teams wrap round it, each thing with its own members."""
-    found = list_in(document)
+    found = Document(document).things
     assert found is not None
     assert [(own_id(item), item["name"]) for item in found] == [("7", "one")]
 
 
 def test_empty_lists_are_lists() -> None:
     """A list with nothing in it is one in its wrapping, too."""
-    assert list_in({"items": [], "total": 0}) == list_in([]) == []
+    assert Document({"items": [], "total": 0}).things == Document([]).things == []
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_empty_lists_are_lists() -> None:
 )
 def test_what_a_thing_refers_to_is_not_the_thing(document: Any) -> None:
     """A thing that says no id is not taken for one that it refers to: that might be deleted."""
-    assert thing_in(document) == document
-    assert list_in(document) is None
-    assert not own_id(thing_in(document))
+    assert Document(document).thing == document
+    assert Document(document).things is None
+    assert not own_id(Document(document).thing)
 
 
 @pytest.mark.parametrize("member", ["id", "_id", "Id", "ID", "uid", "uuid", "guid"])
