@@ -60,7 +60,7 @@ def _pytest(options: Sequence[str], plugins: Sequence[object]) -> tuple[int, str
     _see_that_the_working_directory_is_there()
     said = io.StringIO()
     with as_file(files("rolecall.conformance")) as folder:
-        words = ["-c", str(folder / "pytest.toml"), "--disable-plugin-autoload"]
+        words = ["-c", str(folder / "pytest.toml"), "--disable-plugin-autoload", "-qq"]
         words += ["--capture=no", "--color=no", "--tb=native", *_UNMOVED, *options, str(folder)]
         with (
             contextlib.redirect_stdout(said),
