@@ -44,6 +44,7 @@ MODULES = {
     ],
     "toolkit/effect_judge.py": [
         "test_judge_effects.py",
+        "test_judge_others.py",
         "test_judge_pieces.py",
         "test_judge_reads.py",
         "test_expectations.py",
