@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -385,6 +386,18 @@ class TestNoToken:
         )
         assert error.value.exchange is seen
 
+    @pytest.mark.parametrize("attack", ["SEC-B02", "REFRESH-client", ""])
+    @pytest.mark.parametrize("status", [399, 400, 418, 429, 430, 499, 500, 501])
+    def test_what_no_credential_looks_like(
+        self, status: int, attack: str, judge: TokenJudge
+    ) -> None:
+        """What a firewall answers to a shape that nobody's credentials have is a refusal, whatever
+        client error it is; that it was too much is none, and neither is an error of the server.
+        """
+        is_refused = status == 400 or (attack == "SEC-B02" and status in (418, 430, 499))
+        with nullcontext() if is_refused else pytest.raises(Finding):
+            judge.expect_no_token(answer(status, {}, attack=attack))
+
     @pytest.mark.parametrize(
         "body",
         [
@@ -596,16 +609,25 @@ class TestLoginAtMost:
 
         assert refused(error) == ("a refusal, or a token that lives 86400 s", "2592000 s")
 
+    @pytest.mark.parametrize("plain", [answer(429), answer(200, {}), answer(500, document())])
     def test_nothing_to_compare_a_longer_life_with(
-        self, world: HouseOfAnswers, judge: TokenJudge
+        self,
+        plain: Exchange,
+        world: HouseOfAnswers,
+        judge: TokenJudge,
+        evidence: TestEvidence,
     ) -> None:
         """Without another log-in it stays undecided."""
-        world.tokens.issue.return_value = answer(429)
+        world.tokens.issue.return_value = plain
 
-        with pytest.raises(Inconclusive, match="another log-in"):
+        with pytest.raises(Inconclusive, match="another log-in") as open_:
             asyncio.run(
                 judge.expect_login_at_most(granted(claims(exp=1_700_000_000 + 30 * DAY)), user())
             )
+
+        assert open_.value.missing == f"another log-in of the same user: {plain}"
+        assert open_.value.look_at == "ISSUE-status"
+        assert evidence.named == {"control": plain}
 
 
 class TestLetIn:
@@ -628,6 +650,18 @@ class TestLetIn:
 
         assert refused(error) == ("let in in its last minute", f"{status}")
         assert error.value.exchange is seen
+
+    @pytest.mark.parametrize("status", DIALECT.gone)
+    def test_a_user_who_is_not_there(self, status: int, judge: TokenJudge) -> None:
+        """Where the user is not shown yet, the answer says nothing of the token."""
+        seen = answer(status)
+        with pytest.raises(Inconclusive) as open_:
+            judge.expect_let_in(seen, "in its last minute")
+
+        assert open_.value.missing == (
+            f"a token let in in its last minute: {seen}, which says nothing of the token"
+        )
+        assert open_.value.look_at == "PERM-fetch-user-self"
 
     def test_expired(self, judge: TokenJudge, evidence: TestEvidence) -> None:
         """403 is what the page has; how the token came to its end stands beside it."""
