@@ -155,6 +155,7 @@ def test_throttled_requests_are_no_measurement() -> None:
         ("fast", "'fast' is not an objective", 'Write it as "p99<250ms"; known: p50'),
         ("P99 < 250", "'P99 < 250': a time needs a unit, one of us, ms, s, m", "p99<250ms?"),
         ("max<=1.5%", "'max<=1.5%': a time needs a unit, one of us, ms, s, m", "max<=1.5ms?"),
+        ("mean<3min", "'mean<3min': a time needs a unit, one of us, ms, s, m", "mean<3m?"),
         ("rate>5%", "'rate>5%': unknown unit '%'", "known: p50"),
         ("errors<1ms", "'errors<1ms': unknown unit 'ms'", "known: p50"),
         ("latency<1ms", "'latency<1ms': unknown measure 'latency'", "known: p50"),

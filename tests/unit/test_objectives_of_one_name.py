@@ -13,9 +13,8 @@ from rolecall.loadgen.measure.totals import PERCENTS, Totals
 from rolecall.loadgen.objectives import Objective, beyond_doubt, judge, rows_of
 
 
-@cache
-def two_names() -> dict[str, Any]:
-    """A run of ten seconds: fast log-ins, and slow refreshes of which one in ten failed."""
+def recorded() -> Totals:
+    """Fast log-ins, and slow refreshes of which one in ten failed."""
     recorder, totals = Recorder(0.0), Totals()
     for name, ms in (("issue", 10), ("refresh-get", 300)):
         entry = recorder.entry("POST", name)
@@ -26,7 +25,13 @@ def two_names() -> dict[str, Any]:
             else:
                 entry.success(at - ms / 1000, at - ms / 1000, at, 1)
     totals.merge("a", recorder.take())
-    return totals.document(10)
+    return totals
+
+
+@cache
+def two_names() -> dict[str, Any]:
+    """A run of ten seconds."""
+    return recorded().document(10)
 
 
 @pytest.mark.parametrize(
@@ -117,3 +122,41 @@ def test_of_one_name_what_this_side_may_have_done_is_not_beyond_doubt() -> None:
     assert beyond_doubt([objective], two_names()) == [objective]
     assert beyond_doubt([objective], two_names(), slow=True) == []
     assert beyond_doubt([objective], {**two_names(), "own_failures": {"local": 1}}) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "rest", "is_beyond"),
+    [
+        ("p90<250ms", 800, True),  # one in nine was slow
+        ("p90<250ms", 1_000, False),
+        ("p50<0.5ms", 800, False),  # those to come are answered at once
+        ("errors<1%", 800, True),
+        ("errors<1%", 1_000, False),
+    ],
+)
+def test_the_rest_may_all_be_of_one_name(text: str, rest: int, is_beyond: bool) -> None:
+    """What is still to come is taken as of the name that is asked of, and as answered at once; a
+    row whose times are not known is passed over.
+    """
+    document = {**recorded().so_far(["refresh-get"]), "duration_s": 10.0}
+    document["entries"] = [two_names()["entries"][0], *document["entries"]]
+    objective = Objective.parse(f"refresh-get:{text}")
+
+    assert beyond_doubt([objective], document, rest=rest) == [objective] * is_beyond
+
+
+def test_what_was_answered_at_once_stays_so() -> None:
+    """Times of nothing that were measured count beside those that are excused."""
+    document = {**recorded().so_far(["refresh-get"]), "duration_s": 10.0}
+    (row,) = document["entries"]
+    row["times_ms"] = [(0.0, 60), (300.0, 40)]
+
+    assert not beyond_doubt([Objective.parse("refresh-get:p50<250ms")], document, rest=10)
+
+
+def test_an_objective_of_the_whole_run_beside_one_of_a_name() -> None:
+    """What this side dropped is excused, whatever else is asked of the run."""
+    document = {**recorded().so_far(["issue"]), "duration_s": 10.0, "dropped": 10}
+    objectives = [Objective.parse("issue:p99<1ms"), Objective.parse("dropped<1")]
+
+    assert beyond_doubt(objectives, document) == objectives[:1]
