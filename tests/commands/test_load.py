@@ -97,6 +97,18 @@ class TestWords:
                 "--in-flight: must be at most 1,000,000",
             ),
             (["issuance", "--rate", "10", "--workers", "-1"], "--workers"),
+            (
+                ["issuance", "--rate", "10", "--workers", "10000"],
+                "--workers: must be at most 1,000",
+            ),
+            (["issuance", "--users", "1000001"], "--users: must be at most 1,000,000"),
+            (["issuance", "--rate", "10", "--duration=-1s"], "'-1s' is not a duration"),
+            (["issuance", "--rate=-1..5"], "'-1..5' is not a rate"),
+            (["issuance", "--users", "2", "--ramp=-1s"], "'-1s' is not a duration"),
+            (
+                ["mixed", "--rate", "9", "--weights", "session=1,session=2"],
+                "session is named twice",
+            ),
             (["issuance", "--rate", "10", "--prometheus-port", "70000"], "70000 is not a port"),
             (["issuance", "--rate", "10", "--live", "70000"], "70000 is not a port"),
             (["issuance", "--rate", "10", "--live", "0", "--json"], "Name a port"),
@@ -166,6 +178,8 @@ class TestWords:
             ["--first-rate", "inf"],
             ["--slo", "issue:late<1%"],
             ["--precision", "0"],
+            ["--most-users", "1000001"],
+            ["--workers", "1001"],
         ],
     )
     def test_of_a_search_that_mean_nothing(
