@@ -80,6 +80,16 @@ class TestUsage:
             ),
             pytest.param(["certify", "--select"], "--select", id="select without expression"),
             pytest.param(["certify", "--select="], "--select: it is empty", id="empty expression"),
+            pytest.param(
+                ["certify", "--select", " or ".join(["guest"] * 3000)],
+                "--select: it has more than 1,500 words",
+                id="expression without end",
+            ),
+            pytest.param(
+                ["plan", "--select", f"{'(' * 400}guest{')' * 400}"],
+                "--select: it has more than 1,500 words",
+                id="deep expression",
+            ),
             pytest.param(["certify", "--notify", ""], "--notify: it is empty", id="empty receiver"),
             pytest.param(["certify", ""], "an argument: it is empty", id="empty file name"),
             pytest.param(["prune", "--keep", "3", ""], "an argument", id="empty folder"),

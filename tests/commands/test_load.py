@@ -36,7 +36,7 @@ from tests.support.load_runs import (
     load,
     wait_until,
 )
-from tests.support.load_servers import from_the, one_in, sound, trickling
+from tests.support.load_servers import from_the, one_in, sound, strange_to, trickling
 from tests.support.miniatures import (
     Answer,
     Connection,
@@ -97,6 +97,18 @@ class TestWords:
                 "--in-flight: must be at most 1,000,000",
             ),
             (["issuance", "--rate", "10", "--workers", "-1"], "--workers"),
+            (
+                ["issuance", "--rate", "10", "--workers", "10000"],
+                "--workers: must be at most 1,000",
+            ),
+            (["issuance", "--users", "1000001"], "--users: must be at most 1,000,000"),
+            (["issuance", "--rate", "10", "--duration=-1s"], "'-1s' is not a duration"),
+            (["issuance", "--rate=-1..5"], "'-1..5' is not a rate"),
+            (["issuance", "--users", "2", "--ramp=-1s"], "'-1s' is not a duration"),
+            (
+                ["mixed", "--rate", "9", "--weights", "session=1,session=2"],
+                "session is named twice",
+            ),
             (["issuance", "--rate", "10", "--prometheus-port", "70000"], "70000 is not a port"),
             (["issuance", "--rate", "10", "--live", "70000"], "70000 is not a port"),
             (["issuance", "--rate", "10", "--live", "0", "--json"], "Name a port"),
@@ -166,6 +178,8 @@ class TestWords:
             ["--first-rate", "inf"],
             ["--slo", "issue:late<1%"],
             ["--precision", "0"],
+            ["--most-users", "1000001"],
+            ["--workers", "1001"],
         ],
     )
     def test_of_a_search_that_mean_nothing(
@@ -287,6 +301,29 @@ class TestRuns:
         assert "issuance on embedded reference server" in run.stdout
         rows = (run.folder / "locust_stats.csv").read_text(encoding="utf-8").splitlines()
         assert any(row.startswith("POST,issue,200,0,") for row in rows), rows
+
+    def test_an_account_with_a_wrong_password(self, tmp_path: Path) -> None:
+        """It is named, and the errors that it makes are not held against the server."""
+        with Miniature(strange_to("agent")) as server:
+            file = target_file(tmp_path, target_text(server.url))
+            words = ("--accounts", accounts_file(tmp_path), "--rate", "20", "--duration", "2s")
+            run = load("issuance", file, *words, cwd=tmp_path)
+
+        assert run.came_to(3), run.said
+        assert run.document["errors"] == {"401": 10}
+        assert "agent@example.org was answered 401, and never let in" in run.stdout
+        assert run.document["violations"] == {}
+
+    def test_white_space_around_a_password(self, tmp_path: Path) -> None:
+        """A CSV file with blanks behind its commas is told where nobody can log in."""
+        csv = accounts_file(tmp_path, "email, password, role\nagent@example.org, Sesame-1, agent\n")
+        with Miniature(strange_to("agent")) as server:
+            file = target_file(tmp_path, target_text(server.url))
+            run = load("issuance", file, "--accounts", csv, "--rate", "9", cwd=tmp_path)
+
+        assert run.came_to(3), run.said
+        assert "; white space stands around the password" in run.stdout
+        assert "Sesame" not in run.said
 
     @pytest.mark.long
     @pytest.mark.parametrize("how", [("--rate", "50"), ("--users", "2")])

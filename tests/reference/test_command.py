@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -184,6 +186,7 @@ def test_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
         (["--host", "256.1.1.1"], "cannot listen on 256.1.1.1:0: "),
         (["--data", "/nowhere/file"], "unable to open database file"),
         (["--scrypt-n", "3"], "the cost of scrypt has to be a power of two above 1"),
+        (["--scrypt-n", str(2**20)], "the cost of scrypt has to be at most 524,288"),
     ],
 )
 def test_wrong_options(
@@ -192,6 +195,20 @@ def test_wrong_options(
     """What cannot be served is one sentence and exit code 2."""
     assert main(["--port", "0", *options]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_the_data_of_another_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A database with somebody else's tables is left as it is, to the byte."""
+    file = tmp_path / "theirs.db"
+    with contextlib.closing(sqlite3.connect(file)) as theirs:
+        theirs.execute("CREATE TABLE accounts (balance)")
+        theirs.execute("CREATE TABLE invoices (amount)")
+    before = file.read_bytes()
+
+    assert main(["--port", "0", "--data", str(file)]) == 2
+    assert f"{file} holds the data of another program" in capsys.readouterr().err
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_short_signing_key(

@@ -41,6 +41,18 @@ def _tokens(role: str) -> Any:
     return document(user, claims(user, scope=role, iat=now, exp=now + DAY), scope=role)
 
 
+def strange_to(role: str) -> Answer:
+    """A server that is as it should be, to which this role's user has another password."""
+
+    def answer(request: Received, connection: Connection) -> None:
+        if request.method == "POST" and _role(request) == role:
+            connection.send(response(401))
+        else:
+            sound(request, connection)
+
+    return answer
+
+
 def from_the(number: int, then: Answer) -> Answer:
     """A server that is as it should be until so many requests have come."""
     counter = itertools.count(1)

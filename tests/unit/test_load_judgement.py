@@ -80,12 +80,22 @@ class Measured:
         return document
 
     def judged(
-        self, *objectives: str, void: Sequence[str] = (), violations: int = 0, closed: bool = False
+        self,
+        *objectives: str,
+        void: Sequence[str] = (),
+        violations: int = 0,
+        closed: bool = False,
+        shut_out: Sequence[str] = (),
     ) -> Judgement:
         """The verdict, with ``errors<1%`` unless other objectives are named."""
         chosen = [Objective.parse(text) for text in objectives or ("errors<1%",)]
         return Judgement.of(
-            self.document(), chosen, violations=violations, void=void, closed=closed
+            self.document(),
+            chosen,
+            violations=violations,
+            void=void,
+            closed=closed,
+            shut_out=shut_out,
         )
 
 
@@ -255,6 +265,49 @@ class TestBeyondDoubt:
             name: document[name] for name in ("requests", "errors", "response_ms", "batches")
         }
         assert beyond_doubt([Objective.parse("errors<1%")], document)
+
+
+class TestShutOut:
+    """Log-ins of accounts that were never let in are not held against the server."""
+
+    WHO = ("ada@example.org was answered 401, and never let in",)
+
+    @pytest.mark.parametrize("text", ["errors<1%", "issue:errors<1%"])
+    def test_their_passwords_may_be_wrong(self, text: str) -> None:
+        """A run that misses its objective by them alone is no statement about the server."""
+        assert Measured().good(190).failed(10, "401").judged(text).verdict == "missed"
+        judged = Measured().good(190).failed(10, "401").judged(text, shut_out=self.WHO)
+
+        assert judged.verdict == "invalid"
+        (reason,) = judged.reasons
+        assert reason.startswith("1 account never let in: look at the passwords; ")
+        assert reason.endswith(f" {text} might have held")
+
+    def test_what_they_do_not_explain(self) -> None:
+        """Errors of another kind, other requests, times and violations decide as ever."""
+        other = Measured()
+        other.entry = other.recorder.entry("GET", "refresh-get")
+
+        for measured, text, violations in (
+            (Measured().good(190).failed(10, "500"), "errors<1%", 0),
+            (other.good(190).failed(10, "401"), "errors<1%", 0),
+            (Measured().good(190).failed(10, "401"), "p50<1ms", 0),
+            (Measured().good(190).failed(10, "401"), "errors<1%", 1),
+        ):
+            judged = measured.judged(text, violations=violations, shut_out=self.WHO)
+            assert judged.verdict == "missed"
+
+    def test_few_enough(self) -> None:
+        """An account more in a long file takes nothing from a run that keeps its objective."""
+        judged = Measured().good(400).failed(1, "401").judged(shut_out=self.WHO)
+
+        assert (judged.verdict, judged.reasons) == ("met", [])
+
+    def test_a_sentence_of_a_worker_that_is_none_of_ours(self) -> None:
+        """What a false worker says of accounts excuses nothing."""
+        judged = Measured().good(190).failed(10, "401").judged(shut_out=["everybody"])
+
+        assert judged.verdict == "missed"
 
 
 class TestPauses:

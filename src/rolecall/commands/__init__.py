@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Callable, Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from rolecall.screen import say
+
+#: Of an expression that selects: as many as pytest reads with room to spare.
+_MOST_PIECES, _DEEPEST = 1_500, 50
 
 
 def add_target(parser: argparse.ArgumentParser, read: Callable[[str], Path] = Path) -> None:
@@ -36,6 +41,14 @@ def add_select(parser: argparse.ArgumentParser) -> None:
 def _expression(text: str) -> str:
     if not text.strip():  # as of a variable that is not set: all would be selected
         raise argparse.ArgumentTypeError("it is empty, and selects nothing")
+    pieces = re.findall(r"[()]|[^\s()]+", text)
+    depths = accumulate({"(": 1, ")": -1}.get(piece, 0) for piece in pieces)
+    # pytest reads it by functions that call themselves, and breaks where it is long
+    if len(pieces) > _MOST_PIECES or max(depths) > _DEEPEST:
+        raise argparse.ArgumentTypeError(
+            f"it has more than {_MOST_PIECES:,} words and parentheses, or more than {_DEEPEST} "
+            "parentheses in each other: select a requirement, an operation or a role"
+        )
     return text
 
 

@@ -232,9 +232,12 @@ def _locust_argv(arguments: argparse.Namespace) -> list[str]:
         )
     if arguments.users is not None and arguments.users < 1:
         raise UsageError("--users", "must be at least 1")
-    argv = [user_class_name(arguments.scenario), "--duration", arguments.duration]
+    if arguments.users is not None and arguments.users > (most := plan.MOST["most_users"]):
+        raise UsageError("--users", f"must be at most {most:,}")
+    # Each with its option in one word: one that begins with a hyphen is read, and refused, as well.
+    argv = [user_class_name(arguments.scenario), f"--duration={arguments.duration}"]
     if arguments.users is None:
-        argv += ["--rate", arguments.rate]
+        argv += [f"--rate={arguments.rate}"]
     else:
         ramp = plan.seconds(arguments.ramp, "--ramp")
         argv += [
@@ -244,7 +247,7 @@ def _locust_argv(arguments: argparse.Namespace) -> list[str]:
             f"{arguments.users / ramp if ramp else arguments.users:g}",
         ]
     if arguments.ramp:
-        argv += ["--ramp", arguments.ramp]
+        argv += [f"--ramp={arguments.ramp}"]
     if arguments.schedule_profile:
         argv += ["--schedule-profile", arguments.schedule_profile]
     return argv

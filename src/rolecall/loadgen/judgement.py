@@ -9,6 +9,8 @@ disturbed, had been perfect; else it is invalid.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +19,11 @@ from rolecall.loadgen import generator_limits
 from rolecall.loadgen.objectives import Objective, Verdict, beyond_doubt, judge, verdict
 from rolecall.report.judged import observed
 from rolecall.wording import counted
+
+#: How the rows of log-ins begin.
+LOG_IN = "issue"
+#: As `Invariants.refused` says it.
+_NEVER_LET_IN = re.compile(r" was answered (\d{3}), and never let in$")
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class Judgement:
         violations: int,
         void: Sequence[str],
         closed: bool,
+        shut_out: Sequence[str] = (),
     ) -> Judgement:
         """Judge what `Totals.document` says.
 
@@ -44,6 +52,7 @@ class Judgement:
             void: what broke on our side, as sentences.
             closed: whether clients waited for their answers before they sent again, so that a pause
                 of theirs made the load smaller.
+            shut_out: the accounts that were never let in, as sentences (`Invariants.refused`).
         """
         judged = judge(objectives, measured)
         failed = [row for row in judged if not row["held"]]
@@ -51,11 +60,13 @@ class Judgement:
         limited: list[str] = []
         if not void:
             beyond = beyond_doubt(
-                objectives, measured, slow=any(generator_limits.slow(measured, objectives))
+                objectives,
+                _let_in(measured, shut_out),
+                slow=any(generator_limits.slow(measured, objectives)),
             )
             limited = [*_limited(measured, objectives, closed=closed)]
             if failed and not beyond and not limited:
-                limited = [*_disturbed(measured, failed)]
+                limited = [*_shut_out(shut_out, failed), *_disturbed(measured, failed)]
         texts = {objective.text for objective in beyond}
         said = [
             _sentence(row) for row in failed if row["objective"] in texts or not (void or limited)
@@ -99,6 +110,36 @@ def _unknown_names(measured: Mapping[str, Any], objectives: Sequence[Objective])
                 f"{objective.text}: no request is called {objective.request!r}; there were "
                 f"{', '.join(names)}"
             )
+
+
+def _let_in(measured: Mapping[str, Any], shut_out: Sequence[str]) -> Mapping[str, Any]:
+    """What was measured without the refused log-ins of accounts that were never let in.
+
+    Their passwords may be wrong. No other refusal of that kind is excused with them: one of a user
+    who was let in before is a violation.
+    """
+    statuses = {found[1] for text in shut_out if (found := _NEVER_LET_IN.search(text))}
+    if not statuses:
+        return measured
+    errors, entries = Counter(measured["errors"]), []
+    for row in measured["entries"]:
+        is_log_in = row["name"].startswith(LOG_IN)
+        excused = {
+            kind: count for kind, count in row["errors"].items() if is_log_in and kind in statuses
+        }
+        errors.subtract(excused)
+        entries.append({**row, "errors": dict(+(Counter(row["errors"]) - Counter(excused)))})
+    return {**measured, "errors": dict(+errors), "entries": entries}
+
+
+def _shut_out(shut_out: Sequence[str], failed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A sentence where wrong passwords may be why objectives of errors did not hold."""
+    texts = [row["objective"] for row in failed if "errors" in row["objective"]]
+    if shut_out and texts:
+        yield (
+            f"{counted(len(shut_out), 'account')} never let in: look at the passwords; without "
+            f"their log-ins {' and '.join(texts)} might have held"
+        )
 
 
 def _disturbed(measured: Mapping[str, Any], failed: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -29,6 +29,7 @@ from rolecall.loadgen.checks.expired import Left
 from rolecall.loadgen.clock import MovedClock, is_needed
 from rolecall.loadgen.gates import BaselineGate, decided
 from rolecall.loadgen.idle_options import see_that_all_have_an_effect
+from rolecall.loadgen.leading import see_that_it_can_listen, see_that_so_many_may_send
 from rolecall.loadgen.options import OPTIONS
 from rolecall.loadgen.provisioning import make_users, sessions_coexist
 from rolecall.loadgen.scenarios import GuardedScenario
@@ -189,8 +190,7 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
         UsageError: an option, the target file or the accounts are wrong, or load is not allowed.
         RolecallError: the embedded server cannot be started, or its users cannot be made.
     """
-    if arguments.workers < 0:
-        raise UsageError("--workers", "must be 0 or more")
+    see_that_so_many_may_send(arguments.workers)
     run = Path(arguments.out) / new_run_id(time.time())
     files_argv = ["--run-folder", str(run), "--csv", str(run / "locust")]
     argv = [*argv, *_passed(arguments), *files_argv, f"--parent={os.getpid()}"]
@@ -214,6 +214,7 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
         objectives, spec = plan.objectives(plan.parse(argv)), resolved.spec
         note += rows.note(objectives, list(spec.operations), spec.roles)
         port = arguments.master_port if master else 0
+        see_that_it_can_listen(bind, port)
         yield LaunchedRun(arguments.scenario, run, argv, resolved, clock, workers, bind, port, note)
 
 

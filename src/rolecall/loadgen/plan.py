@@ -28,8 +28,15 @@ from rolecall.urls import is_loopback
 #: What is asked of every run, unless it asks for something else of the same.
 USUAL_OBJECTIVES = ("errors<1%",)
 TIMEOUT = 10.0  # seconds
-#: The most that some options may ask for.
-MOST: Mapping[str, int] = {"in_flight": 1_000_000, "racers": 10_000}
+#: The least and the most that some options may ask for.
+LEAST: Mapping[str, float] = {
+    "in_flight": 1,
+    "racers": 2,
+    "first_rate": 0.1,
+    "search_time": 10,
+    "most_users": 0,
+}
+MOST: Mapping[str, int] = {"in_flight": 1_000_000, "racers": 10_000, "most_users": 1_000_000}
 
 
 @dataclass(frozen=True)
@@ -131,7 +138,7 @@ def check(options: argparse.Namespace) -> None:
             f"unknown scenario {options.guarding!r}",
             suggest(options.guarding, SCENARIOS),
         )
-    for name, least in (("in_flight", 1), ("racers", 2), ("first_rate", 0.1), ("search_time", 10)):
+    for name, least in LEAST.items():
         if not least <= getattr(options, name) < math.inf:
             raise UsageError(f"--{name.replace('_', '-')}", f"must be at least {least}")
         if getattr(options, name) > (most := MOST.get(name, math.inf)):
@@ -245,7 +252,7 @@ def weights(options: argparse.Namespace) -> Mapping[str, int]:
     """The weights of the scenarios in ``mixed``.
 
     Raises:
-        UsageError: a scenario is unknown, or a weight is not a number.
+        UsageError: a scenario is unknown or named twice, or a weight is not a number.
     """
     if not options.weights:
         return USUAL_WEIGHTS
@@ -257,6 +264,10 @@ def weights(options: argparse.Namespace) -> Mapping[str, int]:
                 "--weights",
                 f"{part!r} is not a weight",
                 f"Write NAME=N,NAME=N; names: {', '.join(SCENARIOS)}.",
+            )
+        if name in chosen:
+            raise UsageError(
+                "--weights", f"{name} is named twice", "Give each scenario one weight."
             )
         chosen[name] = int(weight)
     return chosen

@@ -316,6 +316,7 @@ class LoadRun:
             violations=violations.total,
             void=[*self.why_void(), *self._why_incomplete(segment, measured)],
             closed=self._schedule is None,
+            shut_out=sorted(self.coordinator.sampled["refused"]),
         )
         seen = [
             f"{count} x {kind}: {KINDS[kind].statement}"

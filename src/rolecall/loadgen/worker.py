@@ -171,9 +171,11 @@ class Worker:
         finally:
             connection.close()
         if response.status not in (*self.context.dialect.issued, 429):
+            is_spaced = account.password != account.password.strip()  # as of a CSV with ", "
             raise NoUsers(
                 f"{base_url} answers {response.status} to the log-in of {account.email}: there is "
                 "nothing to load it with"
+                + ("; white space stands around the password" if is_spaced else "")
             )
 
     def go(self, packed: object) -> None:

@@ -16,6 +16,8 @@ ACCOUNTS = {"guest": "guest", "guest2": "guest", "agent": "agent", "bot": "bot",
 
 SIGNING_KEY_VARIABLE = "ROLECALL_SIGNING_KEY"
 SHORTEST_KEY = 32  # bytes: RFC 7518, section 3.2, asks for as many bits as the hash has
+#: Of a password hash, which takes a kibibyte for each: half a gibibyte, as OpenSSL can.
+HIGHEST_COST = 2**19
 
 
 class SettingsError(Exception):
@@ -42,6 +44,8 @@ class Settings:
             raise SettingsError(f"the signing key has to have at least {SHORTEST_KEY} bytes")
         if self.scrypt_n < 2 or self.scrypt_n & (self.scrypt_n - 1):
             raise SettingsError("the cost of scrypt has to be a power of two above 1")
+        if self.scrypt_n > HIGHEST_COST:
+            raise SettingsError(f"the cost of scrypt has to be at most {HIGHEST_COST:,}")
         if not 0 <= self.port < 2**16:
             raise SettingsError(f"{self.port} is no port: they go from 0 (a free one) to 65535")
 

@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS api_keys (
   jti TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+TABLES = {"documents", "accounts", "refresh_tokens", "api_keys", "facts"}
 
 
 class Duplicate(Exception):  # says it better
@@ -53,10 +54,23 @@ class Store:
         # maker.
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         if path != ":memory:":
+            self._see_that_it_is_ours(path)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.executescript(SCHEMA)
         self._execute = self._db.execute
+
+    def _see_that_it_is_ours(self, path: str) -> None:
+        """Look at a file that is there, before anything is written to it.
+
+        Raises:
+            sqlite3.DatabaseError: it is not a database, or one of another program.
+        """
+        tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%'"
+        names = {name for (name,) in self._db.execute(f"{tables} ESCAPE '!'")}
+        if not names <= TABLES:
+            self._db.close()
+            raise sqlite3.DatabaseError(f"{path} holds the data of another program")
 
     def close(self) -> None:
         """Let go of the file."""

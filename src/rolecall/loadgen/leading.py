@@ -1,0 +1,51 @@
+"""What a load run that leads other processes is asked for: how many, and where it listens."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from rolecall.errors import UsageError
+
+#: More than any run has use for; a slip of the pen would fill the machine with processes.
+MOST_WORKERS = 1_000
+
+
+def see_that_so_many_may_send(workers: int) -> None:
+    """Check ``--workers`` before any process is started.
+
+    Raises:
+        UsageError: it is out of bounds.
+    """
+    if workers < 0:
+        raise UsageError("--workers", "must be 0 or more")
+    if workers > MOST_WORKERS:
+        raise UsageError("--workers", f"must be at most {MOST_WORKERS:,}")
+
+
+def see_that_it_can_listen(host: str, port: int) -> None:
+    """Check that a master can be reached where it is told to be: Locust itself would end in a
+    traceback. Nothing is checked without a ``host``, nor at the name of a network interface.
+
+    Raises:
+        UsageError: the address is none of this machine's, or another program has the port.
+    """
+    if not host or host in {name for _, name in socket.if_nameindex()}:
+        return
+    if not 0 < port < 65536:
+        raise UsageError("--master-port", f"{port} is not a port")
+    try:
+        family, *_, address = socket.getaddrinfo(
+            None if host == "*" else host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (OSError, UnicodeError):
+        raise UsageError("--bind-host", f"{host!r} is no address of this machine") from None
+    with socket.socket(family, socket.SOCK_STREAM) as trial:
+        if os.name != "nt":  # as Locust does: a port of a run that has just ended is free
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(address)
+        except OSError as error:
+            raise UsageError(
+                "--master-port", f"port {port} of {host} cannot be had: {error.strerror}"
+            ) from None

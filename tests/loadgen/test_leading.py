@@ -1,0 +1,62 @@
+"""What a master is asked for, before Locust is."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from rolecall.errors import UsageError
+from rolecall.loadgen.leading import see_that_it_can_listen, see_that_so_many_may_send
+
+
+def a_port_that_is_free() -> int:
+    """A port that nobody has had for a moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "*"])
+def test_a_free_port(host: str) -> None:
+    """A master may listen where nobody does, on one address or on all of them."""
+    see_that_it_can_listen(host, a_port_that_is_free())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "*"])
+def test_a_port_of_another_program(host: str) -> None:
+    """A port that is taken, by a second master above all, is a mistake of the command line, and no
+    traceback of Locust's.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        with pytest.raises(UsageError, match=rf"--master-port: port {port} of .* cannot be had"):
+            see_that_it_can_listen(host, port)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "says"),
+    [
+        ("127.0.0.1", 0, "0 is not a port"),
+        ("127.0.0.1", 65536, "65536 is not a port"),
+        ("192.0.2.1", 5557, "--master-port: port 5557 of 192.0.2.1 cannot be had"),
+        ("300.1.1.1", 5557, "--bind-host: '300.1.1.1' is no address of this machine"),
+        ("a" * 70, 5557, "is no address of this machine"),
+    ],
+)
+def test_where_nobody_can_listen(host: str, port: int, says: str) -> None:
+    """What is no port, or is an address of another machine (RFC 5737), is refused by option."""
+    with pytest.raises(UsageError, match=says):
+        see_that_it_can_listen(host, port)
+
+
+def test_what_is_not_looked_at() -> None:
+    """A run without a master listens nowhere, and Locust reads a network interface's name."""
+    see_that_it_can_listen("", 0)
+    for _, name in socket.if_nameindex():
+        see_that_it_can_listen(name, 0)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 1000])
+def test_as_many_workers_as_a_run_has_use_for(workers: int) -> None:
+    """None at all, and as many as a large machine has cores, are started."""
+    see_that_so_many_may_send(workers)
