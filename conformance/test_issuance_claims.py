@@ -104,14 +104,14 @@ async def test_two_emails_much_alike_are_two_users(
 
 
 #: Members besides e-mail and password that ask for more; "{admin}" is the highest role, "{user}"
-#: one of its users.
+#: one of its users, and "{email}" that one's e-mail.
 WISHES: dict[str, dict[str, Any]] = {
     "scope": {"scope": "{admin}"},
     "scope-of-all": {"scope": "{all}"},
     "scopes": {"scopes": ["{admin}"]},
     "role": {"role": "{admin}"},
-    "permissions": {"permissions": ["{admin}"], "isAdmin": True},
-    "user": {"user": "{user}"},
+    "permissions": {"permissions": ["{admin}"], "isAdmin": True, "clientId": "{email}"},
+    "user": dict.fromkeys(("user", "onBehalfOf", "actAs", "impersonate", "loginAs"), "{user}"),
     "id": {"_id": "{user}", "id": "{user}", "sub": "{user}"},
     "lifetime": {"exp": 4102444800, "expiresIn": "10y", "lifetime": 315360000}
     | dict.fromkeys(
@@ -127,7 +127,11 @@ async def wish(world: World, case: str) -> dict[str, Any]:
     """The members that ask for more."""
     admin = await world.user(world.highest)
     members: dict[str, Any] = world.fill(
-        WISHES[case], admin=world.highest, all=" ".join(world.roles), user=admin.user
+        WISHES[case],
+        admin=world.highest,
+        all=" ".join(world.roles),
+        user=admin.user,
+        email=admin.email,
     )
     return members
 
