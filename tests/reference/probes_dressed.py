@@ -87,3 +87,14 @@ async def first_request(api: Api) -> bool:
 async def embedded(api: Api) -> bool:
     path = f"/v2/users/{api.user('guest')['id']}?embed=organization"
     return "Example" in (await api.ask("GET", path, "guest")).text
+
+
+@sees("foreign-bearer-of-the-same-role", "client-id-of-the-same-role")
+async def of_one_role(api: Api) -> bool:
+    email = (await api.new_user())["email"]
+    token = read(await api.login("guest", email=email, password="Sesame-1"))["refreshToken"]
+    answers = [
+        await api.get_refresh("guest", token),
+        await api.post_refresh(token, api.server.accounts["guest"].email),
+    ]
+    return any(answer.is_success for answer in answers)
