@@ -8,6 +8,7 @@ from base64 import b64decode
 from contextvars import ContextVar
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import RSAAlgorithm
 
 from rolecall.reference.app import Server
@@ -59,7 +60,7 @@ def honours_embedded_certificate(server: Server) -> None:
         if not isinstance(chain, list) or not chain:
             return None
         key = x509.load_der_x509_certificate(b64decode(str(chain[0]))).public_key()
-        return RSAAlgorithm.to_jwk(key, as_dict=True)  # type: ignore[arg-type]  # ours is RSA
+        return RSAAlgorithm.to_jwk(key, as_dict=True) if isinstance(key, RSAPublicKey) else None
 
     check_with_foreign_key(server, key_of)
 
