@@ -98,3 +98,11 @@ async def of_one_role(api: Api) -> bool:
         await api.post_refresh(token, api.server.accounts["guest"].email),
     ]
     return any(answer.is_success for answer in answers)
+
+
+@sees("expired-on-a-connection-let-in")
+async def let_in_before(api: Api) -> bool:
+    token = api.token("admin")
+    await api.ask("GET", "/v2/services", token)
+    api.server.clock.advance(24 * 60 * 60 + 1)
+    return await api.accepted(token)
