@@ -147,8 +147,18 @@ INSIDE = {
         "populate=organization",
         "organization",
     ),
-    "self-expand-organization": ("fetch-user-self", 0, "expand=organization", "organization"),
-    "self-include-organization": ("fetch-user-self", 0, "include=organization", "organization"),
+    "self-expand-organization": (
+        "fetch-user-self",
+        0,
+        "expand=organization&embed=organization&with=organization&relations=organization",
+        "organization",
+    ),
+    "self-include-organization": (
+        "fetch-user-self",
+        0,
+        "include=organization&join=organization&fields=*,organization.*",
+        "organization",
+    ),
 }
 
 

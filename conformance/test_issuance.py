@@ -19,6 +19,7 @@ from rolecall.toolkit.throwaway_users import (
     attackable,
     lockable_account,
     make_user,
+    throwaway_admin,
     throwaway_user,
 )
 from rolecall.toolkit.world import World
@@ -156,9 +157,12 @@ async def test_users_of_one_role_are_told_apart(world: World, judge: Judge) -> N
 
 
 SPACES = "password-with-spaces-around"
-#: Wrong pairs of credentials; "{email}" and "{password}" are the right ones.
+OTHERS = "password-of-another-user"
+#: Wrong pairs of credentials; "{email}" and "{password}" are the right ones, "{others}" is the
+#: password of a user of the highest role.
 NO_CREDENTIALS: dict[str, dict[str, Any]] = {
     "wrong-password": {"email": "{email}", "password": "rolecall-is-not-this"},
+    OTHERS: {"email": "{email}", "password": "{others}"},
     "password-in-other-case": {"email": "{email}", "password": "{swapped}"},
     "password-cut-short": {"email": "{email}", "password": "{shortened}"},
     "unknown-email": {"email": "nobody-{run}@{domain}", "password": "{password}"},
@@ -255,7 +259,8 @@ async def test_bad_credentials_get_no_token(case: str, world: World, judge: Judg
     """Wrong, empty, missing and mistyped credentials get no token; the right ones do."""
     user = await attackable(world)
     account, control = user.account, user.caller.grant
-    body = world.fill(NO_CREDENTIALS[case], **credentials(account))
+    others = (await throwaway_admin(world)).password if case == OTHERS else ""
+    body = world.fill(NO_CREDENTIALS[case], **credentials(account), others=others)
     if body == {"email": account.email, "password": account.password}:
         cite(control.exchange)
         raise NotApplicable(

@@ -18,6 +18,7 @@ from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.throwaway_users import (
     ThrowawayUser,
     attackable,
+    changeable,
     fresh_session,
     lockable_account,
     throwaway_user,
@@ -104,14 +105,14 @@ async def test_two_emails_much_alike_are_two_users(
 
 
 #: Members besides e-mail and password that ask for more; "{admin}" is the highest role, "{user}"
-#: one of its users.
+#: one of its users, and "{email}" the e-mail of a user of the next role.
 WISHES: dict[str, dict[str, Any]] = {
     "scope": {"scope": "{admin}"},
     "scope-of-all": {"scope": "{all}"},
     "scopes": {"scopes": ["{admin}"]},
     "role": {"role": "{admin}"},
-    "permissions": {"permissions": ["{admin}"], "isAdmin": True},
-    "user": {"user": "{user}"},
+    "permissions": {"permissions": ["{admin}"], "isAdmin": True, "clientId": "{email}"},
+    "user": dict.fromkeys(("user", "onBehalfOf", "actAs", "impersonate", "loginAs"), "{user}"),
     "id": {"_id": "{user}", "id": "{user}", "sub": "{user}"},
     "lifetime": {"exp": 4102444800, "expiresIn": "10y", "lifetime": 315360000}
     | dict.fromkeys(
@@ -121,13 +122,21 @@ WISHES: dict[str, dict[str, Any]] = {
 }
 #: The wish with which others are made in the query, to send nothing for them alone.
 _WITH_QUERY = "lifetime-in-seconds"
+#: The wish that names a user by e-mail.
+_WITH_CLIENT = "permissions"
 
 
 async def wish(world: World, case: str) -> dict[str, Any]:
     """The members that ask for more."""
     admin = await world.user(world.highest)
+    # made by the run, where it can: a log-in that may be refused counts against an account
+    other = await changeable(world, world.roles[1]) if case == _WITH_CLIENT else admin
     members: dict[str, Any] = world.fill(
-        WISHES[case], admin=world.highest, all=" ".join(world.roles), user=admin.user
+        WISHES[case],
+        admin=world.highest,
+        all=" ".join(world.roles),
+        user=admin.user,
+        email=other.email,
     )
     return members
 

@@ -10,6 +10,8 @@ from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable
 from rolecall.pausing import sleep
 from rolecall.tokens import Caller, Grant, user_of
+from rolecall.toolkit.attacker import Attacker
+from rolecall.toolkit.controls import expect_denied_at_first
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement, roles
 from rolecall.toolkit.neighbours import AS_CLIENTS, parts_of, twin_of
@@ -89,9 +91,11 @@ async def test_post_answers_as_issuance_does(role: str, world: World, judge: Jud
 @each("path", PATHS)
 @roles()
 async def test_a_refresh_keeps_user_and_scope(
-    path: str, role: str, world: World, judge: Judge
+    path: str, role: str, world: World, judge: Judge, attacker: Attacker
 ) -> None:
-    """The refreshed token has the same user and scope, in the answer and in the JWT."""
+    """The refreshed token has the same user and scope, in the answer and in the JWT, and opens no
+    more at its first request than that scope may.
+    """
     caller = await fresh_session(world, role)
 
     new = judge.expect_grant(await PATHS[path](world, caller.grant, caller))
@@ -102,6 +106,8 @@ async def test_a_refresh_keeps_user_and_scope(
     for where, scope in new.scopes.items():
         if not world.is_scope_of(scope, role, caller.grant.scopes[where]):
             raise Finding(f"{where}'s scope {role}", f"{scope!r}", new.exchange)
+    if role == world.roles[0]:
+        await expect_denied_at_first(world, caller.continued(new), attacker.reserved[0].name)
 
 
 @requirement("REFRESH-new-token")

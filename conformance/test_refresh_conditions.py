@@ -110,9 +110,12 @@ def calls(cases: dict[str, RefreshCall], *, phase: int | None = None) -> pytest.
     )
 
 
-async def another(world: World) -> Caller:
-    """A user of the next role, whose token may be presented where it does not belong."""
-    return await changeable(world, world.roles[1])
+async def another(caller: Caller, world: World) -> Caller:
+    """Another user, whose token may be presented where it does not belong: of the caller's role,
+    as is nearest to being the same, or of the next one where there is none.
+    """
+    alike = await changeable(world, world.roles[0])
+    return alike if alike.user != caller.user else await changeable(world, world.roles[1])
 
 
 async def bearer_of(call: RefreshCall, caller: Caller, world: World) -> str:
@@ -132,7 +135,9 @@ async def bearer_of(call: RefreshCall, caller: Caller, world: World) -> str:
     if call.bearer in ("", "own"):
         return caller.token if call.bearer else ""
     return (
-        await (another(world) if call.bearer == "another" else changeable(world, world.highest))
+        await (
+            another(caller, world) if call.bearer == "another" else changeable(world, world.highest)
+        )
     ).token
 
 
@@ -143,7 +148,7 @@ async def send(call: RefreshCall, caller: Caller, bearer: str, world: World) -> 
     members = {"refreshToken": tokens.get(call.token) or never_issued(whole, caller.grant.user)}
     clients = {"own": caller.email, "unknown": world.fill("nobody-{run}@{domain}")}
     if call.client:
-        members["clientId"] = clients.get(call.client) or (await another(world)).email
+        members["clientId"] = clients.get(call.client) or (await another(caller, world)).email
     who = str(caller)
     if call.method == "get":
         path = f"{TOKEN_PATH}?{urlencode(members)}"

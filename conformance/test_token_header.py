@@ -21,11 +21,14 @@ from rolecall.urls import is_loopback
 @requirement("SEC-J10")
 @each("kind", ("RSA", "EC", "oct"))
 async def test_an_embedded_key_is_not_used(kind: str, attacker: Attacker) -> None:
-    """A token that brings the key for its own signature in its header is not let in."""
+    """A token that brings the key for its own signature in its header, as a JWK or in a
+    certificate, is not let in.
+    """
     parts, key = await attacker.issued(), attacker.own_key(kind)
-    token = compact(
-        {**parts.header, "alg": key.algorithm, "jwk": dict(key.jwk)}, parts.claims, key.sign
-    )
+    header = {**parts.header, "alg": key.algorithm, "jwk": dict(key.jwk)}
+    if key.certificates:
+        header["x5c"] = list(key.certificates)
+    token = compact(header, parts.claims, key.sign)
 
     await attacker.expect_rejected(token, attack="SEC-J10", statuses=attacker.not_valid_or_long)
 

@@ -127,12 +127,18 @@ async def test_an_edited_user_is_refused(world: World, attacker: Attacker) -> No
 
 KINDS_OF_KEYS = ("of-the-targets-algorithm", "of-another-hash", "RSA", "EC", "oct")
 
+#: What a token says that was issued elsewhere: a server may leave its signature to a gateway, or
+#: to whoever issued it (the type is that of RFC 9068 2.1).
+FROM_ELSEWHERE = {"iss": "https://rolecall.invalid/", "aud": "rolecall"}
+TYPE_ELSEWHERE = "at+jwt"
+
 
 @requirement("SEC-J06")
 @each("kind", KINDS_OF_KEYS)
 async def test_another_key_is_refused(kind: str, attacker: Attacker) -> None:
     """An issued token's claims, signed with a key of our own of any kind, are not let in.
 
+    One of them says that it was issued elsewhere: it is let in no more than the others.
     Where the target signs with a secret, that of another one ("oct") is what everybody tries first:
     a key that stands in the code beside the right one.
     """
@@ -143,6 +149,10 @@ async def test_another_key_is_refused(kind: str, attacker: Attacker) -> None:
     if kind == "of-another-hash":  # one that a table of verifiers may have no entry for
         other = "HS256" if parts.algorithm == "HS512" else "HS512"
         token = compact({**parts.header, "alg": other}, parts.claims, signed_by(other, OUR_SECRET))
+    elif kind == "RSA":
+        key = attacker.own_key(kind)
+        header = {**parts.header, "alg": key.algorithm, "typ": TYPE_ELSEWHERE}
+        token = compact(header, {**parts.claims, **FROM_ELSEWHERE}, key.sign)
     else:
         key = attacker.own_key(kind) if kind.isalpha() else attacker.own_key_for(parts.algorithm)
         token = parts.forged_with(key)

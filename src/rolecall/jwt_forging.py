@@ -8,12 +8,15 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from rolecall.outcomes import Inconclusive
@@ -183,11 +186,14 @@ def _bytes(text: str) -> bytes:
 
 @dataclass(frozen=True)
 class OwnKey:
-    """A key that no target knows: how it signs, and how its public half is written in a header."""
+    """A key that no target knows: how it signs, and how its public half is written in a header,
+    also as a certificate that it has signed itself (RFC 7515 4.1.6).
+    """
 
     algorithm: str
     sign: Sign = field(repr=False)
     jwk: Mapping[str, Any] = field(repr=False)
+    certificates: tuple[str, ...] = field(default=(), repr=False)
 
 
 @cache
@@ -203,6 +209,7 @@ def own_keys() -> Mapping[str, OwnKey]:
             "RS256",
             signed_by("RS256", random),
             RSAAlgorithm.to_jwk(random.public_key(), as_dict=True),
+            (_certificate(random),),
         ),
         "EC": OwnKey(
             "ES256", signed_by("ES256", oval), ECAlgorithm.to_jwk(oval.public_key(), as_dict=True)
@@ -221,6 +228,22 @@ def _rsa_key() -> rsa.RSAPrivateKey:
     )
     # looking for what they are takes as long as finding them
     return numbers.private_key(unsafe_skip_rsa_key_validation=True)
+
+
+def _certificate(key: rsa.RSAPrivateKey) -> str:
+    """A certificate of the key by the key itself, as a header holds it."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "rolecall.invalid")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2049, 1, 1, tzinfo=UTC))
+        .sign(key, hashes.SHA256())
+    )
+    return base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
 
 
 def own_key_for(algorithm: str) -> OwnKey:

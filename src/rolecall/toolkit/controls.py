@@ -30,6 +30,27 @@ async def expect_denied_as_usual(world: World, caller: Caller, operation: str) -
     return usual
 
 
+async def expect_denied_at_first(world: World, caller: Caller, operation: str) -> None:
+    """The first request with a new token opens nothing that is denied to its role: a server may
+    look rights up only after it.
+
+    Raises:
+        Finding: it does, though another token of that role is refused.
+    """
+    tried = world.spec.operations[operation]
+    answer = await world.perform(await world.request(tried, caller), caller)
+    if not world.dialect.allows(tried, answer):
+        return
+    usual = await world.reads(await world.user(caller.role), operation)
+    if world.dialect.denies(tried, usual):  # else it is the finding of that cell alone
+        cite(usual, "denied as usual")
+        raise Finding(
+            f"{operation} denied to {caller.role}, by the first request with a new token as well",
+            f"{answer.status}",
+            answer,
+        )
+
+
 @asynccontextmanager
 async def unless_open(
     world: World, judge: Judge, operation: str, caller: Caller, thing: Fixture | None = None

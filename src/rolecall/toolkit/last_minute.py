@@ -141,13 +141,19 @@ class LastMinute:
     ) -> None:
         """Keep what tokens with a minute to live are answered at what their roles may do.
 
+        One of them waits for the others, to be let in on the connection that the next request takes
+        (the newest first): a server may look at a token once for each connection.
+
         Raises:
             TransientFailure: for one of them no answer came in time, unless this is the last try.
         """
         due = [caller for caller in callers if (caller.role, source) not in self._almost]
-        answers = await asyncio.gather(
-            *(self._last_minute(caller, now) for caller in due), return_exceptions=True
-        )
+        due = [*due[1:], *due[:1]]
+        answers: list[Exchange | BaseException] = []
+        for together in (due[:-1], due[-1:]):
+            answers += await asyncio.gather(
+                *(self._last_minute(caller, now) for caller in together), return_exceptions=True
+            )
         late = None
         for caller, answer in zip(due, answers, strict=True):
             if isinstance(answer, Exchange):
@@ -205,12 +211,15 @@ class LastMinute:
 
     async def _outlast(self, callers: Sequence[Caller], until: float) -> None:
         """Wait, until the monotonic moment ``until`` at most, for the end of the leeway that a
-        target may grant.
+        target may grant. They are asked about one after the other, on the connection of the last
+        minute.
         """
         pause = 0.5
         while (left := until - this_moment()) > 0:
-            answers = await asyncio.gather(*(self._try(caller) for caller in callers))
-            if not any(answer.ok for answer in answers):
+            for caller in callers:
+                if (await self._try(caller)).ok:
+                    break
+            else:
                 return
             await sleep(min(left, pause))
             pause *= 2

@@ -21,6 +21,10 @@ from rolecall.toolkit.things import Request
 
 _READS, _WRITES = ("list", "fetch"), ("create", "update", "delete")
 
+#: A moment at which every token of today was still to be issued: whoever takes the sender's clock
+#: for the own finds none that has expired.
+LONG_AGO = "Wed, 01 Jan 2020 00:00:00 GMT"
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -95,13 +99,17 @@ SHAPES: tuple[Shape, ...] = (
         {
             "": "_=1&verbose=true&format=json&role={highest}&scope={highest}"
             "&userId={admin}&as={admin}&admin=true&debug=true&internal=1"
-            "&q=rolecall&search=rolecall&page=1&count=true"
+            "&q=rolecall&search=rolecall&page=1&count=true&callback=rolecall&jsonp=rolecall"
+            "&force=true&dryRun=true&soft=true"
         },
         {
             "x-requested-with": "XMLHttpRequest",
             "access-control-request-method": "GET",
             "x-internal-request": "true",
             "x-debug": "true",
+            "upgrade": "websocket",
+            "date": LONG_AGO,
+            "x-date": LONG_AGO,
             "accept": "text/csv, text/html;q=0.9, application/xml;q=0.9, */*;q=0.1",
             "content-type": "application/json; charset=utf-8",
         },
@@ -110,7 +118,12 @@ SHAPES: tuple[Shape, ...] = (
         "in part, with a body",
         "SEC-E08",
         _READS,
-        headers={"range": "bytes=0-0", "if-none-match": "*"},
+        headers={
+            "range": "bytes=0-0",
+            "if-none-match": "*",
+            "if-modified-since": LONG_AGO,
+            "accept": "text/event-stream, application/json;q=0.9, */*;q=0.1",
+        },
         body="besides",
     ),
     Shape("as plain text", "SEC-E17", ("create",), headers={"content-type": "text/plain"}),
@@ -124,7 +137,11 @@ SHAPES: tuple[Shape, ...] = (
         "as a form",
         "SEC-E17",
         ("create", "update"),
-        headers={"content-type": "application/x-www-form-urlencoded"},
+        headers={
+            "content-type": "application/x-www-form-urlencoded",
+            "if-match": "*",
+            "prefer": "return=representation",
+        },
         body="form",
     ),
     Shape("in a list", "SEC-E17", ("create",), body="list"),
@@ -142,7 +159,13 @@ SHAPES: tuple[Shape, ...] = (
         },
         is_near=True,
     ),
-    Shape("with a body", "SEC-E17", ("delete",), headers={"connection": "close"}, body="besides"),
+    Shape(
+        "with a body",
+        "SEC-E17",
+        ("delete",),
+        headers={"connection": "close", "if-match": "*"},
+        body="besides",
+    ),
 )
 
 

@@ -51,8 +51,9 @@ PUBLIC_TRICKS: dict[str, Callable[[str, str], str]] = {
 #: Those that are tried without a token, one on each list.
 TRICKS_WITHOUT_TOKEN = (*PUBLIC_TRICKS, *USUAL_TRICKS)
 #: A query that holds that path: a guard may look for it in the whole URL, with "contains" or "ends
-#: with". It is for fetches; on a list it may be a filter that nothing passes.
-PUBLIC_QUERY = f"next={TOKEN_PATH}"
+#: with", or let everybody in who brings a refresh token. It is for fetches; on a list it may be a
+#: filter that nothing passes.
+PUBLIC_QUERY = f"refreshToken=none-of-yours&next={TOKEN_PATH}"
 
 
 def spelled(path: str, trick: str) -> str:

@@ -93,6 +93,14 @@ def public_path_in_the_query(server: Server) -> None:
     _public(server, lambda url: "/auth/token" in url.partition("?")[2])
 
 
+@fault("public-with-a-refresh-token", finding="AUTH-required")
+def public_with_a_refresh_token(server: Server) -> None:
+    """Who comes with a refresh token in the query is about to refresh, and needs no token; where
+    it leads is not looked at.
+    """
+    _public(server, lambda url: "refreshToken=" in url and "/auth/token?" not in url)
+
+
 @fault("public-path-in-front", finding="AUTH-required")
 def public_path_in_front(server: Server) -> None:
     """No token is needed where the path begins with that of the token endpoint; /../ behind it

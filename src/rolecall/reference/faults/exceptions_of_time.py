@@ -40,6 +40,24 @@ def expired_heads_let_in(server: Server) -> None:
     _let_in_expired(server, lambda call: call.method == "HEAD")
 
 
+@fault("expired-on-a-connection-let-in", finding="EXPIRY-403", needs=("clock",))
+def expired_on_a_connection_let_in(server: Server) -> None:
+    """A token is looked at once on each connection, and is good there while that is open."""
+    known: set[tuple[object, str | None]] = set()
+
+    def place(call: Call) -> tuple[object, str | None]:
+        return call.scope.get("client"), call.header(b"authorization")
+
+    _let_in_expired(server, lambda call: place(call) in known)
+    authenticate = server.guard.authenticate
+
+    @instead_of(server.guard.authenticate)
+    def remembered(call: Call) -> Principal:
+        principal = authenticate(call)
+        known.add(place(call))
+        return principal
+
+
 @fault("expired-filtered-lists-let-in", finding="EXPIRY-403", needs=("clock",))
 def expired_filtered_lists_let_in(server: Server) -> None:
     """A list by id, or of one thing, is answered to tokens that have expired."""

@@ -262,6 +262,35 @@ def client_id_of_anybody(server: Server) -> None:
             raise server.refresh.refused()
 
 
+@fault("client-id-of-the-same-role", finding="REFRESH-client")
+def client_id_of_the_same_role(server: Server) -> None:
+    """A client is a kind of user: POST refresh takes the clientId of any user of the same role."""
+    check = server.refresh.check_client
+
+    @instead_of(server.refresh.check_client)
+    def of_its_kind(row: RefreshRow, client: StoredAccount | None) -> None:
+        if client is None or not have_one_role(server, client.id, row.user):
+            check(row, client)
+
+
+@fault("foreign-bearer-of-the-same-role", finding="REFRESH-get-foreign")
+def foreign_bearer_of_the_same_role(server: Server) -> None:
+    """GET refresh compares the scope of the bearer with that of the refresh token, not the users:
+    nobody gets more than before.
+    """
+    check = server.refresh.check_bearer
+
+    @instead_of(server.refresh.check_bearer)
+    def of_its_scope(row: RefreshRow, principal: Principal) -> None:
+        if not have_one_role(server, principal.id, row.user):
+            check(row, principal)
+
+
+def have_one_role(server: Server, *users: str) -> bool:
+    """Whether users have the same role."""
+    return len({server.resources.stored("users", id).get("role") for id in users}) == 1
+
+
 @fault("client-id-optional", finding="REFRESH-client")
 def client_id_optional(server: Server) -> None:
     """POST refresh takes the clientId if there is one."""

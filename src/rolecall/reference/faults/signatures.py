@@ -246,13 +246,13 @@ def algorithm_of_the_header(server: Server) -> None:
 @fault("honours-embedded-jwk", finding="SEC-J10")
 def honours_embedded_jwk(server: Server) -> None:
     """A token may bring its own key in the header."""
-    _foreign_key(server, lambda header: header.get("jwk"))
+    check_with_foreign_key(server, lambda header: header.get("jwk"))
 
 
 @fault("honours-jku", finding="SEC-J11-denied")
 def honours_jku(server: Server) -> None:
     """A token may name the place where its key is to be had."""
-    _foreign_key(server, _fetched_key)
+    check_with_foreign_key(server, _fetched_key)
 
 
 @fault("calls-jku", finding="SEC-J11")
@@ -262,7 +262,7 @@ def calls_jku(server: Server) -> None:
     def called(header: Document) -> None:
         _fetched_key(header)
 
-    _foreign_key(server, called)
+    check_with_foreign_key(server, called)
 
 
 def _fetched_key(header: Document) -> object:
@@ -278,7 +278,7 @@ def _fetched_key(header: Document) -> object:
         return None
 
 
-def _foreign_key(server: Server, key_of: Callable[[Document], object]) -> None:
+def check_with_foreign_key(server: Server, key_of: Callable[[Document], object]) -> None:
     """Check the signature with a key that the header leads to, if it leads to one."""
     holds = server.verifier.signature_holds
 

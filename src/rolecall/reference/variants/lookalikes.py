@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import replace
+from email.utils import formatdate, parsedate_to_datetime
 from posixpath import normpath
 
 from rolecall.reference.alterations import body_of
@@ -235,6 +236,18 @@ def nothing_but_json_is_given(server: Server) -> None:
         wanted = call.header(b"accept") or "*/*"
         if not any(kind in wanted for kind in ("json", "*/*", "application/*")):
             raise Refusal(406, "This server speaks JSON")
+
+    refused_first(server, look)
+
+
+@variant("requests-of-other-times-refused")
+def requests_of_other_times_refused(server: Server) -> None:
+    """A request that asks for another protocol, or whose Date is not of today, is answered 400."""
+
+    def look(call: Call) -> None:
+        sent = parsedate_to_datetime(call.header(b"date") or formatdate(usegmt=True)).timestamp()
+        if call.header(b"upgrade") is not None or abs(time.time() - sent) > 86_400:
+            raise bad_request("This is another protocol, or another time")
 
     refused_first(server, look)
 
