@@ -148,6 +148,8 @@ class Sampling:
                 self._things.make(
                     resource, self._at_hand(self._spec.operations[f"create-{resource}"])
                 )
+                if resource in self._things.refused and resource not in self._things.ids:
+                    self.others.append(f"a {resource}: {self._things.refused[resource]}")
             else:
                 self.others.append(f"a {resource}: no role that may delete one is logged in")
         if "user" in self._things.ids:
