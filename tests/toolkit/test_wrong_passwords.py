@@ -1,4 +1,4 @@
-"""Wrong passwords are spread over users, so that a server which locks accounts locks none of them."""
+"""Wrong passwords are spread over users, so that a server that locks accounts locks none."""
 
 from __future__ import annotations
 
