@@ -36,6 +36,7 @@ class Judgement:
         violations: int,
         void: Sequence[str],
         closed: bool,
+        beside: int = 0,
     ) -> Judgement:
         """Judge what `Totals.document` says.
 
@@ -44,6 +45,7 @@ class Judgement:
             void: what broke on our side, as sentences.
             closed: whether clients waited for their answers before they sent again, so that a pause
                 of theirs made the load smaller.
+            beside: requests beside the load, which a limit of the target's counts as well.
         """
         judged = judge(objectives, measured)
         failed = [row for row in judged if not row["held"]]
@@ -53,7 +55,7 @@ class Judgement:
             beyond = beyond_doubt(
                 objectives, measured, slow=any(generator_limits.slow(measured, objectives))
             )
-            limited = [*_limited(measured, objectives, closed=closed)]
+            limited = [*_limited(measured, objectives, closed=closed, beside=beside)]
             if failed and not beyond and not limited:
                 limited = [*_disturbed(measured, failed)]
         texts = {objective.text for objective in beyond}
@@ -65,7 +67,7 @@ class Judgement:
 
 
 def _limited(
-    measured: Mapping[str, Any], objectives: Sequence[Objective], *, closed: bool
+    measured: Mapping[str, Any], objectives: Sequence[Objective], *, closed: bool, beside: int
 ) -> Iterator[str]:
     """Sentences on why the run says nothing of the server under this load, though nothing broke."""
     yield from generator_limits.of_the_answers(measured)
@@ -83,10 +85,16 @@ def _limited(
         objective.measure == "throttled" and not objective.request for objective in objectives
     )
     if generator_limits.MOST_THROTTLED * requests < throttled < requests and not is_asked_for:
+        what = (
+            f"{beside:,} more were sent beside the load, which its limit counts as well: raise the "
+            "limit for this run"
+            if beside > requests
+            else "lower the rate"
+        )
         yield (
             f"{throttled:,} of {requests:,} requests were answered 429: the server was hardly "
-            "under the load that was asked for; "
-            'lower the rate, or say how many may be turned away (--slo "throttled<90%")'
+            f"under the load that was asked for; {what}, or say how many may be turned away "
+            '(--slo "throttled<90%")'
         )
 
 

@@ -316,6 +316,7 @@ class LoadRun:
             violations=violations.total,
             void=[*self.why_void(), *self._why_incomplete(segment, measured)],
             closed=self._schedule is None,
+            beside=self.coordinator.beside,
         )
         seen = [
             f"{count} x {kind}: {KINDS[kind].statement}"
