@@ -30,6 +30,7 @@ from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 from rolecall.reference.variants.caches import remember_credentials
 from rolecall.reference.variants.members import unknown_members_refused
+from rolecall.reference.variants.writing import writes_want_a_precondition
 from rolecall.spec.loading import load_specification
 from rolecall.target import ExpiryOptions
 from tests.support.load_runs import load
@@ -271,6 +272,17 @@ def test_a_user_is_made_without_the_members_that_are_refused() -> None:
 
         assert revocations.close() == []
         assert one.server.store.api_keys() == []
+    assert denial.outcome == "denied"
+
+
+def test_a_precondition_is_met_where_one_is_wanted() -> None:
+    """Where deletes are answered 428 without If-Match, users are deleted with one, and none is
+    left.
+    """
+    with beside(writes_want_a_precondition, kinds=["user-deleted"]) as (context, revocations, _):
+        (denial,) = watch(context, revocations)
+
+        assert revocations.close() == []
     assert denial.outcome == "denied"
 
 

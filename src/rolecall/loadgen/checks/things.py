@@ -116,16 +116,15 @@ class Things:
         answer = self._ask(operation, role, path, body)
         if not isinstance(body, Mapping):
             return answer
-        needed = {*marked(body, self.name(operation.resource.name)), *_KEPT}
+        mark = self.name(operation.resource.name)
         for is_last in (False, True):
             if answer is None or answer.status not in _NOT_TAKEN:
                 break
-            named = set(_WORD.findall(answer.body.decode("utf-8", "replace")))
-            left = {
-                name: value
-                for name, value in body.items()
-                if name in needed or not (is_last or name in named)
-            }
+            named = {*_WORD.findall(answer.body.decode("utf-8", "replace"))}.difference(_KEPT)
+            left = {name: value for name, value in body.items() if name not in named}
+            if is_last or not marked(left, mark):
+                needed = {*marked(body, mark), *_KEPT}
+                left = {name: value for name, value in body.items() if name in needed}
             if left != body:
                 body, answer = left, self._ask(operation, role, path, left)
         return answer
