@@ -187,7 +187,12 @@ async def delete_key(key: Exchange, world: World) -> Exchange:
     name = json.loads(key.request_body)["name"]
     entry = world.ledger.named(API_KEY, name)
     if entry is None or not entry.id:
-        raise NotTested(f"a key that can be deleted: the target gives no id for {key}", API_KEYS)
+        why = (
+            "its id is not certain, for neither the answer nor a list shows it with its name"
+            if entry and entry.claimed
+            else "the target gives no id for it"
+        )
+        raise NotTested(f"a key that can be deleted: {why} ({key})", API_KEYS)
     answer = await world.delete_key(entry)
     if not answer.ok:
         raise NotTested(f"a key that can be deleted by {world.highest}: {answer}", API_KEYS)

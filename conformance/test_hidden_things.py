@@ -166,7 +166,7 @@ INSIDE = {
 async def denied_documents(world: World, resource: str) -> list[dict[str, Any]]:
     """The highest role's user, or the accounts' organization, as the highest role sees it.
 
-    Where nothing tells which organization that is, all of them.
+    Where nothing tells which organization that is, or what tells it is no id of one, all of them.
 
     Left out are those that hold nothing by which they could be told from a reference to them.
 
@@ -175,10 +175,9 @@ async def denied_documents(world: World, resource: str) -> list[dict[str, Any]]:
     """
     admin = await world.user(world.highest)
     id = admin.user if resource == "user" else id_text(await world.organization())
-    if id:
-        found = await world.observe(Fixture(world.spec.resources[resource], id, ""))
-        documents = [found] if found else []
-    else:
+    found = await world.observe(Fixture(world.spec.resources[resource], id, "")) if id else None
+    documents = [found] if found else []
+    if not documents and resource == "organization":
         documents = await world.listing(resource, 0.0)
     if not documents:
         raise Inconclusive(f"a {resource} as {world.highest} sees it", f"PERM-fetch-{resource}")

@@ -57,7 +57,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 @shared_setup
 async def log_in_as_spelled(world: World, spelling: str) -> tuple[ThrowawayUser, Exchange]:
     """Log in with the right password, and the e-mail in other letters; the user, and the answer."""
-    user = await attackable(world)
+    user = await attackable(world, guesses=False)
     body = {"email": SPELLINGS[spelling](user.account.email), "password": user.account.password}
     return user, await world.tokens.post(body, caller="nobody", attack="SEC-I11")
 
@@ -145,7 +145,7 @@ async def wish(world: World, case: str) -> dict[str, Any]:
 @each("case", WISHES)
 async def test_a_login_grants_no_wishes(case: str, world: World, judge: Judge) -> None:
     """A log-in that asks for another scope, user or lifetime ignores that, or is refused."""
-    user = await attackable(world)
+    user = await attackable(world, guesses=False)
     account = user.account
     body = {"email": account.email, "password": account.password} | await wish(world, case)
     query = f"?scope={world.highest}&role={world.highest}" if case == _WITH_QUERY else ""
@@ -176,7 +176,7 @@ async def test_a_refresh_grants_no_wishes(case: str, world: World, judge: Judge)
 @each("way", ("post-without-body", "post-with-empty-object", "get"))
 async def test_credentials_in_a_url_get_no_token(way: str, world: World) -> None:
     """E-mail and password in the query get no token: URLs end up in logs."""
-    account = (await attackable(world)).account
+    account = (await attackable(world, guesses=False)).account
     email, password = quote(account.email, safe=""), quote(account.password, safe="")
     path = f"{TOKEN_PATH}?email={email}&password={password}"
     content = b"{}" if way == "post-with-empty-object" else None
@@ -198,7 +198,9 @@ async def misuse(world: World, case: str) -> Exchange:
     bearer.
     """
     user = (
-        await throwaway_user(world, world.roles[0]) if case == "delete" else await attackable(world)
+        await throwaway_user(world, world.roles[0])
+        if case == "delete"
+        else await attackable(world, guesses=False)
     )
     account, caller = user.account, user.caller
     if case.startswith("get"):

@@ -100,7 +100,7 @@ OPERATORS: dict[str, dict[str, Any]] = {
 @each("case", OPERATORS)
 async def test_operators_are_no_credentials(case: str, world: World, judge: Judge) -> None:
     """A database condition as e-mail or password gets no token and breaks nothing."""
-    user = await attackable(world)
+    user = await attackable(world, guesses=False)
     account, control = user.account, user.caller
     body = world.fill(OPERATORS[case], email=account.email, password=account.password)
 
@@ -135,7 +135,11 @@ async def runs_the_script(body: Mapping[str, Any], first: Exchange, world: World
 @each("where", ("query", "form"))
 async def test_operators_outside_json_are_no_credentials(where: str, world: World) -> None:
     """An operator spelled as a parameter, ``password[$ne]=``, gets no token either."""
-    email = (await attackable(world)).account.email.replace("+", "%2B").replace("@", "%40")
+    email = (
+        (await attackable(world, guesses=False))
+        .account.email.replace("+", "%2B")
+        .replace("@", "%40")
+    )
     parameters = f"email={email}&password[$ne]=x"
     path = f"{TOKEN_PATH}?{parameters}" if where == "query" else TOKEN_PATH
     form = {"content-type": "application/x-www-form-urlencoded"}
@@ -268,7 +272,7 @@ async def ask_strangely(world: World, case: str) -> tuple[Caller, Exchange]:
     and the answer.
     """
     media_type, how = BODIES[case]
-    user = await attackable(world)
+    user = await attackable(world, guesses=False)
     content, headers = written(how, user.account), {"content-type": media_type}
     return user.caller, await world.client.send(
         "POST", TOKEN_PATH, headers=headers, content=content, attack="SEC-I09"
@@ -357,7 +361,7 @@ async def test_a_compressed_body_does_not_burst(world: World, judge: Judge) -> N
     """A server that reads compressed bodies refuses one that is small as sent and large when
     read.
     """
-    account = (await attackable(world)).account
+    account = (await attackable(world, guesses=False)).account
     small = gzip.compress(written("object", account))
     packed = {"content-encoding": "gzip"}
 

@@ -46,6 +46,36 @@ def test_errors_by_member() -> None:
     assert words({"errors": {"scopes": ["are too many"]}}) == "scopes: are too many"
 
 
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (
+            {
+                "title": "The body is not valid",
+                "status": 422,
+                "errors": [{"pointer": "/department", "detail": "must be sales or care"}],
+            },
+            "The body is not valid: /department: must be sales or care",
+        ),
+        (
+            {
+                "error": {
+                    "message": "Invalid",
+                    "errors": [{"field": "plan", "message": "plan is required"}],
+                }
+            },
+            "Invalid: plan is required",
+        ),
+        ({"error": "Invalid", "errors": ["no plan", 7]}, "Invalid"),
+        ({"title": "Invalid", "errors": []}, "Invalid"),
+        ({"message": "too long", "errors": [{"field": {}, "message": "too long"}]}, "too long"),
+    ],
+)
+def test_a_general_title_is_followed_by_what_is_wrong(document: dict[str, Any], said: str) -> None:
+    """Where a list says what is wrong with which member, its first entry follows the title."""
+    assert words(document, status=422) == said
+
+
 def test_what_is_no_words() -> None:
     """A success, a page, an empty error and a bare code tell nothing."""
     assert words({"message": "fine"}, status=200) == ""

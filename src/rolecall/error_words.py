@@ -18,6 +18,10 @@ _MEMBERS = (
     *("message", "detail", "error_description", "description", "reason", "title", "msg"),
     *("error", "errors", "details"),
 )
+#: Where an error with a general title says what is wrong with each member of a body, and of which
+#: member it is (RFC 9457 3).
+_LISTS = ("errors", "violations", "invalid-params", "invalid_params", "invalidParams", "issues")
+_PLACES = ("pointer", "field", "path", "property", "param", "name")
 _LONGEST = 120  # characters
 _DEEP = 4  # levels
 _LARGE = 16 * 1024  # bytes of a body; no error of a few words is
@@ -36,8 +40,26 @@ def words_of(exchange: Exchange) -> str:
         text = exchange.text if media_type == "text/plain" else ""
     except Inconclusive:  # it is nested too deep, or was kept in part
         return ""
-    line = " ".join((text if document is None else next(_words(document), "")).split())
+    if document is not None:
+        text = next(_words(document), "")
+        more = _of_a_member(document)
+        text = f"{text}: {more}" if text and more and more not in text else text or more
+    line = " ".join(text.split())
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+
+
+def _of_a_member(document: Any) -> str:
+    """What a list of errors says first, and of which member; empty where there is no such list."""
+    parts = (document, document.get("error")) if isinstance(document, dict) else ()
+    for part in (part for part in parts if isinstance(part, dict)):
+        for name in _LISTS:
+            faults = part.get(name)
+            first = faults[0] if isinstance(faults, list) and faults else None
+            if isinstance(first, dict) and (words := next(_words(first, 1), "")):
+                places = (first.get(place) for place in _PLACES)
+                place = next((place for place in places if isinstance(place, str)), "")
+                return f"{place}: {words}" if place and place not in words else words
+    return ""
 
 
 def words_behind(reason: str, exchanges: Sequence[Exchange]) -> str:

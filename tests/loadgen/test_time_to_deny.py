@@ -22,10 +22,15 @@ from rolecall.loadgen.deny_scenario import Revocations
 from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.transport.outgoing import Origin
 from rolecall.reference.app import Server
+from rolecall.reference.call import Answer, Call
+from rolecall.reference.errors import Refusal
 from rolecall.reference.server import Running, running
 from rolecall.reference.settings import Settings
 from rolecall.reference.switches import instead_of
+from rolecall.reference.tokens import Principal
 from rolecall.reference.variants.caches import remember_credentials
+from rolecall.reference.variants.members import unknown_members_refused
+from rolecall.reference.variants.writing import writes_want_a_precondition
 from rolecall.spec.loading import load_specification
 from rolecall.target import ExpiryOptions
 from tests.support.load_runs import load
@@ -258,3 +263,44 @@ def test_a_server_of_several_workers_under_load(tmp_path: Path) -> None:
     assert 0 < deleted["delay_ms"]["max"] < 1500
     assert "time to deny  user-deleted: " in run.said
     assert "Time to deny" in (run.folder / "load.html").read_text(encoding="utf-8")
+
+
+def test_a_user_is_made_without_the_members_that_are_refused() -> None:
+    """Where a server refuses what it does not know, its throw-away users are made without that."""
+    with beside(unknown_members_refused, kinds=["user-deleted"]) as (context, revocations, one):
+        (denial,) = watch(context, revocations)
+
+        assert revocations.close() == []
+        assert one.server.store.api_keys() == []
+    assert denial.outcome == "denied"
+
+
+def test_a_precondition_is_met_where_one_is_wanted() -> None:
+    """Where deletes are answered 428 without If-Match, users are deleted with one, and none is
+    left.
+    """
+    with beside(writes_want_a_precondition, kinds=["user-deleted"]) as (context, revocations, _):
+        (denial,) = watch(context, revocations)
+
+        assert revocations.close() == []
+    assert denial.outcome == "denied"
+
+
+def test_why_no_user_is_made() -> None:
+    """Where a server takes no new user whatever, the reason names its answer and what may help."""
+
+    def prepare(server: Server) -> None:
+        @instead_of(server.resources.create)
+        async def refused(call: Call, principal: Principal, resource: str) -> Answer:
+            raise Refusal(422, "pronouns must be given")
+
+    with beside(prepare, kinds=["user-deleted"]) as (context, revocations, _):
+        revocations.go_on()
+        until = perf_counter() + 10
+        while context.beside < 4 and perf_counter() < until:
+            gevent.sleep(0.02)
+
+        assert revocations.close() == []
+    why = {kind["kind"]: kind["why"] for kind in context.denials.document(1)["not_watched"]}
+    assert "POST /v2/users as admin is answered 422" in why["user-deleted"]
+    assert "[operations.create-user]" in why["user-deleted"]

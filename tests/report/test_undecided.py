@@ -84,6 +84,26 @@ def test_one_status_is_one_cause() -> None:
     assert len(cause.tests) == 3
 
 
+def test_each_operation_to_look_at_is_named() -> None:
+    """Where one status stands for refusals of several operations, each of them is told once."""
+    tests = [
+        open_test(f"test_{number}", stopped(422, path), look_at=LOOK.format(operation))
+        for number, (path, operation) in enumerate(
+            [
+                ("/v2/users", "create-user"),
+                ("/v2/contacts", "create-contact"),
+                ("/v2/users", "create-user"),
+            ]
+        )
+    ]
+
+    (cause,) = found(("AUTH-required", tests))
+
+    assert cause.look_at == (
+        "[operations.create-user] in the target file; likewise [operations.create-contact]"
+    )
+
+
 def test_what_lacks_of_a_success_is_said() -> None:
     """Where the answer was a success its status says nothing: what lacks is told, and another want
     is another cause.

@@ -437,6 +437,7 @@ def test_what_an_answer_claimed_and_no_list_shows_is_named(target: Shelves) -> N
     (line,) = target.left()
 
     assert line.startswith("perhaps api-key (id unknown)")
+    assert "it was answered with k1 and without its name" in line
     assert line.endswith("no list showed any api-key of this run by its name")
 
 

@@ -86,6 +86,7 @@ class Measured:
         violations: int = 0,
         closed: bool = False,
         shut_out: Sequence[str] = (),
+        beside: int = 0,
     ) -> Judgement:
         """The verdict, with ``errors<1%`` unless other objectives are named."""
         chosen = [Objective.parse(text) for text in objectives or ("errors<1%",)]
@@ -96,6 +97,7 @@ class Measured:
             void=void,
             closed=closed,
             shut_out=shut_out,
+            beside=beside,
         )
 
 
@@ -150,6 +152,15 @@ class TestNothingLetIn:
         judged = Measured().throttled(990).good(10).judged(*objectives)
 
         assert judged.verdict == verdict
+
+    def test_what_is_sent_beside_the_load_takes_up_the_limit(self) -> None:
+        """Where more was sent beside the load than for it, a lower rate is no way out."""
+        (alone,) = Measured().throttled(990).good(10).judged("p99<1s").reasons
+        (beside,) = Measured().throttled(990).good(10).judged("p99<1s", beside=2_000).reasons
+
+        assert "; lower the rate, or" in alone
+        assert "; 2,000 more were sent beside the load" in beside
+        assert "lower the rate" not in beside
 
     def test_some_throttled(self) -> None:
         """A limiter at work does not count against the rest."""

@@ -124,7 +124,13 @@ class Tidying:
         lines += list(self._found.values())
         for entry in ledger.doubtful:
             if entry.is_thing and (why := self._why_unseen(entry.resource)):
-                lines.append(f"perhaps {entry}: no answer showed what became of it, and {why}")
+                what = (
+                    f"it was answered with {entry.claimed} and without its name, by which the run "
+                    "knows its own"
+                    if entry.claimed
+                    else "no answer showed what became of it"
+                )
+                lines.append(f"perhaps {entry}: {what}, and {why}")
         return lines
 
     def _why_unseen(self, resource: str) -> str:

@@ -75,6 +75,7 @@ class Administrator:
         self.organization: Any = None  # its id as the target writes it
         self._grant: SessionGrant | None = None
         self._logging_in = RLock()
+        self._is_conditional = False  # whether the target wants a precondition of writes
 
     def look_up_organization(self, connection: WireConnection) -> None:
         """Take the organization that users are made in from the own profile."""
@@ -101,6 +102,8 @@ class Administrator:
                     break
             elif answer.status == 429:
                 gevent.sleep(min(max(answer.seconds_to_wait, PAUSE), _LONGEST_PAUSE))
+            elif answer.status == outgoing.WANTS_PRECONDITION and not self._is_conditional:
+                self._is_conditional = True
             elif answer.status in (*dialect.anonymous, *dialect.expired):
                 self._grant = None if self._grant is grant else self._grant
             else:
@@ -133,7 +136,9 @@ class Administrator:
 
     def request(self, method: str, path: str, token: str = "", body: Any = None) -> bytes:
         """A request as it is sent."""
-        return outgoing.json_request(self.context.origin, method, path, body, token)
+        is_conditional = self._is_conditional and method in outgoing.CONDITIONAL
+        more = outgoing.ANY_STATE if is_conditional else {}
+        return outgoing.json_request(self.context.origin, method, path, body, token, more)
 
 
 def administrator(context: ClientContext) -> Administrator:

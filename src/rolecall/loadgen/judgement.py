@@ -44,6 +44,7 @@ class Judgement:
         void: Sequence[str],
         closed: bool,
         shut_out: Sequence[str] = (),
+        beside: int = 0,
     ) -> Judgement:
         """Judge what `Totals.document` says.
 
@@ -53,6 +54,7 @@ class Judgement:
             closed: whether clients waited for their answers before they sent again, so that a pause
                 of theirs made the load smaller.
             shut_out: the accounts that were never let in, as sentences (`Invariants.refused`).
+            beside: requests beside the load, which a limit of the target's counts as well.
         """
         judged = judge(objectives, measured)
         failed = [row for row in judged if not row["held"]]
@@ -64,7 +66,7 @@ class Judgement:
                 _let_in(measured, shut_out),
                 slow=any(generator_limits.slow(measured, objectives)),
             )
-            limited = [*_limited(measured, objectives, closed=closed)]
+            limited = [*_limited(measured, objectives, closed=closed, beside=beside)]
             if failed and not beyond and not limited:
                 limited = [*_shut_out(shut_out, failed), *_disturbed(measured, failed)]
         texts = {objective.text for objective in beyond}
@@ -76,7 +78,7 @@ class Judgement:
 
 
 def _limited(
-    measured: Mapping[str, Any], objectives: Sequence[Objective], *, closed: bool
+    measured: Mapping[str, Any], objectives: Sequence[Objective], *, closed: bool, beside: int
 ) -> Iterator[str]:
     """Sentences on why the run says nothing of the server under this load, though nothing broke."""
     yield from generator_limits.of_the_answers(measured)
@@ -94,10 +96,16 @@ def _limited(
         objective.measure == "throttled" and not objective.request for objective in objectives
     )
     if generator_limits.MOST_THROTTLED * requests < throttled < requests and not is_asked_for:
+        what = (
+            f"{beside:,} more were sent beside the load, which its limit counts as well: raise the "
+            "limit for this run"
+            if beside > requests
+            else "lower the rate"
+        )
         yield (
             f"{throttled:,} of {requests:,} requests were answered 429: the server was hardly "
-            "under the load that was asked for; "
-            'lower the rate, or say how many may be turned away (--slo "throttled<90%")'
+            f"under the load that was asked for; {what}, or say how many may be turned away "
+            '(--slo "throttled<90%")'
         )
 
 

@@ -222,7 +222,8 @@ class Revocable:
             raise NeverWatchable("[fixtures.user] create = false in the target file")
         self._things.make("user", [self._admin.account.role])
         if "user" not in self._things.ids:
-            raise Unwatchable("no throw-away user can be made")
+            why = self._things.refused.get("user", "its creation is not shown to have made one")
+            raise Unwatchable(f"no throw-away user can be made: {why}")
         request = self._admin.log_in_request(self._email, self._password)
         for attempt in range(TRIES):
             gevent.sleep(PAUSE * attempt)

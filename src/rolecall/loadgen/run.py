@@ -317,6 +317,7 @@ class LoadRun:
             void=[*self.why_void(), *self._why_incomplete(segment, measured)],
             closed=self._schedule is None,
             shut_out=sorted(self.coordinator.sampled["refused"]),
+            beside=self.coordinator.beside,
         )
         seen = [
             f"{count} x {kind}: {KINDS[kind].statement}"

@@ -155,6 +155,8 @@ def _cause(group: _Group) -> Undecided:
             "[operations] in the target file, if they are done elsewhere; base_url, if all of them "
             "are"
         )
+    elif others := _other_operations(group, look_at):
+        look_at += f"; likewise {listed([f'[operations.{name}]' for name in others])}"
     return Undecided(
         outcome=first["outcome"],
         kind=_kind(group),
@@ -164,6 +166,16 @@ def _cause(group: _Group) -> Undecided:
         exchange=int(found["number"]) if found else next(iter(first["evidence"].values()), None),
         operations=tuple(group.operations),
     )
+
+
+def _other_operations(group: _Group, look_at: str) -> list[str]:
+    """The operations that other tests of a group tell one to look at in the target file, where the
+    first one tells of one.
+    """
+    of = re.compile(r"\[operations\.([a-z-]+)\]")
+    told = of.findall(look_at)
+    found = (name for _, test in group.tests for name in of.findall(test["look_at"]))
+    return [name for name in dict.fromkeys(found) if name not in told] if told else []
 
 
 def _kind(group: _Group) -> str:

@@ -160,9 +160,12 @@ async def fresh_session(world: World, role: str) -> Caller:
     except NotTested as none:
         return await account_session(world, role, none)
     pool.lend(user)
-    if is_new:
-        return user.caller
-    # A log-in may end the user's other sessions.
+    return user.caller if is_new else await only_session(world, user)
+
+
+async def only_session(world: World, user: ThrowawayUser) -> Caller:
+    """A new session of a user that the run made; its others may have ended by that."""
+    role = user.account.role
     world.spare[role] = [
         session for session in world.spare.get(role, ()) if session.user != user.caller.user
     ]
@@ -183,6 +186,7 @@ async def another_session(world: World, user: ThrowawayUser) -> Caller:
             "whether the server locks accounts after few wrong passwords, of which this run sends "
             "some; else ISSUE-status",
         )
+    world.attacks.refused.discard(user.account.email)
     return session(user.account, grant)
 
 
@@ -320,21 +324,25 @@ async def throwaway_admin(world: World) -> Account:
         return world.account(world.highest)
 
 
-async def attackable(world: World) -> ThrowawayUser:
+async def attackable(world: World, *, guesses: bool = True) -> ThrowawayUser:
     """A user of the lowest role for log-ins that must be refused.
 
     After a few it gives way to another, before a server locks it. Where none can be made it is the
     role's account, whose budget of log-ins ends sooner.
+
+    Args:
+        guesses: whether a wrong password is sent, which servers count; not where the password is
+            right, or none.
     """
     async with world.attacks.lock:
         if world.attacks.left <= 0:
             pool = world.pools.setdefault(world.roles[0], Pool())
-            if world.attacks.user:  # a good log-in ends the row of refused ones
+            if world.attacks.user:
                 pool.put(world.attacks.user)
                 world.attacks.user = None
             try:
                 world.attacks.user = (
-                    pool.free.pop(0)
+                    await _not_refused(world, pool)
                     if len(pool.free) > 1
                     else await throwaway_user(world, world.roles[0])
                 )
@@ -345,7 +353,19 @@ async def attackable(world: World) -> ThrowawayUser:
             world.attacks.left = _ATTACKS
         world.attacks.left -= 1
         user: ThrowawayUser = world.attacks.user
+        if guesses:
+            world.attacks.refused.add(user.account.email)
         return user
+
+
+async def _not_refused(world: World, pool: Pool) -> ThrowawayUser:
+    """One of the pool whose last log-in was good: else the row of refused ones would go on."""
+    refused = world.attacks.refused
+    user = next((user for user in pool.free if user.account.email not in refused), pool.free[0])
+    pool.free.remove(user)
+    if user.account.email in refused:
+        await only_session(world, user)
+    return user
 
 
 #: Refused log-ins of one user: servers lock an account after five.

@@ -29,10 +29,13 @@ _BODY = "body, which may hold {name} in another member that is shown, "
 
 @dataclass
 class Attacks:
-    """The user on whom wrong log-ins are tried at the moment, and how many more may be."""
+    """The user on whom wrong log-ins are tried at the moment, and how many more may be; and the
+    e-mails of all who had some since their last good one.
+    """
 
     user: Any = None
     left: int = 0
+    refused: set[str] = field(default_factory=set)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 

@@ -251,6 +251,15 @@ def test_things_are_made_for_it_and_deleted_afterwards() -> None:
     assert "rolecall-load" not in str(after)
 
 
+@pytest.mark.parametrize("variant", ["writes-want-a-precondition", "unknown-members-refused"])
+def test_things_of_every_kind_at_a_strict_server(variant: str) -> None:
+    """Where preconditions are wanted, or members refused, each kind is made and deleted again."""
+    with sampled(variant) as it:
+        assert sorted(it.sampling._things.ids) == sorted(SPEC.resources)
+
+        assert it.sampling.close() == []
+
+
 def test_what_cannot_be_deleted_is_named() -> None:
     """A thing that the server keeps is said to be left behind."""
     with sampled() as it:

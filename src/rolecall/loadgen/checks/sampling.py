@@ -90,6 +90,7 @@ class Sampling:
     """
 
     _made_user = ("", "")  # e-mail and password
+    _is_conditional = False  # whether the target wants a precondition of writes
 
     def __init__(
         self,
@@ -148,6 +149,8 @@ class Sampling:
                 self._things.make(
                     resource, self._at_hand(self._spec.operations[f"create-{resource}"])
                 )
+                if resource in self._things.refused and resource not in self._things.ids:
+                    self.others.append(f"a {resource}: {self._things.refused[resource]}")
             else:
                 self.others.append(f"a {resource}: no role that may delete one is logged in")
         if "user" in self._things.ids:
@@ -197,6 +200,9 @@ class Sampling:
             if answer is None or outcome_of(answer.status) == "unknown":
                 if operation.effect == "create":
                     break
+                continue
+            if answer.status == outgoing.WANTS_PRECONDITION and not self._is_conditional:
+                self._is_conditional = True
                 continue
             # It may be the token that was refused: 401 says so, and what is allowed to the role
             # leaves little else.
@@ -653,6 +659,8 @@ class Sampling:
         token: str = "",
         more: Mapping[str, str] = {},
     ) -> bytes:
+        if self._is_conditional and method in outgoing.CONDITIONAL:
+            more = {**outgoing.ANY_STATE, **more}
         return outgoing.json_request(self._origin, method, path, body, token, more)
 
 

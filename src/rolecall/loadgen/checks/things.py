@@ -1,13 +1,16 @@
 """Things made on the target for cells under load, and deleted afterwards; nothing else is touched.
 
-A create is never repeated. A thing is ours when the target shows it under its name, which no other
-has: under the id that the create was answered with, or in a list. One that is not found may be
-there all the same, and is named at the end. What was made and cannot be deleted is named as well.
+A create is never repeated, but for one whose body the target refuses (400, 422): that was not done,
+and is sent with fewer members (AMB-16). A thing is ours when the target shows it under its name,
+which no other has: under the id that the create was answered with, or in a list. One that is not
+found may be there all the same, and is named at the end. What was made and cannot be deleted is
+named as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import gevent
@@ -16,13 +19,18 @@ from rolecall.http.link import next_page, path_below, sendable
 from rolecall.loadgen.checks.token_answer import read_json
 from rolecall.loadgen.transport.wire import Response
 from rolecall.spec.ids import own_id, walked
-from rolecall.spec.model import Dialect, Operation, Specification
+from rolecall.spec.model import Dialect, Operation, Specification, marked
 from rolecall.spec.templates import bare, fill_path
 
 _MOST_PAGES = 20
 _PAUSE = (
     0.3  # seconds between two looks for a new thing, which a fetch or a list may show late (AMB-17)
 )
+
+_NOT_TAKEN = (400, 422)  # statuses with which a body is refused for what is in it
+#: Members that a create keeps, however few the target takes: who has no role cannot be tried.
+_KEPT = ("email", "password", "role")
+_WORD = re.compile(r"\w+")
 
 #: Sends an operation's request as a role, given its path and its body; None where there is no
 #: answer.
@@ -44,6 +52,7 @@ class Things:
 
     Attributes:
         ids: by resource, in the order in which they were made.
+        refused: why there is none of a resource, where its creation was refused.
     """
 
     def __init__(
@@ -57,6 +66,7 @@ class Things:
         base_url: str,
     ) -> None:
         self.ids: dict[str, str] = {}
+        self.refused: dict[str, str] = {}
         self._spec = spec
         self._dialect = dialect
         self._run = run
@@ -78,8 +88,12 @@ class Things:
             filled = self._fill(operation, role, self.name(resource))
             if filled is None:
                 continue
-            answer = self._ask(operation, role, *filled)
+            answer = self._create(operation, role, *filled)
             if answer is not None and 300 <= answer.status < 500:
+                self.refused[resource] = (
+                    f"{operation.method} {filled[0]} as {role} is answered {answer.status}; look "
+                    f"at [operations.{operation.name}] in the target file, which may give a body"
+                )
                 continue
             id = self._found(resource, role, own_id(document_of(answer)))
             if id and (resource, id) not in self._untouchable():
@@ -94,6 +108,26 @@ class Things:
                     f"{resource} called {self.name(resource)}, perhaps: its creation was {what}"
                 )
             return
+
+    def _create(self, operation: Operation, role: str, path: str, body: Any) -> Response | None:
+        """What a create is answered; one whose body is refused is sent without the members that the
+        answer names, and then with no more than it has to have.
+        """
+        answer = self._ask(operation, role, path, body)
+        if not isinstance(body, Mapping):
+            return answer
+        mark = self.name(operation.resource.name)
+        for is_last in (False, True):
+            if answer is None or answer.status not in _NOT_TAKEN:
+                break
+            named = {*_WORD.findall(answer.body.decode("utf-8", "replace"))}.difference(_KEPT)
+            left = {name: value for name, value in body.items() if name not in named}
+            if is_last or not marked(left, mark):
+                needed = {*marked(body, mark), *_KEPT}
+                left = {name: value for name, value in body.items() if name in needed}
+            if left != body:
+                body, answer = left, self._ask(operation, role, path, left)
+        return answer
 
     def delete(self, roles_of: Callable[[Operation], Collection[str]]) -> list[str]:
         """Delete them all, the last first; returns what is left, as ``user 5f47d8...``."""

@@ -111,6 +111,30 @@ def unknown_members_refused(server: Server) -> None:
     _knowing(server, refuses=True)
 
 
+_CODE = "acme-eu"
+
+
+@variant("organization-by-a-code")
+def organization_by_a_code(server: Server) -> None:
+    """What the answers with tokens name as the user's organization is a code, and no id of one:
+    what is made in it is made in that of its maker.
+    """
+    tokens = server.tokens.tokens
+
+    @instead_of(server.tokens.tokens)
+    def with_code(user: Document, old: str | None = None) -> Answer:
+        answer = tokens(user, old)
+        answer.body = dumps(loads(answer.body) | {"organization": _CODE}).encode()
+        return answer
+
+    def look(call: Call, resource: str) -> None:
+        body = call.json()
+        if isinstance(body, dict) and body.get("organization") == _CODE:
+            call.body = dumps(without(body, ["organization"])).encode()
+
+    _before_writes(server, look)
+
+
 def _knowledge_items_without(server: Server, member: str) -> None:
     def look(call: Call, resource: str) -> None:
         body = call.json()
