@@ -56,6 +56,34 @@ async def unknown_when_busy(api: Api) -> bool:
     return few == {403: BUSY} and bool(many[401])
 
 
+@sees("things-mixed-up-when-busy")
+async def mixed_up_when_busy(api: Api) -> bool:
+    paths = [f"/v2/{kind}/{api.put(kind)}" for kind in ("contacts", "kbitems")]
+
+    async def right(count: int) -> bool:
+        answers = await asyncio.gather(
+            *(api.ask("GET", paths[number % 2], "admin") for number in range(count))
+        )
+        return all(read(answer)["id"] in paths[number % 2] for number, answer in enumerate(answers))
+
+    assert await right(BUSY)
+    return not await right(2 * BUSY)
+
+
+@sees("lists-empty-when-busy")
+async def empty_when_busy(api: Api) -> bool:
+    api.put("contacts")
+
+    async def full(count: int) -> bool:
+        answers = await asyncio.gather(
+            *(api.ask("GET", "/v2/contacts", "admin") for _ in range(count))
+        )
+        return all(map(read, answers))
+
+    assert await full(BUSY)
+    return not await full(2 * BUSY)
+
+
 @sees("any-password-when-busy")
 async def any_password(api: Api) -> bool:
     wrong = {"email": api.user("guest")["email"], "password": "rolecall-is-not-this"}

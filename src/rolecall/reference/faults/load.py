@@ -196,6 +196,38 @@ def overriding_methods_open_when_busy(server: Server) -> None:
     make_exception(server, names_another)
 
 
+@fault("things-mixed-up-when-busy", finding="SEC-A17", needs=LOAD)
+def things_mixed_up_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a fetch is answered with the thing that was fetched
+    before it, as where threads share what they are about to send.
+    """
+    traffic, perform = Traffic(server), server.dispatcher.perform
+    before: Answer | None = None
+
+    @instead_of(server.dispatcher.perform)
+    async def mixed_up(call: Call, principal: Principal, operation: str) -> Answer:
+        nonlocal before
+        answer = await perform(call, principal, operation)
+        if not operation.startswith("fetch-") or call.resource == "users":
+            return answer
+        answer, before = (before if traffic.is_heavy and before else answer), answer
+        return answer
+
+
+@fault("lists-empty-when-busy", finding="SEC-A17", needs=LOAD)
+def lists_empty_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a list for which the database gives no connection is
+    answered 200 with nothing in it.
+    """
+    traffic, perform = Traffic(server), server.dispatcher.perform
+
+    @instead_of(server.dispatcher.perform)
+    async def nothing(call: Call, principal: Principal, operation: str) -> Answer:
+        if operation.startswith("list-") and traffic.is_heavy:
+            return Answer.of(200, [])
+        return await perform(call, principal, operation)
+
+
 @fault("any-password-when-busy", finding="ISSUE-refused", needs=LOAD)
 def any_password_when_busy(server: Server) -> None:
     """With more than 20 requests in flight the password of a known e-mail is not looked at."""

@@ -113,6 +113,23 @@ def keeps_answers_by_token(server: Server) -> None:
         return given
 
 
+@variant("shows-less-when-busy", "under-load")
+def shows_less_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a fetch shows no more than the thing's id, and a list no
+    more than one thing.
+    """
+    traffic, perform = Traffic(server), server.dispatcher.perform
+
+    @instead_of(server.dispatcher.perform)
+    async def less(call: Call, principal: Principal, operation: str) -> Answer:
+        answer = await perform(call, principal, operation)
+        action = operation.partition("-")[0]
+        if answer.status != 200 or action not in ("fetch", "list") or not traffic.is_heavy:
+            return answer
+        shown = loads(answer.body)
+        return Answer.of(200, {"id": shown["id"]} if action == "fetch" else shown[:1])
+
+
 @variant("workers-learn-of-tokens", "under-load")
 def workers_learn_of_tokens(server: Server) -> None:
     """Every answer ends its connection, and each new one leads to one of four workers by chance;
