@@ -90,6 +90,14 @@ async def any_password(api: Api) -> bool:
     return await opens(api, "/v2/auth/token", "", "POST", refused=401, json=wrong)
 
 
+@sees("passwords-remembered-when-busy")
+async def remembered(api: Api) -> bool:
+    wrong = {"email": api.user("guest")["email"], "password": "rolecall-is-not-this"}
+    assert not await opens(api, "/v2/auth/token", "", "POST", refused=401, json=wrong)
+    assert (await api.login("guest")).is_success
+    return await opens(api, "/v2/auth/token", "", "POST", refused=401, json=wrong)
+
+
 @sees("verified-tokens-kept-when-busy")
 async def verified_before(api: Api) -> bool:
     assert await api.accepted(api.token("admin", jti="kept"))

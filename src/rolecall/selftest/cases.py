@@ -30,6 +30,7 @@ LOADS: dict[str, tuple[str, ...]] = {
     "things-mixed-up-when-busy": ("guarded", "--users=60"),
     "lists-empty-when-busy": ("guarded", "--users=60"),
     "any-password-when-busy": ("guarded", "--users=60"),
+    "passwords-remembered-when-busy": ("guarded", "--users=60"),
     "one-token-in-300-of-another-user": ("issuance", "--rate=150"),
     "refresh-tokens-run-out": ("refresh-get", "--rate=250"),
     "race-kills-both-winners": ("refresh-race", "--rate=20"),

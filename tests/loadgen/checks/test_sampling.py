@@ -622,6 +622,7 @@ def test_a_password_that_is_almost_right(*, alone: bool) -> None:
     tried = list(filter(None, (guesses.next() for _ in range(200))))
 
     assert tried == [b"Secret-2"] * (2 if alone else 1)
+    assert guesses.right == b"Secret-1"
 
 
 @pytest.mark.parametrize(

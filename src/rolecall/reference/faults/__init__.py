@@ -24,6 +24,7 @@ from rolecall.reference.faults import (
     issue,
     keys,
     load,
+    load_races,
     near_misses,
     opaque_keys,
     passwords,
