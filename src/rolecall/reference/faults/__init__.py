@@ -103,6 +103,7 @@ THEMES = (
     wire,
     wrapping,
     load,
+    load_races,
     routing,
     caching,
     ownership,
