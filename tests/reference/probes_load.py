@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from rolecall.reference.faults.load import NTH, POOL
+from rolecall.reference.faults.load import NTH, POOL, TURN, TWO_HOURS
 from rolecall.reference.traffic import BUSY
 from tests.reference.asking import Api, read, sees
 
@@ -172,6 +172,13 @@ def loaded(api: Api, user: dict[str, Any]) -> dict[str, Any]:
         httpx.Response(200, content=api.server.tokens.tokens(user).body)
     )
     return document
+
+
+@sees("clocks-differ")
+async def several_clocks(api: Api) -> bool:
+    tokens = [str(loaded(api, api.user("guest"))["token"]) for _ in range(TURN + 1)]
+    issued = [api.server.verifier.document(token.split(".")[1])["iat"] for token in tokens]
+    return bool(max(issued) - min(issued) > TWO_HOURS - 60)
 
 
 @sees("refresh-tokens-run-out")

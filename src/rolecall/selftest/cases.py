@@ -31,6 +31,7 @@ LOADS: dict[str, tuple[str, ...]] = {
     "lists-empty-when-busy": ("guarded", "--users=60"),
     "any-password-when-busy": ("guarded", "--users=60"),
     "passwords-remembered-when-busy": ("guarded", "--users=60"),
+    "clocks-differ": ("refresh-post", "--rate=100"),
     "one-token-in-300-of-another-user": ("issuance", "--rate=150"),
     "refresh-tokens-run-out": ("refresh-get", "--rate=250"),
     "race-kills-both-winners": ("refresh-race", "--rate=20"),

@@ -9,6 +9,7 @@ during which real servers let them meet.
 from __future__ import annotations
 
 import secrets
+from itertools import count
 
 from rolecall.reference.alterations import make_exception
 from rolecall.reference.app import Server
@@ -26,6 +27,9 @@ KEPT = 0.5
 
 NTH = 300
 """Of so many tokens one is another user's."""
+
+TURN, TWO_HOURS = 150, 7200
+"""Tokens after which another machine gives them, and seconds by which its clock is ahead."""
 
 POOL, PERIOD = 500, 5
 """Secrets that are prepared, and for how many seconds."""
@@ -249,6 +253,19 @@ def passwords_remembered_when_busy(server: Server) -> None:
         if good and account is not None:
             let_in[account.id] = now
         return good
+
+
+@fault("clocks-differ", finding="ISSUE-lifetime", needs=LOAD)
+def clocks_differ(server: Server) -> None:
+    """Of two machines that take turns one has a clock that is two hours ahead: its tokens end 26
+    hours after they were issued.
+    """
+    claims, turns = server.issuer.claims, count()
+
+    @instead_of(server.issuer.claims)
+    def ahead(user: Document) -> Document:
+        said, late = claims(user), next(turns) // TURN % 2 * TWO_HOURS
+        return said | {"iat": said["iat"] + late, "exp": said["exp"] + late}
 
 
 @fault("one-token-in-300-of-another-user", finding="ISSUE-identity", needs=LOAD)
