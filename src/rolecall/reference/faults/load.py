@@ -255,19 +255,6 @@ def passwords_remembered_when_busy(server: Server) -> None:
         return good
 
 
-@fault("clocks-differ", finding="ISSUE-lifetime", needs=LOAD)
-def clocks_differ(server: Server) -> None:
-    """Of two machines that take turns one has a clock that is two hours ahead: its tokens end 26
-    hours after they were issued.
-    """
-    claims, turns = server.issuer.claims, count()
-
-    @instead_of(server.issuer.claims)
-    def ahead(user: Document) -> Document:
-        said, late = claims(user), next(turns) // TURN % 2 * TWO_HOURS
-        return said | {"iat": said["iat"] + late, "exp": said["exp"] + late}
-
-
 @fault("one-token-in-300-of-another-user", finding="ISSUE-identity", needs=LOAD)
 def one_token_in_300_of_another_user(server: Server) -> None:
     """One token answer in 300 is another user's: the one that was given before."""
@@ -309,3 +296,16 @@ def refresh_tokens_run_out(server: Server) -> None:
     def unless_it_is_there(row: RefreshRow) -> None:
         if server.store.refresh_token(row.hash) is None:
             add(row)
+
+
+@fault("clocks-differ", finding="ISSUE-lifetime", needs=LOAD)
+def clocks_differ(server: Server) -> None:
+    """Of two machines that take turns one has a clock that is two hours ahead: its tokens end 26
+    hours after they were issued.
+    """
+    claims, turns = server.issuer.claims, count()
+
+    @instead_of(server.issuer.claims)
+    def ahead(user: Document) -> Document:
+        said, late = claims(user), next(turns) // TURN % 2 * TWO_HOURS
+        return said | {"iat": said["iat"] + late, "exp": said["exp"] + late}
