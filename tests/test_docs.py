@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rolecall.loadgen.scenarios import NAMES
 from rolecall.report import docs_pages
 from rolecall.report.artefacts import FORMATS
 from rolecall.spec.loading import load_specification
@@ -109,6 +110,23 @@ def test_every_format_has_a_row() -> None:
     rows = dict(re.findall(r"^\| `([\w-]+)` \| `(.+?)` \|", page, re.MULTILINE))
 
     assert FORMATS == {name: file for name, file in rows.items() if not name.startswith("allure")}
+
+
+def test_every_load_scenario_has_a_row() -> None:
+    """The table of scenarios in docs/load.md has each of them, and README's example names each."""
+    page = (ROOT / "docs" / "load.md").read_text(encoding="utf-8")
+    table = page.partition("\n| scenario | a step |\n")[2].partition("\n\n")[0]
+    named = [
+        name for row in table.splitlines()[1:] for name in re.findall("`(.+?)`", row.split("|")[1])
+    ]
+    (listed,) = re.findall(
+        r"^\$ rolecall load (issuance) .+ # or (.+)$",
+        (ROOT / "README.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+
+    assert set(NAMES) == set(named)
+    assert set(NAMES) == {listed[0], *listed[1].split(", ")}
 
 
 def test_the_index_leads_to_every_page() -> None:

@@ -100,6 +100,7 @@ def test_no_way_to_expired_tokens(served: Served, tmp_path: Path) -> None:
         ("expired-let-in-when-busy", "expired-let-in"),
         ("expired-unknown-when-busy", "expired-otherwise"),
         ("answers-kept-by-path-when-busy", "denied-allowed"),
+        ("things-mixed-up-when-busy", "allowed-not-shown"),
     ],
 )
 def test_faults_that_only_show_when_busy(fault: str, kind: str, tmp_path: Path) -> None:
@@ -128,7 +129,14 @@ def test_cells_are_prepared_before_a_closed_loop_begins(tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    "variant", ["sheds-load", "keeps-answers-by-token", "lone-sessions", "few-sessions"]
+    "variant",
+    [
+        "sheds-load",
+        "keeps-answers-by-token",
+        "shows-less-when-busy",
+        "lone-sessions",
+        "few-sessions",
+    ],
 )
 def test_lawful_servers_that_are_busy(variant: str, tmp_path: Path) -> None:
     """Lawful servers are not accused when they are busy."""

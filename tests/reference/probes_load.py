@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from rolecall.reference.faults.load import NTH, POOL
+from rolecall.reference.faults.load import NTH, POOL, TURN, TWO_HOURS
 from rolecall.reference.traffic import BUSY
 from tests.reference.asking import Api, read, sees
 
@@ -56,9 +56,45 @@ async def unknown_when_busy(api: Api) -> bool:
     return few == {403: BUSY} and bool(many[401])
 
 
+@sees("things-mixed-up-when-busy")
+async def mixed_up_when_busy(api: Api) -> bool:
+    paths = [f"/v2/{kind}/{api.put(kind)}" for kind in ("contacts", "kbitems")]
+
+    async def right(count: int) -> bool:
+        answers = await asyncio.gather(
+            *(api.ask("GET", paths[number % 2], "admin") for number in range(count))
+        )
+        return all(read(answer)["id"] in paths[number % 2] for number, answer in enumerate(answers))
+
+    assert await right(BUSY)
+    return not await right(2 * BUSY)
+
+
+@sees("lists-empty-when-busy")
+async def empty_when_busy(api: Api) -> bool:
+    api.put("contacts")
+
+    async def full(count: int) -> bool:
+        answers = await asyncio.gather(
+            *(api.ask("GET", "/v2/contacts", "admin") for _ in range(count))
+        )
+        return all(map(read, answers))
+
+    assert await full(BUSY)
+    return not await full(2 * BUSY)
+
+
 @sees("any-password-when-busy")
 async def any_password(api: Api) -> bool:
     wrong = {"email": api.user("guest")["email"], "password": "rolecall-is-not-this"}
+    return await opens(api, "/v2/auth/token", "", "POST", refused=401, json=wrong)
+
+
+@sees("passwords-remembered-when-busy")
+async def remembered(api: Api) -> bool:
+    wrong = {"email": api.user("guest")["email"], "password": "rolecall-is-not-this"}
+    assert not await opens(api, "/v2/auth/token", "", "POST", refused=401, json=wrong)
+    assert (await api.login("guest")).is_success
     return await opens(api, "/v2/auth/token", "", "POST", refused=401, json=wrong)
 
 
@@ -136,6 +172,13 @@ def loaded(api: Api, user: dict[str, Any]) -> dict[str, Any]:
         httpx.Response(200, content=api.server.tokens.tokens(user).body)
     )
     return document
+
+
+@sees("clocks-differ")
+async def several_clocks(api: Api) -> bool:
+    tokens = [str(loaded(api, api.user("guest"))["token"]) for _ in range(TURN + 1)]
+    issued = [api.server.verifier.document(token.split(".")[1])["iat"] for token in tokens]
+    return bool(max(issued) - min(issued) > TWO_HOURS - 60)
 
 
 @sees("refresh-tokens-run-out")

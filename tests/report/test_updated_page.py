@@ -56,6 +56,14 @@ def page(*cases: dict[str, Any]) -> str:
     )
 
 
+def test_a_fault_that_only_load_shows_is_not_asked_what_it_sees_without_something() -> None:
+    """Its row has a dash in the columns that other faults have."""
+    other, loaded = case("first"), case("second", without={})
+    loaded["case"]["description"] += " (needs load)"
+
+    assert updated_kill_table(page(other), page(loaded), ORDER) == page(other, loaded)
+
+
 @pytest.mark.parametrize(
     "missing", [{"first"}, {"second"}, {"third"}, {"lawful"}, {"first", "lawful"}], ids=sorted
 )

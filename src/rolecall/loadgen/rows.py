@@ -22,6 +22,7 @@ NAMES = (
     "denied, other shapes",
     "expired tokens",
     "without a good token",
+    "issue (before a guess)",
     "without a good password",
     "session ended",
     "not known yet",

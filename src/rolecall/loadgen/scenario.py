@@ -225,11 +225,17 @@ class Scenario:
             return None
         return sound(context.invariants.logged_in(known, response, request))
 
-    def try_now_and_then(self, grant: SessionGrant) -> None:
-        """Check of some tokens that they work, and for which user."""
+    def try_now_and_then(
+        self, grant: SessionGrant, response: Response | None = None, request: bytes = b""
+    ) -> None:
+        """Check of some tokens that they work, and for which user; of one that a refresh has just
+        given, in this answer, also when it was issued.
+        """
         context = self.context
         context.tokens += 1
         if context.tokens % _TRIED == 1:
+            if response is not None:
+                context.invariants.compare_clocks(grant, response, request)
             if perf_counter() >= context.anew_at:
                 self._come_anew()
             self.show_profile(grant, perf_counter())
@@ -370,7 +376,7 @@ class RefreshingScenario(Scenario):
             self.grant = sound(given)
             self.given_on = self.connection, self.connection.opened
             if self.grant is not None:
-                self.try_now_and_then(self.grant)
+                self.try_now_and_then(self.grant, response, request)
 
 
 def sound(grant: SessionGrant | None) -> SessionGrant | None:

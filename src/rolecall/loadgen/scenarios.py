@@ -115,6 +115,9 @@ class GuardedScenario(AroundScenario):
             return
         guesses = self.context.sampling.guesses
         if guess := guesses.next():
+            any_answer = (*self.context.dialect.issued, *guesses.refusals)
+            self.call("POST", "issue (before a guess)", guesses.right, due, any_answer)
+            due = perf_counter()
             given = self.call("POST", "without a good password", guess, due, guesses.refusals)
             if given is not None:
                 guesses.look(guess, given)

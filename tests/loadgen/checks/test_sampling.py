@@ -631,6 +631,7 @@ def test_a_password_that_is_almost_right(*, alone: bool) -> None:
     tried = list(filter(None, (guesses.next() for _ in range(200))))
 
     assert tried == [b"Secret-2"] * (2 if alone else 1)
+    assert guesses.right == b"Secret-1"
 
 
 @pytest.mark.parametrize(
@@ -715,6 +716,67 @@ def test_a_permission_that_turns_into_a_denial(often: int) -> None:
         it.turns()
 
     assert set(it.violations.counts) == {"allowed-denied"}
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "accused"),
+    [
+        ("fetch", b'{"id": "another"}', True),
+        ("fetch", b'{"error": "too many connections"}', True),
+        ("fetch", b"", True),
+        ("list", b"[]", True),
+        ("list", b'{"error": "too many connections"}', True),
+        ("list", b'[{"id": "one that somebody else has made since"}]', False),
+    ],
+)
+def test_what_is_allowed_is_shown(action: str, body: bytes, accused: bool) -> None:
+    """A success without the thing that was asked for, and shown before, is a violation, and so is a
+    list in which nothing is; a list that begins with other things is none.
+    """
+    with sampled() as it:
+        it.sampling._known_at = 0.0
+        perform = it.server.dispatcher.perform
+
+        @instead_of(it.server.dispatcher.perform)
+        async def otherwise(call: Call, principal: Any, operation: str) -> Answer:
+            answer = await perform(call, principal, operation)
+            if operation.startswith(action) and answer.status == 200:
+                answer.body = body
+            return answer
+
+        it.turns()
+
+    assert set(it.violations.counts) == ({"allowed-not-shown"} if accused else set())
+
+
+def test_what_is_not_known_everywhere_may_be_missing() -> None:
+    """Within the time that replicas may lag behind, an empty list is held against nobody."""
+    with sampled(dialect={"consistency": 60}) as it:
+        perform = it.server.dispatcher.perform
+
+        @instead_of(it.server.dispatcher.perform)
+        async def nothing(call: Call, principal: Any, operation: str) -> Answer:
+            answer = await perform(call, principal, operation)
+            return Answer.of(200, []) if operation.startswith("list") else answer
+
+        it.turns()
+
+    assert not it.violations.counts
+
+
+def test_what_was_deleted_wrongly_is_not_missed() -> None:
+    """Where somebody who may not has deleted the thing, that is told, and not that it is gone."""
+    with sampled() as it:
+        it.sampling._known_at = 0.0
+        permitted = it.server.dispatcher.permitted
+
+        @instead_of(it.server.dispatcher.permitted)
+        def deletes_are_open(call: Call, principal: Any, operation: str) -> bool:
+            return operation.startswith("delete") or permitted(call, principal, operation)
+
+        it.turns()
+
+    assert set(it.violations.counts) == {"denied-allowed"}
 
 
 def test_permissions_that_open_when_it_is_busy() -> None:

@@ -3,7 +3,9 @@
 A server that compares passwords shortly when it is busy, or lets its cache answer, hands out tokens
 for a wrong one. Guesses lock accounts and addresses (AMB-18), so there are two in a run, far fewer
 than the suite makes, and of a user that was made for the run: its own password with another last
-character. Only a token that is given says something; every refusal is right, and so is overload.
+character. Right before each the user is logged in with the right one, since what is remembered of a
+good log-in, in place of comparing anew, may be remembered by the e-mail alone. Only a token that is
+given for the wrong one says something; every refusal is right, and so is overload.
 """
 
 from __future__ import annotations
@@ -41,6 +43,11 @@ class WrongPasswords:
     def know(self, email: str, password: str) -> None:
         """Take a user that was made for the run."""
         self._email, self._password = email, password
+
+    @property
+    def right(self) -> bytes:
+        """A log-in with the right password; what becomes of it is no matter."""
+        return self._log_in(self._email, self._password)
 
     def next(self) -> bytes | None:
         """A log-in with a wrong password, at its turn."""

@@ -68,6 +68,7 @@ from rolecall.loadgen.checks.seen_tokens import (
     fingerprint,
     own_fingerprint,
 )
+from rolecall.loadgen.checks.server_clocks import ServerClocks
 from rolecall.loadgen.checks.sessions import (
     Harmless,
     Holder,
@@ -166,6 +167,7 @@ class Invariants:
         self._refresh_tokens = SeenTokens(places, tells=tells)
         self._owners = Owners(violations, self._fingerprint, tells=tells)
         self._harmless = Harmless()
+        self._server_clocks = ServerClocks()
         self._holders: dict[str, Holder] = {}  # by e-mail
         self._role_of: dict[str, str] = {}  # by scope
         self._heads: set[str] = set()  # first parts of tokens that are in order
@@ -392,6 +394,20 @@ class Invariants:
             message = f"a new access token is answered {response.status}{where}"
             self.violations.report("token-dead", message, request, response)
         return False
+
+    def compare_clocks(self, grant: SessionGrant, response: Response, request: bytes) -> None:
+        """Look at the time at which a refreshed token says that it was issued, now that it came."""
+        claims = self._claims(grant.token)
+        if claims is None or not grant.sound:
+            return
+        apart = self._server_clocks.difference(claims.iat, grant.asked, perf_counter())
+        if apart:
+            message = (
+                f"two tokens say that they were issued {apart} s further apart than they were: the "
+                "server has several clocks, and one of the two does not end 24 hours after it was "
+                "issued"
+            )
+            self.violations.report("lifetime", message, request, response)
 
     # --- What is wrong --------------------------------------------------------------------------
 

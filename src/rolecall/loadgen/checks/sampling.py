@@ -13,6 +13,11 @@ is let in now, or a new one is denied as well that is certainly good (`sessions`
 404, 429 and 5xx, say nothing about permissions; nor does 401, after which the role logs in anew at
 once.
 
+What is allowed has to be shown (`allowed-not-shown`): where a fetch or a list showed our thing
+before the load, a success that shows another one, or an error, says that the role may and gives it
+nothing; nor is a list empty in which our thing is. Which members of a thing are shown is the
+server's affair, and so is what comes first in a list.
+
 Denied reads are tried in other shapes as well (`shapes`). A shape that was refused before the load
 with a status of another meaning, as a path that leads nowhere is, counts as open only where its
 answer shows what is denied. And what each role may read is asked with expired tokens (`expired`),
@@ -91,6 +96,8 @@ class Sampling:
 
     _made_user = ("", "")  # e-mail and password
     _is_conditional = False  # whether the target wants a precondition of writes
+    _is_spoilt = False  # whether a write that is denied was let in, which may have deleted things
+    _known_at = 0.0  # when the things are known everywhere (`time.perf_counter`; AMB-17)
 
     def __init__(
         self,
@@ -153,13 +160,16 @@ class Sampling:
                     self.others.append(f"a {resource}: {self._things.refused[resource]}")
             else:
                 self.others.append(f"a {resource}: no role that may delete one is logged in")
+        self._known_at = perf_counter() + self._dialect.consistency
         if "user" in self._things.ids:
             self.guesses.know(*self._made_user)
         for cell in self._candidates():
             answer = self._ask(cell.operation, cell.role, cell.path, cell.body)
             if answer is not None and self.verdict(cell, answer) is cell.allowed:
-                self.cells.append(cell)
+                shown = cell.allowed and self._shows_ours(cell, answer)
+                self.cells.append(replace(cell, shown=shown))
             else:
+                self._is_spoilt |= cell.operation.effect in _WRITES
                 self.others.append(
                     f"{cell}: {answer.status if answer else 'no answer'}, not {_word(cell.allowed)}"
                 )
@@ -495,8 +505,15 @@ class Sampling:
             return self._renewal(cell)
         if not cell.allowed:
             if said:
+                self._is_spoilt |= cell.operation.effect in _WRITES
                 message = f"{cell} was denied before the load, and is now answered {answer.status}"
                 self._invariants.violations.report("denied-allowed", message, probe.request, answer)
+        elif said and cell.shown and not self._still_shows(cell, answer):
+            message = (
+                f"{cell} showed what was asked for before the load, and is now answered "
+                f"{answer.status} without it"
+            )
+            self._invariants.violations.report("allowed-not-shown", message, probe.request, answer)
         elif said is False and probe.stage == "first":
             return replace(probe, stage="again", suspect=(probe.request, answer))
         elif said is False and probe.stage == "again":
@@ -562,6 +579,31 @@ class Sampling:
 
     def _shows_thing(self, cell: SampledCell, answer: Response) -> bool:
         return f"{self._run}-{cell.operation.resource.name}".encode() in answer.body
+
+    def _shows_ours(self, cell: SampledCell, answer: Response) -> bool:
+        """Whether an answer shows our thing: a fetch its name or its id, a list, which is an array,
+        its name.
+        """
+        if cell.operation.effect == "list":
+            return self._shows_thing(cell, answer) and isinstance(read_json(answer.body), list)
+        id = cell.path.partition("?")[0].rpartition("/")[2]
+        return self._shows_thing(cell, answer) or id.encode() in answer.body
+
+    def _still_shows(self, cell: SampledCell, answer: Response) -> bool:
+        """Whether a success may show what it showed before the load.
+
+        Others make things, so that ours need not be on the first page of a list, but no page of it
+        is empty; and what is not known everywhere yet may be missing for a moment.
+        """
+        if (
+            self._is_spoilt
+            or perf_counter() < self._known_at
+            or self._shows_ours(cell, answer)
+            or answer.status not in cell.operation.success
+        ):
+            return True
+        listed = read_json(answer.body) if cell.operation.effect == "list" else None
+        return isinstance(listed, list) and bool(listed)
 
     def _shows(self, cell: SampledCell, answer: Response) -> bool:
         """Whether an answer shows our thing, or as a list any things."""

@@ -37,6 +37,7 @@ class SampledCell:
             or what `strangers` present.
         refused: the status that it was refused with before the load where that is none that says
             denied.
+        shown: whether its answer showed our thing before the load.
     """
 
     operation: Operation
@@ -50,6 +51,7 @@ class SampledCell:
     after: SampledCell | None = None
     way: str = ""
     refused: int = 0
+    shown: bool = False
 
     @property
     def is_expired(self) -> bool:

@@ -109,6 +109,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "denied-allowed": Kind("SEC-A17", "What is denied stays denied under load."),
     "allowed-denied": Kind("SEC-A17", "What is allowed stays allowed under load."),
+    "allowed-not-shown": Kind("SEC-A17", "What is allowed is shown under load, too."),
     "wrong-password-let-in": Kind(
         "ISSUE-refused", "A wrong password gets no token under load, either."
     ),

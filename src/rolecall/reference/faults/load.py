@@ -1,4 +1,4 @@
-"""Faults that only show under load: when many requests are in flight, or two refreshes meet.
+"""Faults that only show under load: when many requests are in flight (`load_races`: when two meet).
 
 The suite asks one thing at a time, or ten at the most, and has no reason to see them; the load
 scenarios have. Requests of this server do not meet by themselves, since one thread answers one
@@ -8,23 +8,18 @@ during which real servers let them meet.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from itertools import count
 
 from rolecall.reference.alterations import make_exception
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
-from rolecall.reference.faults.refresh_misuse import refresh_token_in
 from rolecall.reference.faults.registry import fault
-from rolecall.reference.refresh import digest
 from rolecall.reference.store import RefreshRow, StoredAccount
-from rolecall.reference.strict_json import Document, loads
+from rolecall.reference.strict_json import Document
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
-from rolecall.reference.traffic import MOMENT, Traffic
+from rolecall.reference.traffic import Traffic
 
 LOAD = ("load",)
 KEPT = 0.5
@@ -32,6 +27,9 @@ KEPT = 0.5
 
 NTH = 300
 """Of so many tokens one is another user's."""
+
+TURN, TWO_HOURS = 150, 7200
+"""Tokens after which another machine gives them, and seconds by which its clock is ahead."""
 
 POOL, PERIOD = 500, 5
 """Secrets that are prepared, and for how many seconds."""
@@ -196,6 +194,38 @@ def overriding_methods_open_when_busy(server: Server) -> None:
     make_exception(server, names_another)
 
 
+@fault("things-mixed-up-when-busy", finding="SEC-A17", needs=LOAD)
+def things_mixed_up_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a fetch is answered with the thing that was fetched
+    before it, as where threads share what they are about to send.
+    """
+    traffic, perform = Traffic(server), server.dispatcher.perform
+    before: Answer | None = None
+
+    @instead_of(server.dispatcher.perform)
+    async def mixed_up(call: Call, principal: Principal, operation: str) -> Answer:
+        nonlocal before
+        answer = await perform(call, principal, operation)
+        if not operation.startswith("fetch-") or call.resource == "users":
+            return answer
+        answer, before = (before if traffic.is_heavy and before else answer), answer
+        return answer
+
+
+@fault("lists-empty-when-busy", finding="SEC-A17", needs=LOAD)
+def lists_empty_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a list for which the database gives no connection is
+    answered 200 with nothing in it.
+    """
+    traffic, perform = Traffic(server), server.dispatcher.perform
+
+    @instead_of(server.dispatcher.perform)
+    async def nothing(call: Call, principal: Principal, operation: str) -> Answer:
+        if operation.startswith("list-") and traffic.is_heavy:
+            return Answer.of(200, [])
+        return await perform(call, principal, operation)
+
+
 @fault("any-password-when-busy", finding="ISSUE-refused", needs=LOAD)
 def any_password_when_busy(server: Server) -> None:
     """With more than 20 requests in flight the password of a known e-mail is not looked at."""
@@ -204,6 +234,25 @@ def any_password_when_busy(server: Server) -> None:
     @instead_of(server.tokens.password_matches)
     async def hardly(password: str, account: StoredAccount | None) -> bool:
         return (traffic.is_heavy and account is not None) or await matches(password, account)
+
+
+@fault("passwords-remembered-when-busy", finding="ISSUE-refused", needs=LOAD)
+def passwords_remembered_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight an e-mail that has logged in within the last second is
+    not asked for its password again.
+    """
+    traffic, matches = Traffic(server), server.tokens.password_matches
+    let_in: dict[str, float] = {}
+
+    @instead_of(server.tokens.password_matches)
+    async def remembered(password: str, account: StoredAccount | None) -> bool:
+        now = server.clock.now()
+        if account is not None and traffic.is_heavy and now - let_in.get(account.id, 0.0) < 1:
+            return True
+        good = await matches(password, account)
+        if good and account is not None:
+            let_in[account.id] = now
+        return good
 
 
 @fault("one-token-in-300-of-another-user", finding="ISSUE-identity", needs=LOAD)
@@ -249,107 +298,14 @@ def refresh_tokens_run_out(server: Server) -> None:
             add(row)
 
 
-class Meeting:
-    """Refreshes with one token that are in flight together: how many came, and what they were
-    given.
+@fault("clocks-differ", finding="ISSUE-lifetime", needs=LOAD)
+def clocks_differ(server: Server) -> None:
+    """Of two machines that take turns one has a clock that is two hours ahead: its tokens end 26
+    hours after they were issued.
     """
+    claims, turns = server.issuer.claims, count()
 
-    def __init__(self, token: str) -> None:
-        self.token = token
-        self.came = 0
-        self.left = 0
-        self.given: list[Document] = []
-
-
-class Meetings:
-    """All that are going on at a server, whose refreshes take a moment so that they can meet."""
-
-    def __init__(self, server: Server) -> None:
-        self.going_on: dict[str, Meeting] = {}
-        self._mine: ContextVar[Meeting | None] = ContextVar("mine", default=None)
-        answer = server.tokens.answer
-        usable = server.refresh.usable
-
-        @instead_of(server.tokens.answer)
-        async def slowly(call: Call) -> Answer:
-            token = refresh_token_in(call)
-            if not token:
-                return await answer(call)
-            with self._joined(token):
-                await asyncio.sleep(MOMENT)
-                return await answer(call)
-
-        @instead_of(server.refresh.usable)
-        def looked_at_before(row: RefreshRow) -> bool:
-            return usable(row) or self.mine is not None
-
-    @contextmanager
-    def _joined(self, token: str) -> Iterator[None]:
-        meeting = self.going_on.setdefault(token, Meeting(token))
-        meeting.came += 1
-        self._mine.set(meeting)
-        try:
-            yield
-        finally:
-            meeting.left += 1
-            if meeting.left == meeting.came:
-                del self.going_on[token]
-
-    @property
-    def mine(self) -> Meeting | None:
-        """The meeting that the request at hand is one of, if others are."""
-        meeting = self._mine.get()
-        return meeting if meeting and meeting.came > 1 else None
-
-
-@fault("race-kills-both-winners", finding="REFRESH-new-token", needs=LOAD)
-def race_kills_both_winners(server: Server) -> None:
-    """Of two refreshes with one token that meet both are granted, each ends what the other was
-    given, and both are left with nothing.
-    """
-    meetings = Meetings(server)
-    dead: set[object] = set()
-    tokens = server.tokens.tokens
-    check = server.verifier.check_grant
-
-    @instead_of(server.tokens.tokens)
-    def ended(user: Document, old: str | None = None) -> Answer:
-        answer = tokens(user, old)
-        meeting = meetings.mine
-        if meeting is not None and old is not None:
-            meeting.given.append(loads(answer.body))
-            if len(meeting.given) > 1:
-                for document in meeting.given:
-                    server.store.use_refresh_token(
-                        digest(document["refreshToken"]), server.clock.now()
-                    )
-                    dead.add(server.verifier.checked_claims(document["token"])["jti"])
-        return answer
-
-    @instead_of(server.verifier.check_grant)
-    def alive(claims: Document) -> None:
-        check(claims)
-        if claims.get("jti") in dead:
-            raise server.verifier.invalid()
-
-
-@fault("race-gives-another-users-token", finding="REFRESH-same-user", needs=LOAD)
-def race_gives_another_users_token(server: Server) -> None:
-    """Of two refreshes with one token that meet the second is answered with tokens of another user
-    who is refreshing just then.
-    """
-    meetings = Meetings(server)
-    tokens = server.tokens.tokens
-
-    def somebody_else(than: str) -> str | None:
-        rows = (server.store.refresh_token(digest(token)) for token in meetings.going_on)
-        return next((row.user for row in rows if row is not None and row.user != than), None)
-
-    @instead_of(server.tokens.tokens)
-    def mixed_up(user: Document, old: str | None = None) -> Answer:
-        meeting = meetings.mine
-        if meeting is None or old is None:
-            return tokens(user, old)
-        other = somebody_else(user["id"]) if meeting.given else None
-        meeting.given.append(user)
-        return tokens(server.tokens.user(other) if other else user, old)
+    @instead_of(server.issuer.claims)
+    def ahead(user: Document) -> Document:
+        said, late = claims(user), next(turns) // TURN % 2 * TWO_HOURS
+        return said | {"iat": said["iat"] + late, "exp": said["exp"] + late}

@@ -12,7 +12,7 @@ from starlette.types import Send
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
-from rolecall.reference.strict_json import loads
+from rolecall.reference.strict_json import Document, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 from rolecall.reference.traffic import Traffic
@@ -21,6 +21,8 @@ from rolecall.reference.variants.registry import variant
 
 LEARNT = 0.8
 """Seconds after which every worker knows a token that one of them has given."""
+
+_TURN = 150  # tokens after which another machine gives them
 
 STALL_AFTER, STALL = 5.0, 1.0
 """Seconds from the first request to the stall, and of the stall."""
@@ -111,6 +113,34 @@ def keeps_answers_by_token(server: Server) -> None:
         given = await answer(call)
         kept[key] = now, given
         return given
+
+
+@variant("shows-less-when-busy", "under-load")
+def shows_less_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a fetch shows no more than the thing's id, and a list no
+    more than one thing.
+    """
+    traffic, perform = Traffic(server), server.dispatcher.perform
+
+    @instead_of(server.dispatcher.perform)
+    async def less(call: Call, principal: Principal, operation: str) -> Answer:
+        answer = await perform(call, principal, operation)
+        action = operation.partition("-")[0]
+        if answer.status != 200 or action not in ("fetch", "list") or not traffic.is_heavy:
+            return answer
+        shown = loads(answer.body)
+        return Answer.of(200, {"id": shown["id"]} if action == "fetch" else shown[:1])
+
+
+@variant("clocks-differ-by-a-minute", "under-load")
+def clocks_differ_by_a_minute(server: Server) -> None:
+    """Of two machines that take turns one has a clock that is a minute ahead."""
+    claims, turns = server.issuer.claims, count()
+
+    @instead_of(server.issuer.claims)
+    def ahead(user: Document) -> Document:
+        said, late = claims(user), next(turns) // _TURN % 2 * 60
+        return said | {"iat": said["iat"] + late, "exp": said["exp"] + late}
 
 
 @variant("workers-learn-of-tokens", "under-load")
