@@ -727,11 +727,12 @@ def test_a_permission_that_turns_into_a_denial(often: int) -> None:
         ("list", b"[]", True),
         ("list", b'{"error": "too many connections"}', True),
         ("list", b'[{"id": "one that somebody else has made since"}]', False),
+        ("fetch", b"<h1>We are back soon</h1>", False),
     ],
 )
 def test_what_is_allowed_is_shown(action: str, body: bytes, accused: bool) -> None:
     """A success without the thing that was asked for, and shown before, is a violation, and so is a
-    list in which nothing is; a list that begins with other things is none.
+    list in which nothing is; a list that begins with other things is none, nor is a gateway's page.
     """
     with sampled() as it:
         it.sampling._known_at = 0.0
@@ -742,6 +743,8 @@ def test_what_is_allowed_is_shown(action: str, body: bytes, accused: bool) -> No
             answer = await perform(call, principal, operation)
             if operation.startswith(action) and answer.status == 200:
                 answer.body = body
+                if body.startswith(b"<"):
+                    answer.media_type = "text/html"
             return answer
 
         it.turns()

@@ -41,6 +41,7 @@ from urllib.parse import quote
 
 import gevent
 
+from rolecall.foreign_answers import is_foreign
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks import strangers
 from rolecall.loadgen.checks.expired import ExpiredTokens, Presented
@@ -593,13 +594,15 @@ class Sampling:
         """Whether a success may show what it showed before the load.
 
         Others make things, so that ours need not be on the first page of a list, but no page of it
-        is empty; and what is not known everywhere yet may be missing for a moment.
+        is empty; and what is not known everywhere yet may be missing for a moment. A web page is of
+        somebody before the server, as of a gateway while the server is replaced.
         """
         if (
             self._is_spoilt
             or perf_counter() < self._known_at
             or self._shows_ours(cell, answer)
             or answer.status not in cell.operation.success
+            or is_foreign(answer.status, answer.text, answer.body)
         ):
             return True
         listed = read_json(answer.body) if cell.operation.effect == "list" else None
