@@ -99,7 +99,8 @@ class Wire:
         answer = self.client.request(method, path, headers=headers, content=body)
         if self._lossy and len(self.lines) % self._lossy == 0:
             return None
-        return Response(answer.status_code, b"HTTP/1.1 200 OK", answer.content, True)
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: {answer.headers.get('content-type', '')}"
+        return Response(answer.status_code, head.encode(), answer.content, True)
 
 
 class Sampled:
