@@ -99,8 +99,8 @@ class Wire:
         answer = self.client.request(method, path, headers=headers, content=body)
         if self._lossy and len(self.lines) % self._lossy == 0:
             return None
-        head = f"HTTP/1.1 200 OK\r\ncontent-type: {answer.headers.get('content-type', '')}"
-        return Response(answer.status_code, head.encode(), answer.content, True)
+        given = f"HTTP/1.1 200 OK\r\ncontent-type: {answer.headers.get('content-type', '')}"
+        return Response(answer.status_code, given.encode(), answer.content, True)
 
 
 class Sampled:
