@@ -9,6 +9,7 @@ from typing import Any
 import gevent
 from gevent.lock import RLock
 
+from rolecall.http.conditional import WantedPrecondition
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks.sessions import SessionGrant
 from rolecall.loadgen.checks.things import document_of
@@ -75,7 +76,7 @@ class Administrator:
         self.organization: Any = None  # its id as the target writes it
         self._grant: SessionGrant | None = None
         self._logging_in = RLock()
-        self._is_conditional = False  # whether the target wants a precondition of writes
+        self._precondition = WantedPrecondition()
 
     def look_up_organization(self, connection: WireConnection) -> None:
         """Take the organization that users are made in from the own profile."""
@@ -95,15 +96,15 @@ class Administrator:
         """
         dialect, answer = self.context.dialect, None
         for _ in range(TRIES):
-            grant = self._logged_in(connection)
+            grant, sent = self._logged_in(connection), self._precondition.fields(method)
             answer = self.context.ask(connection, self.request(method, path, grant.token, body))
             if answer is None:
                 if method not in _REPEATED:
                     break
             elif answer.status == 429:
                 gevent.sleep(min(max(answer.seconds_to_wait, PAUSE), _LONGEST_PAUSE))
-            elif answer.status == outgoing.WANTS_PRECONDITION and not self._is_conditional:
-                self._is_conditional = True
+            elif self._precondition.lacks(method, answer.status, sent):
+                continue
             elif answer.status in (*dialect.anonymous, *dialect.expired):
                 self._grant = None if self._grant is grant else self._grant
             else:
@@ -136,8 +137,7 @@ class Administrator:
 
     def request(self, method: str, path: str, token: str = "", body: Any = None) -> bytes:
         """A request as it is sent."""
-        is_conditional = self._is_conditional and method in outgoing.CONDITIONAL
-        more = outgoing.ANY_STATE if is_conditional else {}
+        more = self._precondition.fields(method)
         return outgoing.json_request(self.context.origin, method, path, body, token, more)
 
 

@@ -1,4 +1,4 @@
-"""Preconditions that a target wants of a write (RFC 6585 3): any state of the thing will do."""
+"""Sends again what lacked a precondition that the target wants of a write."""
 
 from __future__ import annotations
 
@@ -6,20 +6,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from rolecall.evidence import Exchange
-
-_REQUIRED = 428
-_WRITES = ("PATCH", "PUT", "DELETE")
-#: Whatever state the thing is in, as long as it is there (RFC 9110 13.1.1).
-_ANY_STATE = {"if-match": "*"}
+from rolecall.http.conditional import WantedPrecondition
 
 Ask = Callable[..., Awaitable[Exchange]]
 
 
 class Preconditions:
-    """Whether a target wants a precondition of updates and deletes: its answers tell."""
+    """Adds the precondition that a target wants of updates and deletes."""
 
     def __init__(self) -> None:
-        self._wanted = False
+        self._precondition = WantedPrecondition()
 
     async def answer(
         self,
@@ -30,15 +26,11 @@ class Preconditions:
     ) -> Exchange:
         """What a request with these headers is answered; with a precondition, once the target has
         wanted one.
-
-        What is answered 428 was not carried out, so that it may be sent again.
         """
-        if method not in _WRITES:
-            return await through(ask)
-        conditional = partial(ask, headers={**_ANY_STATE, **(headers or {})})
-        is_conditional = self._wanted
-        exchange = await through(conditional if is_conditional else ask)
-        if exchange.status != _REQUIRED or is_conditional:
-            return exchange
-        self._wanted = True
-        return await through(conditional)
+        while True:
+            sent = self._precondition.fields(method)
+            exchange = await through(
+                partial(ask, headers={**sent, **(headers or {})}) if sent else ask
+            )
+            if not self._precondition.lacks(method, exchange.status, sent):
+                return exchange

@@ -42,6 +42,7 @@ from urllib.parse import quote
 import gevent
 
 from rolecall.foreign_answers import is_foreign
+from rolecall.http.conditional import WantedPrecondition
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks import strangers
 from rolecall.loadgen.checks.expired import ExpiredTokens, Presented
@@ -96,7 +97,6 @@ class Sampling:
     """
 
     _made_user = ("", "")  # e-mail and password
-    _is_conditional = False  # whether the target wants a precondition of writes
     _is_spoilt = False  # whether a write that is denied was let in, which may have deleted things
     _known_at = 0.0  # when the things are known everywhere (`time.perf_counter`; AMB-17)
 
@@ -122,7 +122,7 @@ class Sampling:
         self.others: list[str] = []
         self.not_tested: list[str] = []
         self._tokens = expired or ExpiredTokens(ExpiryOptions(), origin.url)
-        self._origin = origin
+        self._origin, self._precondition = origin, WantedPrecondition()
         self._spec, self._dialect = spec, dialect
         self._invariants = invariants
         self._accounts = {account.role: account for account in accounts}
@@ -204,7 +204,7 @@ class Sampling:
         """Send a request and wait for its answer; repeat it without one, unless it is a create."""
         may, answer, is_renewed = self._spec.allows(operation.name, role), None, False
         for _ in range(_TRIES):
-            caller = self._caller(role)
+            caller, sent = self._caller(role), self._precondition.fields(operation.method)
             answer = self._exchange_as(
                 caller, self._request(operation.method, path, body, caller.grant.token)
             )
@@ -212,8 +212,7 @@ class Sampling:
                 if operation.effect == "create":
                     break
                 continue
-            if answer.status == outgoing.WANTS_PRECONDITION and not self._is_conditional:
-                self._is_conditional = True
+            if self._precondition.lacks(operation.method, answer.status, sent):
                 continue
             # It may be the token that was refused: 401 says so, and what is allowed to the role
             # leaves little else.
@@ -704,8 +703,7 @@ class Sampling:
         token: str = "",
         more: Mapping[str, str] = {},
     ) -> bytes:
-        if self._is_conditional and method in outgoing.CONDITIONAL:
-            more = {**outgoing.ANY_STATE, **more}
+        more = {**self._precondition.fields(method), **more}
         return outgoing.json_request(self._origin, method, path, body, token, more)
 
 

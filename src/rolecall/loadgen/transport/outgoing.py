@@ -64,12 +64,6 @@ class Origin:
         return f"{self.scheme}://{self.host_header}{self.prefix}"
 
 
-#: What was not done for want of a precondition (RFC 6585 3), the methods that it is wanted of, and
-#: the one that any state of a thing meets (RFC 9110 13.1.1).
-WANTS_PRECONDITION, CONDITIONAL = 428, ("PATCH", "PUT", "DELETE")
-ANY_STATE = {"if-match": "*"}
-
-
 def request(
     origin: Origin,
     method: str,
