@@ -51,6 +51,7 @@ class Led:
             "races": self.coordinator.races.take(),
             "denials": Denials().take(),
             "sampled": None,
+            "refused": {},
             "beside": 2,
             "accounts": 1,
             "last": last,
@@ -114,11 +115,13 @@ def test_a_worker_that_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     led.alive.remove("two_b")
     led.pass_by(monkeypatch)
     led.alive.append("two_b")
-    led.report("two_b", last=True, sampled={"left": ["user 5f47d86c51755a001dc41b82"]})
+    left = ["user 5f47d86c51755a001dc41b82"]
+    led.report("two_b", last=True, sampled={"left": left}, refused={"ada@example.org": 401})
 
     assert led.coordinator.lost == ["worker two-2 died"]
     # which is so all the same
-    assert led.coordinator.sampled["left"] == {"user 5f47d86c51755a001dc41b82"}
+    assert led.coordinator.sampled["left"] == {*left}
+    assert led.coordinator.refused == {("ada@example.org", 401)}
     assert segment.totals.workers["two-2"].state == "died"
     assert segment.totals.document()["requests"] == 1  # what it had said before
     assert led.dismissed() == ["two_b", "two_b"]

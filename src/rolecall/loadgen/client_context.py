@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 #: Seconds for a connection that is opened beside what is measured.
 _SOON = 1.0
 #: What is told in the end of the cells: those sampled, those with expired tokens, those not sampled
-#: and what is not tested with the reason; what is left behind; and accounts that were never let in.
-SAMPLED = ("cells", "expired", "others", "not_tested", "left", "refused")
+#: and what is not tested with the reason; and what is left behind.
+SAMPLED = ("cells", "expired", "others", "not_tested", "left")
 
 
 class LoadConnection(WireConnection):
@@ -243,10 +243,7 @@ class ClientContext:
         with self._sampling_begins:  # a run may be over before they are prepared
             sampling = self._sampling
             if sampling is None:
-                return {name: [] for name in SAMPLED} | {
-                    "left": left,
-                    "refused": self.invariants.refused,
-                }
+                return {name: [] for name in SAMPLED} | {"left": left}
             cells = [*sampling.cells, *sampling.shaped, *sampling.strange]
             found = (
                 list(map(str, cells)),
@@ -254,7 +251,6 @@ class ClientContext:
                 sampling.others,
                 sampling.not_tested,
                 sampling.close(),
-                self.invariants.refused,
             )
             return dict(zip(SAMPLED, found, strict=True))
 

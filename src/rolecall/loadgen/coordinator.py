@@ -84,6 +84,8 @@ class Coordinator:
         self.races = Races(self.violations)
         self.denials = Denials()
         self.sampled: dict[str, set[str]] = {name: set() for name in SAMPLED}
+        #: E-mails of accounts that were never let in at a worker, and the statuses that said so.
+        self.refused: set[tuple[str, int]] = set()
         self.died: list[str] = []
         self.errors: list[str] = []
         #: Requests beside the load: of set-up and of tidying up.
@@ -151,7 +153,7 @@ class Coordinator:
         self.violations = Violations()
         self._across, self.races = AcrossWorkers(self.violations), Races(self.violations)
         self.denials = Denials()
-        self.sampled = {name: set() for name in SAMPLED}
+        self.sampled, self.refused = {name: set() for name in SAMPLED}, set()
         self.died, self.errors, self.beside = [], [], 0
         self._absent, self._why, self._strangers = {}, {}, []
         self._accounts = {}
@@ -252,7 +254,10 @@ class Coordinator:
             self._await_no_more(worker)
 
     def _note_left(self, report: Report) -> None:
-        """Note what a worker tried and left at the target, even if it has left the run."""
+        """Note what a worker tried and left at the target, and whom that never let in, even if the
+        worker has left the run.
+        """
+        self.refused.update(report.refused.items())
         for what, found in (report.sampled or {}).items():
             self.sampled[what].update(found)
 

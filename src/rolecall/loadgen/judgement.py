@@ -9,9 +9,8 @@ disturbed, had been perfect; else it is invalid.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +21,6 @@ from rolecall.wording import counted
 
 #: How the rows of log-ins begin.
 LOG_IN = "issue"
-#: As `Invariants.refused` says it.
-_NEVER_LET_IN = re.compile(r" was answered (\d{3}), and never let in$")
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Judgement:
         violations: int,
         void: Sequence[str],
         closed: bool,
-        shut_out: Sequence[str] = (),
+        shut_out: Collection[tuple[str, int]] = (),
         beside: int = 0,
     ) -> Judgement:
         """Judge what `Totals.document` says.
@@ -53,7 +50,7 @@ class Judgement:
             void: what broke on our side, as sentences.
             closed: whether clients waited for their answers before they sent again, so that a pause
                 of theirs made the load smaller.
-            shut_out: the accounts that were never let in, as sentences (`Invariants.refused`).
+            shut_out: the accounts that were never let in: e-mail, and status of the refusal.
             beside: requests beside the load, which a limit of the target's counts as well.
         """
         judged = judge(objectives, measured)
@@ -63,7 +60,7 @@ class Judgement:
         if not void:
             beyond = beyond_doubt(
                 objectives,
-                _let_in(measured, shut_out),
+                _without(measured, shut_out),
                 slow=any(generator_limits.slow(measured, objectives)),
             )
             limited = [*_limited(measured, objectives, closed=closed, beside=beside)]
@@ -120,13 +117,15 @@ def _unknown_names(measured: Mapping[str, Any], objectives: Sequence[Objective])
             )
 
 
-def _let_in(measured: Mapping[str, Any], shut_out: Sequence[str]) -> Mapping[str, Any]:
+def _without(
+    measured: Mapping[str, Any], shut_out: Collection[tuple[str, int]]
+) -> Mapping[str, Any]:
     """What was measured without the refused log-ins of accounts that were never let in.
 
     Their passwords may be wrong. No other refusal of that kind is excused with them: one of a user
     who was let in before is a violation.
     """
-    statuses = {found[1] for text in shut_out if (found := _NEVER_LET_IN.search(text))}
+    statuses = {str(status) for _, status in shut_out}
     if not statuses:
         return measured
     errors, entries = Counter(measured["errors"]), []
@@ -140,12 +139,15 @@ def _let_in(measured: Mapping[str, Any], shut_out: Sequence[str]) -> Mapping[str
     return {**measured, "errors": dict(+errors), "entries": entries}
 
 
-def _shut_out(shut_out: Sequence[str], failed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _shut_out(
+    shut_out: Collection[tuple[str, int]], failed: Sequence[Mapping[str, Any]]
+) -> Iterator[str]:
     """A sentence where wrong passwords may be why objectives of errors did not hold."""
     texts = [row["objective"] for row in failed if "errors" in row["objective"]]
     if shut_out and texts:
+        accounts = {email for email, _ in shut_out}
         yield (
-            f"{counted(len(shut_out), 'account')} never let in: look at the passwords; without "
+            f"{counted(len(accounts), 'account')} never let in: look at the passwords; without "
             f"their log-ins {' and '.join(texts)} might have held"
         )
 

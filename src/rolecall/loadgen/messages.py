@@ -12,7 +12,7 @@ raises `UnreadableValue` where a type or a bound does not fit.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from math import inf
 from typing import Any, ClassVar, Self
 
@@ -53,15 +53,15 @@ class Message:
 
     def pack(self) -> dict[str, Any]:
         """The members by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {member.name: getattr(self, member.name) for member in fields(self)}
 
     @classmethod
     def _members(cls, packed: object) -> Mapping[str, Any]:
         """The members of a message as it came, none of which is missing."""
         members = mapping("it", packed)
-        for field in fields(cls):
-            if field.name not in members:
-                raise UnreadableValue(f"{field.name} is missing")
+        for member in fields(cls):
+            if member.name not in members:
+                raise UnreadableValue(f"{member.name} is missing")
         return members
 
 
@@ -198,6 +198,7 @@ class Report(Message):
         races: `Races.take`, with ``measured``.
         denials: `Denials.take`; with the last report as well.
         sampled: what the sampling tried, and left at the target, by the names of `SAMPLED`.
+        refused: `Invariants.refused`.
         beside: requests beside the load.
         accounts: that took part so far in this segment.
         last: whether no report follows in this segment.
@@ -214,6 +215,7 @@ class Report(Message):
     races: Mapping[str, Any] | None = None
     denials: Mapping[str, Any] | None = None
     sampled: Mapping[str, list[str]] | None = None
+    refused: Mapping[str, int] = field(default_factory=dict)
     beside: int = 0
     accounts: int = 0
     last: bool = False
@@ -234,6 +236,7 @@ class Report(Message):
             races=_races(members["races"]) if is_news else None,
             denials=_denials(members["denials"]),
             sampled=_sampled(members["sampled"]),
+            refused=counts("refused", members["refused"]),
             beside=whole("beside", members["beside"]),
             accounts=whole("accounts", members["accounts"]),
             last=flag("last", members["last"]),

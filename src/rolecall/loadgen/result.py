@@ -8,7 +8,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,18 @@ def accounts(options: argparse.Namespace, used: int) -> dict[str, dict[str, int]
     """
     given = plan.accounts_given(options)
     return {"accounts": {"given": given, "used": min(used, given)}} if given else {}
+
+
+def sampled(
+    cells: Mapping[str, Iterable[str]], refused: Iterable[tuple[str, int]]
+) -> dict[str, list[str]]:
+    """The member ``sampled``: what `Coordinator.sampled` and `Coordinator.refused` say."""
+    return {
+        **{name: sorted(found) for name, found in cells.items()},
+        "refused": [
+            f"{email} was answered {status}, and never let in" for email, status in sorted(refused)
+        ],
+    }
 
 
 def samples(violations: Sequence[Violation]) -> list[dict[str, Any]]:

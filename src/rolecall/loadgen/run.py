@@ -316,7 +316,7 @@ class LoadRun:
             violations=violations.total,
             void=[*self.why_void(), *self._why_incomplete(segment, measured)],
             closed=self._schedule is None,
-            shut_out=sorted(self.coordinator.sampled["refused"]),
+            shut_out=self.coordinator.refused,
             beside=self.coordinator.beside,
         )
         seen = [
@@ -337,7 +337,7 @@ class LoadRun:
             "violation_samples": result.samples(violations.samples),
             **result.advice(violations),
             **self._denials(),
-            "sampled": {name: sorted(found) for name, found in self.coordinator.sampled.items()},
+            "sampled": result.sampled(self.coordinator.sampled, self.coordinator.refused),
         }
         if self.options.run_folder:
             result.write(Path(self.options.run_folder), document, segment.totals.response)

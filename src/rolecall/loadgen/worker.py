@@ -290,7 +290,7 @@ class Worker:
             self._open_loop.close()
         # What follows may take its time, and this is not to wait for it.
         self._send(replace(report, away=self._away))
-        sampled = None
+        sampled, refused = None, self.context.invariants.refused
         try:
             sampled = self.context.tidy()
         except Exception as reason:  # noqa: BLE001  # as in `_run`
@@ -302,6 +302,7 @@ class Worker:
                 report.number,
                 denials=denials,
                 sampled=sampled,
+                refused=refused,
                 beside=beside,
                 last=True,
                 error=error,

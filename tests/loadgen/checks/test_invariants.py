@@ -753,16 +753,16 @@ def test_a_login_that_never_worked_says_nothing_about_the_server() -> None:
 
 
 def test_an_account_that_was_never_let_in_is_named() -> None:
-    """Its password may be wrong in the accounts' file, which is told with the answer."""
+    """Its password may be wrong in the accounts' file, which is told with the status."""
     invariants = looking()
-    assert invariants.refused == []
+    assert invariants.refused == {}
 
     asked(invariants, answer({}, 401))
-    (said,) = invariants.refused
+    (status,) = invariants.refused.values()
     granted(invariants)
 
-    assert said.endswith(" was answered 401, and never let in")
-    assert invariants.refused == []
+    assert status == 401
+    assert invariants.refused == {}
 
 
 # --- What the token is good for ----------------------------------------------------------------

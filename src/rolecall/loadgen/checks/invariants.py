@@ -307,13 +307,15 @@ class Invariants:
         return False
 
     @property
-    def refused(self) -> list[str]:
-        """The accounts that were never let in, and were refused: their passwords may be wrong."""
-        return [
-            f"{holder.account.email} was answered {holder.refused}, and never let in"
-            for holder in self._holders.values()
+    def refused(self) -> dict[str, int]:
+        """The accounts that were never let in, by e-mail, each with the status that refused it
+        last: their passwords may be wrong.
+        """
+        return {
+            email: holder.refused
+            for email, holder in self._holders.items()
             if holder.refused and not holder.user
-        ]
+        }
 
     def _answers_refresh(
         self, refresh: Refresh, response: Response, request: bytes, judged: bool
