@@ -314,6 +314,17 @@ class TestRuns:
         assert "agent@example.org was answered 401, and never let in" in run.stdout
         assert run.document["violations"] == {}
 
+    def test_no_capacity_is_searched_for_with_it(self, tmp_path: Path) -> None:
+        """A search ends with its first step, and names the account: it would fail at any rate."""
+        with Miniature(strange_to("agent")) as server:
+            file = target_file(tmp_path, target_text(server.url))
+            words = (file, "--accounts", accounts_file(tmp_path))
+            run = load(*words, cwd=tmp_path, command="capacity")
+
+        assert run.code == 3, run.said
+        assert "agent@example.org was never let in: look at the passwords" in run.stdout
+        assert " failed " not in run.stdout
+
     def test_white_space_around_a_password(self, tmp_path: Path) -> None:
         """A CSV file with blanks behind its commas is told where nobody can log in."""
         csv = accounts_file(tmp_path, "email, password, role\nagent@example.org, Sesame-1, agent\n")

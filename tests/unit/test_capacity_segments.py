@@ -13,7 +13,7 @@ import pytest
 
 from rolecall.loadgen.capacity import chance
 from rolecall.loadgen.capacity.findings import broken
-from rolecall.loadgen.capacity.segments import SLICES, Segments, cut, rows
+from rolecall.loadgen.capacity.segments import SLICES, Segments, Stopped, cut, rows
 from rolecall.loadgen.capacity.steps import Share, Slice, Step
 from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.measure.totals import Totals
@@ -127,6 +127,7 @@ class Load:
     def __init__(self, seconds: float = 10.0) -> None:
         self.width, self.warm_up = cut(seconds)
         self.violations = SimpleNamespace(total=0)
+        self.refused: set[tuple[str, int]] = set()
         self.recorder = Recorder(1000.0, self.width)
         self.entry = self.recorder.entry("POST", "issue")
         self.slices = [Slice(2, 2)] * SLICES
@@ -241,6 +242,33 @@ def test_violations_are_those_of_the_step() -> None:
     assert load.step(segments=segments).violations == 0
     load.violations.total = 5
     assert load.step(segments=segments).violations == 2
+
+
+def test_a_wrong_password_is_not_searched_for() -> None:
+    """Where the log-ins of an account that was never let in are what breaks an objective, the
+    search ends at once, and says so: they would at any rate.
+    """
+    load = Load()
+    load.answers(load.warm_up, 95)
+    load.errors(load.warm_up, 5, "401")
+    load.refused.add(("ada@example.org", 401))
+
+    with pytest.raises(
+        Stopped, match=r"^ada@example.org was never let in: look at the passwords; .*<1%"
+    ):
+        load.step("errors<1%", "p99<250ms")
+
+
+@pytest.mark.parametrize(("kind", "objective"), [("500", "errors<1%"), ("401", "errors<10%")])
+def test_what_a_wrong_password_does_not_break(kind: str, objective: str) -> None:
+    """Errors of another kind are the server's; and an objective that holds is not looked into."""
+    load = Load()
+    load.answers(load.warm_up, 95)
+    load.errors(load.warm_up, 5, kind)
+    load.refused.add(("ada@example.org", 401))
+
+    (share,) = load.step(objective).objectives
+    assert share.bad == 5
 
 
 def test_what_a_server_may_still_work_on() -> None:

@@ -291,7 +291,7 @@ class TestShutOut:
 
         assert judged.verdict == "invalid"
         (reason,) = judged.reasons
-        assert reason.startswith("1 account never let in: look at the passwords; ")
+        assert reason.startswith("ada@example.org was never let in: look at the passwords; ")
         assert reason.endswith(f" {text} might have held")
 
     def test_what_they_do_not_explain(self) -> None:

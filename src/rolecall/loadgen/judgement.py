@@ -139,16 +139,30 @@ def _without(
     return {**measured, "errors": dict(+errors), "entries": entries}
 
 
+def failed_by_shut_out(
+    measured: Mapping[str, Any],
+    objectives: Sequence[Objective],
+    shut_out: Collection[tuple[str, int]],
+) -> list[str]:
+    """A sentence where objectives of errors hold but for the log-ins of accounts that were never
+    let in (as `Judgement.of` has them).
+    """
+    failed = [row for row in judge(objectives, measured) if not row["held"]]
+    rest = [row for row in judge(objectives, _without(measured, shut_out)) if not row["held"]]
+    return [] if rest else [*_shut_out(shut_out, failed)]
+
+
 def _shut_out(
     shut_out: Collection[tuple[str, int]], failed: Sequence[Mapping[str, Any]]
 ) -> Iterator[str]:
     """A sentence where wrong passwords may be why objectives of errors did not hold."""
     texts = [row["objective"] for row in failed if "errors" in row["objective"]]
     if shut_out and texts:
-        accounts = {email for email, _ in shut_out}
+        first, *others = sorted({email for email, _ in shut_out})
+        who = f"{first} and {len(others):,} more were" if others else f"{first} was"
         yield (
-            f"{counted(len(accounts), 'account')} never let in: look at the passwords; without "
-            f"their log-ins {' and '.join(texts)} might have held"
+            f"{who} never let in: look at the passwords; without their log-ins "
+            f"{' and '.join(texts)} might have held"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from rolecall.loadgen import plan, result
 from rolecall.loadgen.capacity.by_rate import Search
 from rolecall.loadgen.capacity.by_users import Scaling
 from rolecall.loadgen.capacity.findings import Capacity, SearchOutcome, broken, imprecise
-from rolecall.loadgen.capacity.segments import SLICES, Segments, cut, rows
+from rolecall.loadgen.capacity.segments import SLICES, Segments, Stopped, cut, rows
 from rolecall.loadgen.capacity.steps import Slice, Step, StepJudgement
 from rolecall.loadgen.coordinator import Coordinator
 from rolecall.loadgen.objectives import Objective
@@ -30,6 +29,7 @@ class CapacityRun(LoadRun):
 
     #: What is known by now of what is looked for.
     found: Callable[[], Capacity | Scaling] | None = None
+    _stopped_by = ""
 
     def _load(self) -> None:
         options = self.options
@@ -43,8 +43,18 @@ class CapacityRun(LoadRun):
             told=lambda judged: self.tell(f"{judged.step.rate:,.1f}/s", judged),
         )
         self.found = search.capacity
-        with contextlib.suppress(Stopped):
-            search.run()
+        self.until_it_ends(search.run)
+
+    def until_it_ends(self, search: Callable[[], object]) -> None:
+        """Search, until that is stopped."""
+        try:
+            search()
+        except Stopped as end:
+            self._stopped_by = str(end)
+
+    def why_void(self) -> list[str]:
+        """Sentences on what broke on our side, or is wrong in the accounts."""
+        return [*super().why_void(), *filter(None, [self._stopped_by])]
 
     @property
     def of_steps(self) -> list[Objective]:
@@ -114,10 +124,6 @@ _VERDICTS = {
     SearchOutcome.GENERATOR: "invalid",
     SearchOutcome.UNFINISHED: "invalid",
 }
-
-
-class Stopped(Exception):
-    """The run was stopped, or a worker died."""
 
 
 class RateSteps(Segments):

@@ -11,6 +11,7 @@ from rolecall.loadgen import generator_limits
 from rolecall.loadgen.capacity import chance
 from rolecall.loadgen.capacity.steps import Share, Slice, Step
 from rolecall.loadgen.coordinator import Coordinator, Segment
+from rolecall.loadgen.judgement import failed_by_shut_out
 from rolecall.loadgen.measure.timeline import Timeline
 from rolecall.loadgen.objectives import Objective
 
@@ -34,12 +35,17 @@ def cut(seconds: float) -> tuple[float, int]:
     return width, math.ceil(_WARM_UP / width)
 
 
+class Stopped(Exception):
+    """There are to be no more steps; the text says why, where the run does not know that itself."""
+
+
 class Segments:
     """Makes steps of the coordinator's segments; each objective becomes a share of requests."""
 
     def __init__(self, coordinator: Coordinator, objectives: Sequence[Objective]) -> None:
         self.coordinator = coordinator
         self._objectives = objectives
+        self._errors = [objective for objective in objectives if objective.measure == "errors"]
         self._violations = 0
 
     def step(
@@ -51,7 +57,12 @@ class Segments:
         slices: list[Slice],
         waiting: int,
     ) -> Step:
-        """The step that a segment was; ``measured`` is its document."""
+        """The step that a segment was; ``measured`` is its document.
+
+        Raises:
+            Stopped: accounts that were never let in break an objective: at every rate they would.
+        """
+        self._see_who_was_let_in(measured)
         warm_up = math.ceil(_WARM_UP / width)
         violations, self._violations = (
             self.coordinator.violations.total - self._violations,
@@ -73,13 +84,14 @@ class Segments:
             ],
             violations=violations,
             generator="; ".join(
-                [
-                    *segment.errors,
-                    *generator_limits.of_the_generator(measured, self._objectives),
-                ]
+                [*segment.errors, *generator_limits.of_the_generator(measured, self._objectives)]
             ),
             left=max(unanswered, 0) + sum(measured["errors"].get(kind, 0) for kind in _GIVEN_UP),
         )
+
+    def _see_who_was_let_in(self, measured: Mapping[str, Any]) -> None:
+        for why in failed_by_shut_out(measured, self._errors, self.coordinator.refused):
+            raise Stopped(why)
 
 
 def rows(measured: Mapping[str, Any], names: Sequence[str], count: int) -> list[tuple[int, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from gevent.event import Event
 
 from rolecall.loadgen import plan
 from rolecall.loadgen.capacity.by_users import SearchByUsers
-from rolecall.loadgen.capacity.rate_steps import CapacityRun, Stopped
+from rolecall.loadgen.capacity.rate_steps import CapacityRun
 from rolecall.loadgen.capacity.segments import SLICES, Segments, cut, rows
 from rolecall.loadgen.capacity.steps import Slice, Step
 from rolecall.loadgen.coordinator import Coordinator
@@ -32,8 +31,7 @@ class ScalingRun(CapacityRun):
             told=lambda clients, judged: self.tell(f"{clients:,} users", judged),
         )
         self.found = search.scaling
-        with contextlib.suppress(Stopped):
-            search.run()
+        self.until_it_ends(search.run)
 
 
 class UserSteps(Segments):
