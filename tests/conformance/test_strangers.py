@@ -6,7 +6,7 @@ from base64 import b64decode
 
 import pytest
 
-from conformance.test_token_transport import NOT_PASSED_OVER, STRANGERS
+from conformance.test_strange_tokens import NOT_PASSED_OVER, STRANGERS
 
 
 @pytest.mark.parametrize("name", [name for name in STRANGERS if name != "escaped-line-break"])
