@@ -283,11 +283,11 @@ async def test_a_password_does_not_end_at_a_nul(world: World) -> None:
 async def test_bad_credentials_get_no_token(case: str, world: World, judge: Judge) -> None:
     """Wrong, empty, missing and mistyped credentials get no token; the right ones do."""
     pair = NO_CREDENTIALS[case]
+    others = (await throwaway_admin(world)).password if case == OTHERS else ""
     user = await attackable(
         world, guesses=pair.get("email") == "{email}" and isinstance(pair.get("password"), str)
     )
     account, control = user.account, user.caller.grant
-    others = (await throwaway_admin(world)).password if case == OTHERS else ""
     body = world.fill(pair, **credentials(account), others=others)
     if body == {"email": account.email, "password": account.password}:
         cite(control.exchange)
