@@ -8,6 +8,7 @@ from typing import Any
 
 from rolecall.report import load_charts, load_denials
 from rolecall.report.load_charts import milliseconds, number
+from rolecall.report.load_errors import meaning
 from rolecall.report.load_frame import STYLE, footer, section, table
 from rolecall.report.page import page
 
@@ -191,10 +192,14 @@ def _errors_of(entry: Mapping[str, Any]) -> str:
 
 def _errors(errors: Mapping[str, int]) -> str:
     rows = [
-        [f'<td class="left"><code>{escape(kind)}</code></td>', f"<td>{count:,}</td>"]
+        [
+            f'<td class="left"><code>{escape(kind)}</code></td>',
+            f"<td>{count:,}</td>",
+            f'<td class="left">{escape(meaning(kind))}</td>',
+        ]
         for kind, count in errors.items()
     ]
-    return section("Errors", table(["kind", "requests"], rows)) if rows else ""
+    return section("Errors", table(["kind", "requests", "what it means"], rows)) if rows else ""
 
 
 def _violations(document: Mapping[str, Any]) -> str:
