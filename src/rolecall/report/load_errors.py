@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from html import escape
+
+from rolecall.report.load_frame import section, table
+
 _MEANS = {
     "refused": "nothing took the connection; look whether the server ran, and at its backlog",
     "dns": "the target's name was not found",
@@ -23,3 +28,16 @@ def meaning(kind: str) -> str:
     if kind.isdecimal() and kind.startswith(_SERVER_ERROR):
         return _SERVERS_OWN
     return _MEANS.get(kind, "")
+
+
+def on_page(errors: Mapping[str, int]) -> str:
+    """A section of the page with the errors; empty without any."""
+    rows = [
+        [
+            f'<td class="left"><code>{escape(kind)}</code></td>',
+            f"<td>{count:,}</td>",
+            f'<td class="left">{escape(meaning(kind))}</td>',
+        ]
+        for kind, count in errors.items()
+    ]
+    return section("Errors", table(["kind", "requests", "what it means"], rows)) if rows else ""

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from rolecall.report import load_charts, load_denials
+from rolecall.report import load_charts, load_denials, load_errors
 from rolecall.report.load_charts import milliseconds, number
-from rolecall.report.load_errors import meaning
 from rolecall.report.load_frame import STYLE, footer, section, table
 from rolecall.report.page import page
 
@@ -63,7 +62,7 @@ def _load(document: Mapping[str, Any], times: load_charts.Times | None) -> str:
         ]
     sections += [
         _requests(document),
-        _errors(document["errors"]),
+        load_errors.on_page(document["errors"]),
         _violations(document),
         _advice(document),
         _sampled(document.get("sampled")),
@@ -188,18 +187,6 @@ def _requests(document: Mapping[str, Any]) -> str:
 def _errors_of(entry: Mapping[str, Any]) -> str:
     """The share of errors among the requests that were not throttled."""
     return _share(sum(entry["errors"].values()), entry["requests"] - entry["throttled"])
-
-
-def _errors(errors: Mapping[str, int]) -> str:
-    rows = [
-        [
-            f'<td class="left"><code>{escape(kind)}</code></td>',
-            f"<td>{count:,}</td>",
-            f'<td class="left">{escape(meaning(kind))}</td>',
-        ]
-        for kind, count in errors.items()
-    ]
-    return section("Errors", table(["kind", "requests", "what it means"], rows)) if rows else ""
 
 
 def _violations(document: Mapping[str, Any]) -> str:
