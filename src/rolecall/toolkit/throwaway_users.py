@@ -243,6 +243,14 @@ async def disable(world: World, user: ThrowawayUser, status: str) -> Exchange:
     return login
 
 
+async def another_like(world: World, caller: Caller) -> Caller:
+    """A new user of a caller's role, whom no other test changes; the caller, if none is made."""
+    try:
+        return (await throwaway_user(world, caller.role)).caller
+    except NotTested:
+        return caller
+
+
 async def changeable(world: World, role: str, credential: str = TOKEN) -> Caller:
     """A caller of a role whose own user a test may change: a throw-away user, or the account's.
 
