@@ -6,6 +6,7 @@ from typing import Any
 
 from rolecall.evidence import cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
+from rolecall.spec.ids import id_text
 from rolecall.spec.model import SECOND_USER
 from rolecall.spec.templates import made_up_password
 from rolecall.target import Account
@@ -23,6 +24,7 @@ from rolecall.toolkit.throwaway_users import (
     throwaway_user,
 )
 from rolecall.toolkit.world import World
+from rolecall.wording import first_few
 
 
 @requirement("ISSUE-status")
@@ -62,10 +64,26 @@ async def test_the_token_is_a_signed_jwt(role: str, world: World) -> None:
     if str(header.get("alg", "none")).lower() == "none" or not grant.token.rsplit(".", 1)[1]:
         raise Finding("a signed JWT", f"alg {header.get('alg')!r}", grant.exchange)
     if not user_of(claims):
-        raise Finding("a claim _id with the user's id", f"{claims.get('_id')!r}", grant.exchange)
+        raise Finding(
+            "a claim _id with the user's id, as in the page's example token",
+            _where_else(claims, grant.user),
+            grant.exchange,
+        )
     for claim in ("iat", "exp"):
         if type(claims.get(claim)) is not int:
             raise Finding(f"a claim {claim} of type int", f"{claims.get(claim)!r}", grant.exchange)
+
+
+def _where_else(claims: dict[str, Any], user: str) -> str:
+    """What a token has in place of the claim _id, in words."""
+    if "_id" in claims:
+        return f"_id is {claims['_id']!r}"
+    others = [name for name, value in claims.items() if user and id_text(value) == user]
+    return (
+        f"no _id; the user's id is in {first_few(sorted(others), 3)}"
+        if others
+        else "no claim has it"
+    )
 
 
 @requirement("ISSUE-lifetime")
@@ -234,6 +252,13 @@ async def test_all_of_a_long_password_counts(world: World, judge: Judge) -> None
         {"email": user.account.email, "password": wrong}, caller="nobody", attack="ISSUE-refused"
     )
 
+    if Grant.of(answer).token:
+        cite(answer, "answer")
+        raise Finding(
+            f"a refusal: the password is another one in its last character, the {len(right)}th",
+            f"{answer.status} with a token",
+            answer,
+        )
     judge.expect_no_token(answer, user.caller.grant.exchange)
 
 
@@ -258,11 +283,11 @@ async def test_a_password_does_not_end_at_a_nul(world: World) -> None:
 async def test_bad_credentials_get_no_token(case: str, world: World, judge: Judge) -> None:
     """Wrong, empty, missing and mistyped credentials get no token; the right ones do."""
     pair = NO_CREDENTIALS[case]
+    others = (await throwaway_admin(world)).password if case == OTHERS else ""
     user = await attackable(
         world, guesses=pair.get("email") == "{email}" and isinstance(pair.get("password"), str)
     )
     account, control = user.account, user.caller.grant
-    others = (await throwaway_admin(world)).password if case == OTHERS else ""
     body = world.fill(pair, **credentials(account), others=others)
     if body == {"email": account.email, "password": account.password}:
         cite(control.exchange)

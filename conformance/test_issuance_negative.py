@@ -180,7 +180,7 @@ async def test_members_that_come_twice_open_no_other_account(
     case: str, world: World, judge: Judge
 ) -> None:
     """A body with two e-mails or passwords gets no token of the other account."""
-    user, victim = await attackable(world), await throwaway_admin(world)
+    victim, user = await throwaway_admin(world), await attackable(world)
     account = user.account
     words = world.fill(
         TWICE[case], email=account.email, password=account.password, victim=victim.email

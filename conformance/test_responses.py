@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rolecall.outcomes import Finding, NotTested
@@ -9,6 +11,7 @@ from rolecall.schema_validation import validation_errors
 from rolecall.spec.model import API_KEY, API_KEYS
 from rolecall.toolkit.marks import SUMMARY, requirement
 from rolecall.toolkit.responses import Responses, kinds
+from rolecall.wording import first_few, shortened
 
 
 @requirement("RESPONSE-json", phase=SUMMARY)
@@ -39,7 +42,20 @@ async def test_answers_have_the_shape_of_their_schema(kind: str, responses: Resp
     for exchange in exchanges:
         wrong = validation_errors(kind, exchange.json)
         if wrong:
-            raise Finding(f"a body as in {kind}.schema.json", "; ".join(wrong), exchange)
+            raise Finding(
+                f"a {'list' if kind.endswith('-list') else 'body'} as in '{kind}.schema.json'",
+                "; ".join(wrong) + _members_there(kind, exchange.json),
+                exchange,
+            )
+
+
+def _members_there(kind: str, document: Any) -> str:
+    """Where a thing without an id, or a list that is no array, is an object: which members it has
+    instead, for the thing may be in one of them.
+    """
+    is_wrapped = isinstance(document, dict) and (kind.endswith("-list") or "id" not in document)
+    names = [shortened(str(name), 30) for name in document] if is_wrapped else []
+    return f" (the object there has {first_few(names, 5)})" if names else ""
 
 
 @requirement("RESPONSE-error", phase=SUMMARY)

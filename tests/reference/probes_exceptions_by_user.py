@@ -26,3 +26,9 @@ async def an_admin_stays(api: Api) -> bool:
 async def an_admin_is_not_shown(api: Api) -> bool:
     path = f"/v2/users/{api.user('admin')['id']}"
     return (await api.ask("GET", path, "bot")).status_code == 403
+
+
+@sees("guests-do-not-find-themselves")
+async def a_guest_is_not_found(api: Api) -> bool:
+    path = f"/v2/users/{api.user('guest')['id']}"
+    return (await api.ask("PATCH", path, "guest", json={"givenName": "G"})).status_code == 404

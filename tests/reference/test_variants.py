@@ -40,6 +40,7 @@ OF_THEIR_OWN = {
     "soft-deletes",
     "created-is-at-its-location",
     "writes-want-a-precondition",
+    "updates-are-merge-patches",
     "deletes-archive",
 }
 LEGAL = [name for name, it in VARIANTS.items() if it.kind == "legal" and name not in OF_THEIR_OWN]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rolecall.reference.variants.writing import MERGE_PATCH
 from tests.reference.asking import Api, read
 from tests.reference.test_variants import vary
 
@@ -36,6 +37,26 @@ def test_writes_want_a_precondition() -> None:
             assert done.status_code == status
 
     vary("writes-want-a-precondition", story)
+
+
+def test_updates_are_merge_patches() -> None:
+    """An update is done as a merge patch alone; who may not is refused either way."""
+
+    async def story(api: Api) -> None:
+        created = read(await api.ask("POST", "/v2/contacts", "bot", json={"meta": {"a": 1}}))
+        path, body = f"/v2/contacts/{created['id']}", b'{"meta":{"b":2}}'
+        for kind, status in (("application/json", 415), (MERGE_PATCH, 200)):
+            headers = {"content-type": kind}
+            denied = await api.ask("PATCH", path, "guest", headers=headers, content=body)
+            assert denied.status_code == 403
+            answer = await api.ask("PATCH", path, "bot", headers=headers, content=body)
+            assert (answer.status_code, answer.headers.get("accept-patch")) == (
+                status,
+                MERGE_PATCH if status == 415 else None,
+            )
+        assert read(await api.ask("GET", path, "bot"))["meta"] == {"b": 2}
+
+    vary("updates-are-merge-patches", story)
 
 
 def test_put_replaces() -> None:

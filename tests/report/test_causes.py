@@ -216,6 +216,13 @@ def test_what_it_may_follow_from_comes_first() -> None:
             {"actual": "200, and it was changed", "expected": "user 5f as it was"},
             "by what the server finds the thing that it writes",
         ),
+        (
+            {
+                "actual": "200 with a token",
+                "expected": "a refusal: the password is another one in its last character",
+            },
+            "how many characters of a password are compared",
+        ),
         ({"actual": "403, and it is gone"}, "does before it is refused"),
         ({"actual": "403: later it was done"}, "does before it is refused"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from typing import Any
 
 import pytest
@@ -156,3 +157,24 @@ def test_what_the_generator_used(workers: list[tuple[str, float, float]], said: 
     text = load_terminal.summary(run(workers=used), "folder")
 
     assert f"generator     {said}; longest pause " in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("closed", "limits of idle and of used connections"),
+        ("timeout", "the target file's timeout"),
+        ("502", "the server's log at the time"),
+    ],
+)
+def test_errors_say_what_they_mean(kind: str, said: str) -> None:
+    """Beside the number of errors of a kind stands what happened, and where to look."""
+    document = run()
+    document["errors"] = {kind: 138, "404": 1}
+
+    text = " ".join(load_terminal.summary(document, "folder", width=100).split())
+
+    assert f"error 138 x {kind}: " in text
+    assert said in text
+    assert "1 x 404 " in text
+    assert escape(said) in load_page.write(document)

@@ -73,3 +73,47 @@ def test_other_headers_stay() -> None:
 
     both = {"if-match": "*", "accept": "*/*"}
     assert sent == [("DELETE", {"accept": "*/*"}), ("DELETE", both), ("DELETE", both)]
+
+
+MERGE_PATCH = "application/merge-patch+json"
+
+
+def patched(refusal: Exchange, *, wanted: str) -> list[Mapping[str, str]]:
+    """The headers of an update, as often as it is sent to a server that answers all but
+    ``wanted`` with this refusal.
+    """
+    sent: list[Mapping[str, str]] = []
+
+    async def send(headers: Mapping[str, str] | None = None) -> Exchange:
+        sent.append(headers or {})
+        is_understood = sent[-1].get("content-type") == wanted
+        return exchange("PATCH", status=200) if is_understood else refusal
+
+    async def asked(ask: Ask) -> Exchange:
+        return await ask()
+
+    asyncio.run(Preconditions().answer("PATCH", send, None, asked))
+    return sent
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"headers": [("Accept-Patch", MERGE_PATCH)]},
+        {"headers": [("accept", f"{MERGE_PATCH}, text/plain")]},
+        {"body": b'{"error":{"message":"Send application/merge-patch+JSON"}}'},
+    ],
+)
+def test_an_update_is_a_merge_patch_where_the_target_says_so(options: dict[str, Any]) -> None:
+    """An update that is answered 415, with the media type of merge patches named, is sent as one;
+    where that is refused as well, that is the answer.
+    """
+    refusal = exchange("PATCH", status=415, **options)
+
+    assert patched(refusal, wanted=MERGE_PATCH) == [{}, {"content-type": MERGE_PATCH}]
+    assert patched(refusal, wanted="text/x") == [{}, {"content-type": MERGE_PATCH}]
+
+
+def test_no_other_media_type_is_guessed() -> None:
+    """A 415 that does not name merge patches is the answer."""
+    assert patched(exchange("PATCH", status=415), wanted=MERGE_PATCH) == [{}]

@@ -30,7 +30,8 @@ _GONE = (404, 410)  # what a deletion may be answered, whatever a fetch is by th
 #: The kinds that are deleted before all others, and after them.
 _ORDER = {API_KEY: -1, "user": 1, "organization": 2}
 #: Why a thing is not deleted, which may be somebody else's, and what a person does.
-_NAMELESS = "shows no name of the run; whoever knows that it is the run's deletes it by hand"
+_BY_HAND = "whoever knows that it is the run's deletes it by hand"
+_NAMELESS = f"shows no name of the run; {_BY_HAND}"
 _PAUSE = 0.1  # seconds between two looks at a list that still shows what was deleted
 
 
@@ -130,7 +131,8 @@ class Tidying:
                     if entry.claimed
                     else "no answer showed what became of it"
                 )
-                lines.append(f"perhaps {entry}: {what}, and {why}")
+                by_hand = f"; {_BY_HAND}" if entry.claimed else ""
+                lines.append(f"perhaps {entry}: {what}, and {why}{by_hand}")
         return lines
 
     def _why_unseen(self, resource: str) -> str:

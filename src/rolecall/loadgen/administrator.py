@@ -9,10 +9,10 @@ from typing import Any
 import gevent
 from gevent.lock import RLock
 
-from rolecall.http.conditional import WantedPrecondition
+from rolecall.http.conditional import WantedFields
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks.sessions import SessionGrant
-from rolecall.loadgen.checks.things import document_of
+from rolecall.loadgen.checks.things import document_of, told
 from rolecall.loadgen.client_context import ClientContext
 from rolecall.loadgen.transport import outgoing
 from rolecall.loadgen.transport.client import WireConnection
@@ -76,7 +76,7 @@ class Administrator:
         self.organization: Any = None  # its id as the target writes it
         self._grant: SessionGrant | None = None
         self._logging_in = RLock()
-        self._precondition = WantedPrecondition()
+        self._wanted = WantedFields()
 
     def look_up_organization(self, connection: WireConnection) -> None:
         """Take the organization that users are made in from the own profile."""
@@ -96,14 +96,14 @@ class Administrator:
         """
         dialect, answer = self.context.dialect, None
         for _ in range(TRIES):
-            grant, sent = self._logged_in(connection), self._precondition.fields(method)
+            grant, sent = self._logged_in(connection), self._wanted.fields(method)
             answer = self.context.ask(connection, self.request(method, path, grant.token, body))
             if answer is None:
                 if method not in _REPEATED:
                     break
             elif answer.status == 429:
                 gevent.sleep(min(max(answer.seconds_to_wait, PAUSE), _LONGEST_PAUSE))
-            elif self._precondition.lacks(method, answer.status, sent):
+            elif self._wanted.lacks(method, answer.status, sent, told(answer)):
                 continue
             elif answer.status in (*dialect.anonymous, *dialect.expired):
                 self._grant = None if self._grant is grant else self._grant
@@ -137,7 +137,7 @@ class Administrator:
 
     def request(self, method: str, path: str, token: str = "", body: Any = None) -> bytes:
         """A request as it is sent."""
-        more = self._precondition.fields(method)
+        more = self._wanted.fields(method)
         return outgoing.json_request(self.context.origin, method, path, body, token, more)
 
 

@@ -281,6 +281,8 @@ _PLACES = {
     "the life of a token: the credentials alone may decide them",
     r"^(?:role|scope) .* as before$": "which members an update of one's own user may set, in each "
     "form of it: PATCH, PUT, nested, as a list, as another media type",
+    r"another one in its last character": "how many characters of a password are compared: bcrypt "
+    "looks at its first 72 bytes, so that a longer one is to be refused where it is set",
     r" as it was$": "by what the server finds the thing that it writes, and for which thing it "
     "asks whether the caller may",
 }

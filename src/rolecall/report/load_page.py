@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from rolecall.report import load_charts, load_denials
+from rolecall.report import load_charts, load_denials, load_errors
 from rolecall.report.load_charts import milliseconds, number
 from rolecall.report.load_frame import STYLE, footer, section, table
 from rolecall.report.page import page
@@ -62,7 +62,7 @@ def _load(document: Mapping[str, Any], times: load_charts.Times | None) -> str:
         ]
     sections += [
         _requests(document),
-        _errors(document["errors"]),
+        load_errors.on_page(document["errors"]),
         _violations(document),
         _advice(document),
         _sampled(document.get("sampled")),
@@ -187,14 +187,6 @@ def _requests(document: Mapping[str, Any]) -> str:
 def _errors_of(entry: Mapping[str, Any]) -> str:
     """The share of errors among the requests that were not throttled."""
     return _share(sum(entry["errors"].values()), entry["requests"] - entry["throttled"])
-
-
-def _errors(errors: Mapping[str, int]) -> str:
-    rows = [
-        [f'<td class="left"><code>{escape(kind)}</code></td>', f"<td>{count:,}</td>"]
-        for kind, count in errors.items()
-    ]
-    return section("Errors", table(["kind", "requests"], rows)) if rows else ""
 
 
 def _violations(document: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from rolecall.report import load_denials
 from rolecall.report.judged import observed
+from rolecall.report.load_errors import meaning
 from rolecall.screen import harmless, harmless_document, wrapped
 
 _TIMES = ("p50", "p90", "p99", "p99.9", "max")
@@ -225,7 +226,8 @@ def _first_of(entries: Sequence[str], label: str) -> Iterator[str]:
 
 def _wrong(document: Mapping[str, Any]) -> Iterator[str]:
     for kind, count in document["errors"].items():
-        yield f"error         {count:,} x {kind}"
+        about = f": {means}" if (means := meaning(kind)) else ""
+        yield f"error         {count:,} x {kind}{about}"
     for kind, count in document["own_failures"].items():
         yield f"not sent      {count:,} x {kind}: this machine's own failures"
     for judged in document["objectives"]:

@@ -16,7 +16,7 @@ from rolecall.toolkit.expectations import any_of, shown_in
 from rolecall.toolkit.lists import SMALLEST_PAGE
 from rolecall.toolkit.participation import expect_to_take_part
 from rolecall.toolkit.things import Fixture, Request, items, shows_id
-from rolecall.toolkit.throwaway_users import fresh_session
+from rolecall.toolkit.throwaway_users import another_like, fresh_session
 from rolecall.toolkit.turns import against_the_table
 from rolecall.toolkit.world import World
 
@@ -120,11 +120,11 @@ class Judge(EffectJudge):
         return False
 
     async def _try(self, operation: Operation, caller: Caller) -> Exchange:
-        if operation.effect == "delete":
-            return await self._world.perform(
-                await self._world.request_on_own_fixture(operation, caller), caller
-            )
-        return await self._world.perform(await self._world.request(operation, caller), caller)
+        world = self._world
+        if operation.is_self and operation.effect == "update":
+            caller = await another_like(world, caller)
+        asked = world.request_on_own_fixture if operation.effect == "delete" else world.request
+        return await world.perform(await asked(operation, caller), caller)
 
     # --- What is denied -------------------------------------------------------------------------
 

@@ -259,7 +259,8 @@ def texts_at(document: object, path: Path) -> Iterator[str]:
 
 #: Members that say that a thing was deleted, by what they hold, and states in which it is.
 _PUT_AWAY = re.compile(
-    r"(?:is_?|was_?)?(?:deleted|archived|removed|trashed)(?:_?(?:at|on|date|time|by))?"
+    r"(?:is_?|was_?)?(?:deleted|archived|removed|trashed|discarded|deactivated|erased|anonymi[sz]ed)"
+    r"(?:_?(?:at|on|date|time|by))?"
 )
 _STATE = re.compile(r"_?(?:status|state|lifecycle(?:_?state)?)")
 

@@ -17,6 +17,7 @@ from rolecall.target import Account
 from rolecall.tokens import Caller, Grant
 from rolecall.toolkit.account_sessions import WANTED, account_session
 from rolecall.toolkit.callers import session
+from rolecall.toolkit.members import is_put_away
 from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.world import World
@@ -77,7 +78,7 @@ async def make_user(
 
 
 async def delete_user(world: World, user: ThrowawayUser) -> Exchange:
-    """Let the highest role delete a made-up user, and see that it is gone.
+    """Let the highest role delete a made-up user, and see that it is gone, or shown as deleted.
 
     Raises:
         Inconclusive: it is still there.
@@ -87,7 +88,8 @@ async def delete_user(world: World, user: ThrowawayUser) -> Exchange:
     answer = await world.perform(request, admin)
 
     async def is_gone() -> bool:
-        return await world.observe(user.fixture) is None
+        shown = await world.observe(user.fixture)
+        return shown is None or is_put_away(shown)
 
     if not answer.ok or not await world.patience.until(is_gone, answer.finished, "deleted user"):
         raise Inconclusive(f"a user that is gone: {answer}", "PERM-delete-user")
@@ -239,6 +241,14 @@ async def disable(world: World, user: ThrowawayUser, status: str) -> Exchange:
             f"a user with status {status!r} still logs in, so it disables no user ({login})"
         )
     return login
+
+
+async def another_like(world: World, caller: Caller) -> Caller:
+    """A new user of a caller's role, whom no other test changes; the caller, if none is made."""
+    try:
+        return (await throwaway_user(world, caller.role)).caller
+    except NotTested:
+        return caller
 
 
 async def changeable(world: World, role: str, credential: str = TOKEN) -> Caller:

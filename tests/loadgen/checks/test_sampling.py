@@ -252,7 +252,10 @@ def test_things_are_made_for_it_and_deleted_afterwards() -> None:
     assert "rolecall-load" not in str(after)
 
 
-@pytest.mark.parametrize("variant", ["writes-want-a-precondition", "unknown-members-refused"])
+@pytest.mark.parametrize(
+    "variant",
+    ["writes-want-a-precondition", "updates-are-merge-patches", "unknown-members-refused"],
+)
 def test_things_of_every_kind_at_a_strict_server(variant: str) -> None:
     """Where preconditions are wanted, or members refused, each kind is made and deleted again."""
     with sampled(variant) as it:

@@ -42,7 +42,7 @@ from urllib.parse import quote
 import gevent
 
 from rolecall.foreign_answers import is_foreign
-from rolecall.http.conditional import WantedPrecondition
+from rolecall.http.conditional import WantedFields
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks import strangers
 from rolecall.loadgen.checks.expired import ExpiredTokens, Presented
@@ -52,7 +52,7 @@ from rolecall.loadgen.checks.probes import Probe, SampledCaller, in_turn
 from rolecall.loadgen.checks.races import outcome_of
 from rolecall.loadgen.checks.sessions import LoginSession, SessionGrant
 from rolecall.loadgen.checks.shapes import AFTER_GOOD, SampledCell, dressed, shaped, shapes_of
-from rolecall.loadgen.checks.things import Things, document_of
+from rolecall.loadgen.checks.things import Things, document_of, told
 from rolecall.loadgen.checks.token_answer import read_json
 from rolecall.loadgen.lag import pauses
 from rolecall.loadgen.transport import outgoing
@@ -122,7 +122,7 @@ class Sampling:
         self.others: list[str] = []
         self.not_tested: list[str] = []
         self._tokens = expired or ExpiredTokens(ExpiryOptions(), origin.url)
-        self._origin, self._precondition = origin, WantedPrecondition()
+        self._origin, self._wanted = origin, WantedFields()
         self._spec, self._dialect = spec, dialect
         self._invariants = invariants
         self._accounts = {account.role: account for account in accounts}
@@ -204,7 +204,7 @@ class Sampling:
         """Send a request and wait for its answer; repeat it without one, unless it is a create."""
         may, answer, is_renewed = self._spec.allows(operation.name, role), None, False
         for _ in range(_TRIES):
-            caller, sent = self._caller(role), self._precondition.fields(operation.method)
+            caller, sent = self._caller(role), self._wanted.fields(operation.method)
             answer = self._exchange_as(
                 caller, self._request(operation.method, path, body, caller.grant.token)
             )
@@ -212,7 +212,7 @@ class Sampling:
                 if operation.effect == "create":
                     break
                 continue
-            if self._precondition.lacks(operation.method, answer.status, sent):
+            if self._wanted.lacks(operation.method, answer.status, sent, told(answer)):
                 continue
             # It may be the token that was refused: 401 says so, and what is allowed to the role
             # leaves little else.
@@ -703,7 +703,7 @@ class Sampling:
         token: str = "",
         more: Mapping[str, str] = {},
     ) -> bytes:
-        more = {**self._precondition.fields(method), **more}
+        more = {**self._wanted.fields(method), **more}
         return outgoing.json_request(self._origin, method, path, body, token, more)
 
 

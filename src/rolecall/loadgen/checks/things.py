@@ -15,6 +15,7 @@ from typing import Any
 
 import gevent
 
+from rolecall.http.conditional import SAYS_TYPES
 from rolecall.http.link import next_page, path_below, sendable
 from rolecall.loadgen.checks.token_answer import read_json
 from rolecall.loadgen.transport.wire import Response
@@ -196,6 +197,11 @@ class Things:
 def texts(document: Any) -> Iterator[str]:
     """Every text in a document, at any depth."""
     return (value for value in walked(document) if isinstance(value, str))
+
+
+def told(answer: Response) -> str:
+    """What an answer says about the media types that it would understand (`WantedFields`)."""
+    return " ".join([*map(answer.text, SAYS_TYPES), answer.body.decode("latin-1")])
 
 
 def document_of(answer: Response | None) -> dict[str, Any]:

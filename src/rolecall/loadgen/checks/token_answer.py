@@ -30,8 +30,6 @@ class TokenAnswer(Struct, rename="camel", gc=False):
     refresh_token: Text
     user: Text
     scope: Text
-    organization: str | float | None = None
-    expires_at: str | None = None
 
 
 class Claims(Struct, gc=False):

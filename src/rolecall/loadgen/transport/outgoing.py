@@ -111,5 +111,5 @@ def json_request(
     fields = {**headers, **({"authorization": f"Bearer {token}"} if token else {})}
     if body is None:
         return request(origin, method, path, fields)
-    fields["content-type"] = "application/json"
-    return request(origin, method, path, fields, json.dumps(body).encode())
+    typed = {"content-type": "application/json", **fields}
+    return request(origin, method, path, typed, json.dumps(body).encode())

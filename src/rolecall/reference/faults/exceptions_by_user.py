@@ -99,3 +99,17 @@ def dots_behind_the_own_id(server: Server) -> None:
         return re.search(r"(users)/([0-9a-f]{24})$", f"/v2/users/{path[2]}")
 
     route_past_the_guard(server, found)
+
+
+@fault("guests-do-not-find-themselves", finding="PERM-update-user-self")
+def guests_do_not_find_themselves(server: Server) -> None:
+    """An update looks for its user among those that the caller may list: a guest is answered 404
+    for its own.
+    """
+    permitted = server.dispatcher.permitted
+
+    @instead_of(server.dispatcher.permitted)
+    def among_the_listed(call: Call, principal: Principal, operation: str) -> bool:
+        if operation == "update-user-self" and principal.user.get("role") == ROLES[0]:
+            raise Refusal(404, "Not found")
+        return permitted(call, principal, operation)

@@ -100,6 +100,40 @@ def empty_objects_are_arrays(server: Server) -> None:
     bodies(server, php)
 
 
+#: How members are written of which the specification does not even say that they are there.
+_OTHERWISE: dict[str, Callable[[Any], object]] = {
+    **dict.fromkeys(
+        ("organization", "parent", "conversation", "contact"),
+        lambda id: {"id": id, "href": f"/v2/any/{id}"},
+    ),
+    **dict.fromkeys(("path", "participants"), lambda held: {"of": held}),
+    **dict.fromkeys(("tags", "stopwords", "categories", "fields"), lambda all: {"all": all}),
+    **dict.fromkeys(("status", "type"), lambda text: {"code": len(text), "name": text}),
+    "expiresAt": lambda _: 1_503_620_624,
+    "avatar": lambda url: {"url": url},
+}
+
+
+@variant("members-of-other-kinds")
+def members_of_other_kinds(server: Server) -> None:
+    """References are objects, statuses and types have a code, lists are in an object, and the end
+    of a token is a number: the specification does not say what resources consist of, and of the
+    answer with a token only what its five members are.
+    """
+
+    def otherwise(value: object) -> object:
+        if isinstance(value, list):
+            return [otherwise(item) for item in value]
+        if isinstance(value, dict):
+            return {
+                name: _OTHERWISE[name](member) if name in _OTHERWISE and member else member
+                for name, member in value.items()
+            }
+        return value
+
+    bodies(server, otherwise)
+
+
 def without(value: Any, names: Collection[str]) -> Any:
     """A document, or each of several, without the members of these names."""
     if isinstance(value, list):

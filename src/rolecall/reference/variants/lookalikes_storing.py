@@ -162,6 +162,29 @@ def deletes_archive(server: Server) -> None:
             server.store.replace(resource, id, dumps(loads(kept.encode()) | marks))
 
 
+@variant("deleted-users-are-deactivated")
+def deleted_users_are_deactivated(server: Server) -> None:
+    """A user who was deleted is shown as deactivated, without the address, since others refer to
+    it; no credential of it is good, and the address may be given again.
+    """
+    remove, subject = server.store.remove, server.verifier.subject
+
+    @instead_of(server.store.remove)
+    def deactivated(resource: str, id: str) -> None:
+        kept = server.store.get(resource, id)
+        remove(resource, id)
+        if resource == "users" and kept is not None:
+            marks = {"status": "deactivated", "email": f"{id}@deactivated.invalid"}
+            server.store.add(resource, id, dumps(loads(kept.encode()) | marks))
+
+    @instead_of(server.verifier.subject)
+    def active(claims: Document) -> Document:
+        user = subject(claims)
+        if user.get("status") == "deactivated":
+            raise server.verifier.invalid()
+        return user
+
+
 @variant("ids-of-the-client")
 def ids_of_the_client(server: Server) -> None:
     """A create may bring an id of its own; one that is taken is answered 409."""

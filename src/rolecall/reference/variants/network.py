@@ -19,6 +19,8 @@ from rolecall.reference.protocol import transport_of
 from rolecall.reference.switches import instead_of
 from rolecall.reference.variants.registry import variant
 
+LONGEST_ADDRESS = 2083  # bytes
+
 
 def _headers(server: Server, change: Callable[[Call, Answer], None]) -> None:
     """Change headers of every answer."""
@@ -211,6 +213,20 @@ def no_head(server: Server) -> None:
     async def refused(call: Call) -> Answer | None:
         if call.method == "HEAD":
             return server.refusal(method_not_allowed("GET", "POST", "PATCH", "DELETE"))
+        return await before(call)
+
+
+@variant("long-addresses-refused")
+def long_addresses_refused(server: Server) -> None:
+    """A request for an address of more than 2,083 bytes is answered 414 (RFC 9110 15.5.15), as by
+    WEBrick.
+    """
+    before = server.wire.before
+
+    @instead_of(server.wire.before)
+    async def measured(call: Call) -> Answer | None:
+        if len(call.scope["raw_path"]) + len(call.scope["query_string"]) > LONGEST_ADDRESS:
+            return server.refusal(Refusal(414, "The address is too long"))
         return await before(call)
 
 

@@ -10,6 +10,7 @@ from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 from rolecall.reference.variants.registry import variant
 
+MERGE_PATCH = "application/merge-patch+json"
 #: What a PUT leaves as it is: who a thing is, whose, and where it belongs.
 _KEPT = (
     *("id", "createdAt", "updatedAt", "organization", "parent", "conversation", "participants"),
@@ -46,6 +47,25 @@ def writes_want_a_precondition(server: Server) -> None:
         is_write = operation.partition("-")[0] in ("update", "delete")
         if may and is_write and call.header(b"if-match") is None:
             raise Refusal(428, "If-Match is missing")
+        return may
+
+
+@variant("updates-are-merge-patches")
+def updates_are_merge_patches(server: Server) -> None:
+    """A PATCH that may be done is answered 415 where it is not application/merge-patch+json, and
+    told so in Accept-Patch (RFC 7396, RFC 5789 3.1): the specification names no media type.
+    """
+    permitted = server.dispatcher.permitted
+
+    @instead_of(server.dispatcher.permitted)
+    def merging(call: Call, principal: Principal, operation: str) -> bool:
+        may = permitted(call, principal, operation)
+        kind = (call.header(b"content-type") or "").partition(";")[0].strip().lower()
+        if may and call.method == "PATCH":
+            if kind != MERGE_PATCH:
+                raise Refusal(415, "Not a patch", headers={"Accept-Patch": MERGE_PATCH})
+            others = [pair for pair in call.headers if pair[0] != b"content-type"]
+            call.headers = [*others, (b"content-type", b"application/json")]
         return may
 
 
