@@ -106,9 +106,7 @@ _OTHERWISE: dict[str, Callable[[Any], object]] = {
         ("organization", "parent", "conversation", "contact"),
         lambda id: {"id": id, "href": f"/v2/any/{id}"},
     ),
-    **dict.fromkeys(("path", "participants"), lambda held: {"of": held}),
-    **dict.fromkeys(("tags", "stopwords", "categories", "fields"), lambda all: {"all": all}),
-    **dict.fromkeys(("status", "type"), lambda text: {"code": len(text), "name": text}),
+    "path": lambda ids: str(ids).split("#"),
     "expiresAt": lambda _: 1_503_620_624,
     "avatar": lambda url: {"url": url},
 }
@@ -116,8 +114,8 @@ _OTHERWISE: dict[str, Callable[[Any], object]] = {
 
 @variant("members-of-other-kinds")
 def members_of_other_kinds(server: Server) -> None:
-    """References are objects, statuses and types have a code, lists are in an object, and the end
-    of a token is a number: the specification does not say what resources consist of, and of the
+    """References and pictures are objects, what is above an organization is a list, and the end of
+    a token is a number: the specification does not say how a thing refers to others, and of the
     answer with a token only what its five members are.
     """
 
