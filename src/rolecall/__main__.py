@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from rolecall import __version__
 from rolecall.commands.help_texts import epilog
 from rolecall.errors import NO_ROOM, ExitCode, RolecallError, Unreachable, UsageError, place_of
-from rolecall.screen import harmless, output_lost, say, write
+from rolecall.screen import harmless, output_lost, say, width_of, wrapped_line, write
 from rolecall.wording import shortened
 
 LONGEST_MESSAGE = 4_000  # characters of an error: it may repeat a value of a file
@@ -102,6 +102,13 @@ class _Parser(argparse.ArgumentParser):
 
     def _print_message(self, message: str, file: Any = None) -> None:
         write(message, file or sys.stderr)
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and what is wrong with the words, no wider than a terminal; exit."""
+        self.print_usage(sys.stderr)
+        text = f"{self.prog}: error: {message}"
+        say("\n".join(wrapped_line(text, width_of(sys.stderr), "", "  ")), stream=sys.stderr)
+        self.exit(int(ExitCode.USAGE))
 
 
 def _refuse_empty(words: list[str]) -> None:

@@ -46,11 +46,20 @@ def _is_page(header: Callable[[str], str], body: bytes) -> bool:
     return media_type in _PAGES and not body.lstrip().startswith((b"{", b"["))
 
 
-def is_foreign(status: int, header: Callable[[str], str], body: bytes) -> bool:
+def is_foreign(
+    status: int, header: Callable[[str], str], body: bytes, *, head: bool = False
+) -> bool:
     """Whether an answer to any request looks like that of somebody before the API: a redirect, or a
     page for a browser. That the API itself answers so is not said by it.
+
+    Args:
+        head: whether it answers a HEAD, and so has no body.
     """
-    return status in _REDIRECTS or status == _PORTAL or (bool(body) and _is_page(header, body))
+    return (
+        status in _REDIRECTS
+        or status == _PORTAL
+        or ((head or bool(body)) and _is_page(header, body))
+    )
 
 
 def before_the_api(header: Callable[[str], str], body: bytes) -> str:

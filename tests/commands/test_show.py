@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rolecall.__main__ import main
+from rolecall.commands.show import _fitted
 from rolecall.errors import ExitCode
 from rolecall.finished_run import EVIDENCE
 from tests.conftest import Watched
@@ -29,6 +30,21 @@ def test_an_exchange_and_a_cell(certified: Watched, capsys: pytest.CaptureFixtur
     assert text.startswith(f"{CELL}: passed (403)\n")
     for piece in ("control: exchange ", "answer: exchange ", "alive: exchange "):
         assert f"\n{piece}" in text
+
+
+def test_what_was_sent_is_not_wrapped() -> None:
+    """On a terminal the words about an exchange are wrapped, and what was sent stays whole."""
+    about, sent = (
+        "control: " + "exchange " * 20,
+        ["> " + "x " * 90, "< " + "y" * 90, "try " + "z " * 90],
+    )
+
+    told = list(_fitted([about.strip(), *sent], 80))
+
+    assert max(map(len, told[:-3])) <= 80
+    assert len(told) > 4
+    assert told[-3:] == sent
+    assert list(_fitted([about, *sent], None)) == [about, *sent]
 
 
 @pytest.mark.long

@@ -84,6 +84,36 @@ async def empty_when_busy(api: Api) -> bool:
     return not await full(2 * BUSY)
 
 
+@sees("lists-mixed-up-when-busy")
+async def lists_mixed_up(api: Api) -> bool:
+    ids = {kind: api.put(kind) for kind in ("contacts", "kbitems")}
+
+    async def right(count: int) -> bool:
+        kinds = ["contacts", "kbitems"] * (count // 2)
+        answers = await asyncio.gather(*(api.ask("GET", f"/v2/{kind}", "admin") for kind in kinds))
+        return all(
+            any(thing["id"] == ids[kind] for thing in read(answer))
+            for kind, answer in zip(kinds, answers, strict=True)
+        )
+
+    assert await right(BUSY)
+    return not await right(2 * BUSY)
+
+
+@sees("denied-updates-done-when-busy")
+async def updates_done(api: Api) -> bool:
+    path = f"/v2/contacts/{api.put('contacts')}"
+
+    async def is_done(count: int) -> bool:
+        name = f"changed by {count}"
+        said = await at_once(api, count, path, api.token("guest"), "PATCH", json={"name": name})
+        assert said == {403: count}
+        return bool(read(await api.ask("GET", path, "admin")).get("name") == name)
+
+    assert not await is_done(BUSY)
+    return await is_done(2 * BUSY)
+
+
 @sees("any-password-when-busy")
 async def any_password(api: Api) -> bool:
     wrong = {"email": api.user("guest")["email"], "password": "rolecall-is-not-this"}

@@ -10,18 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rolecall.report import load_page
-from tests.report.test_load_page import DENIALS, run, search
-from tests.support.browser import browser, overflow, violations
+from tests.report.test_load_page import DENIALS, run, search, step
+from tests.support.browser import browser, overflow, scrolling_unseen, violations
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 WORKER = {"waited": 0.1, "quota": 0.0, "machine_busy": 0.9, "stolen": 0.02}
-#: Of everything that scrolls by itself: whether it is wider than it is shown.
-_SCROLLS = """[...document.querySelectorAll('.wide')].map(each => [
-  each.scrollWidth > each.clientWidth + 1,
-  getComputedStyle(each, '::before').content.includes('scrolls') ||
-    each.querySelector('table') !== null])"""
 _FIRST_COLUMNS = """[...document.querySelectorAll('tbody tr td:first-child')].map(
   cell => cell.getBoundingClientRect().width)"""
 
@@ -40,6 +35,24 @@ def page_of(folder: Path) -> Path:
     document["workers"] = [{**worker, **WORKER} for worker in document["workers"]]
     file = folder / "load.html"
     file.write_text(load_page.write(document, search(rolecall="1.0")), encoding="utf-8")
+    return file
+
+
+def page_of_long_words(folder: Path) -> Path:
+    """A page of a target, a command and requests whose names have no end, in several scripts, and
+    of a search of many steps.
+    """
+    long, foreign = "w" * 300, "\u7528\u6237 \u05e2\u05d1\u05e8\u05d9\u05ea n\u0308 " * 20
+    document = run(reasons=[long, foreign], command=f"rolecall load session {long}")
+    document["target"] |= {"name": long, "base_url": f"https://example.org/{long}"}
+    (entry,) = document["entries"]
+    document["entries"] = [entry | {"name": name} for name in (long, foreign)]
+    (sample,) = document["violation_samples"]
+    document["violation_samples"] = [sample | {"message": long, "exchange": long}] * 100
+    document["workers"] = [{**worker, **WORKER} for worker in document["workers"]]
+    steps = [step(10 + number, "failed", why=long) for number in range(300)]
+    file = folder / "load.html"
+    file.write_text(load_page.write(document, search(steps=steps)), encoding="utf-8")
     return file
 
 
@@ -67,7 +80,17 @@ def test_at_every_width(tmp_path: Path) -> None:
                 with shown(chromium, file, width, scheme) as page:
                     assert overflow(page) == 0, width
                     assert min(page.evaluate(_FIRST_COLUMNS)) >= 100, width
-                    for scrolls, says_so in page.evaluate(_SCROLLS):
-                        assert not scrolls or says_so, width
+                    assert scrolling_unseen(page) == [], width
                     assert violations(page) == [], (width, scheme)
                     assert "Rolecall 1.0" in page.inner_text("footer")
+
+
+@pytest.mark.long
+def test_long_words_do_not_widen_the_page(tmp_path: Path) -> None:
+    """A name without an end is broken, or scrolls in its table; the page does not."""
+    file = page_of_long_words(tmp_path)
+    with browser() as chromium:
+        for width in (1280, 768, 390):
+            with shown(chromium, file, width, "light") as page:
+                assert overflow(page) == 0, width
+                assert violations(page) == [], width

@@ -53,6 +53,23 @@ def test_a_search_fits_the_terminal(width: int | None) -> None:
     assert " ".join(WHY.split()) in " ".join(text.split())
 
 
+def test_a_long_word_of_an_exchange_is_cut() -> None:
+    """A token in a violation's exchange is no wider than a terminal; a file has all of it."""
+    token = "eyJ" + "x" * 300
+    sample = {"kind": "body", "requirement": "RESPONSE-json", "message": "no JSON", "at": 1.0}
+    document = run(
+        violation_samples=[{**sample, "exchange": f"GET / HTTP/1.1\nauthorization: Bearer {token}"}]
+    )
+
+    narrow = load_terminal.summary(document, "folder", width=80)
+    whole = load_terminal.summary(document, "folder")
+
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert "| authorization: Bearer\n" in narrow
+    assert "xxx..." in narrow
+    assert f"| authorization: Bearer {token}\n" in whole
+
+
 def test_colours_only_paint() -> None:
     """With colours the text is the same: good words are green, bad ones red."""
     document = long_document()

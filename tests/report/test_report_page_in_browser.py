@@ -12,7 +12,7 @@ import pytest
 from rolecall.report import report_page
 from tests.conftest import Watched
 from tests.report.test_judging_again import documents, run_of_stories
-from tests.support.browser import browser, opened, overflow, violations
+from tests.support.browser import browser, opened, overflow, scrolling_unseen, violations
 from tests.support.run_documents import RunDocuments
 from tests.support.servers import certify, serving, without
 
@@ -105,6 +105,7 @@ def test_the_page_of_a_run(
         assert "all 376 cells agree" in page.inner_text("#again")
         assert results["verdict"] == page.inner_text(".verdict")
         assert overflow(page) == 0
+        assert scrolling_unseen(page) == []
         assert violations(page) == []
         page.click("button.cell")
         assert page.inner_text("#sheet-title") == "list organizations"

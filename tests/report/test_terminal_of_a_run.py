@@ -98,6 +98,26 @@ def test_a_message_is_wrapped_between_words(tmp_path: Path) -> None:
     assert "No such file or directory" in " ".join(" ".join(lines).split())
 
 
+@pytest.mark.parametrize(
+    ("words", "ends"),
+    [
+        (["frobnicate"], "'completion')"),
+        (["load", "nothing"], "'mixed')"),
+        (["init", "target.toml", "--no-input"], "rolecall check target.toml"),
+        (["serve", "--list-variants"], ""),
+        (["serve", "--list-faults"], ""),
+    ],
+    ids=["command", "scenario", "init", "variants", "faults"],
+)
+def test_long_lists_are_wrapped(words: list[str], ends: str, tmp_path: Path) -> None:
+    """What a message or a catalogue lists is within the terminal's width, to its last word."""
+    lines = rows(on_a_terminal(tmp_path, words, TERM="xterm"))
+
+    assert len(lines) > 3
+    assert max(map(len, lines)) <= 80
+    assert " ".join(lines).rstrip().endswith(ends)
+
+
 @pytest.mark.long
 def test_the_certificate_is_told_of_between_words(tmp_path: Path) -> None:
     """The line that names the certificate is wrapped, too: its path alone takes most of a row."""

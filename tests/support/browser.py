@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 #: The package of the accessibility checker; npm keeps it in its cache.
 _AXE = "axe-core@4.14.1"
+#: The labels of what scrolls by itself, holds no table, is wider than it is shown, and does not say
+#: so.
+_UNSEEN = """[...document.querySelectorAll('.wide')].filter(each =>
+  each.scrollWidth > each.clientWidth + 1 && each.querySelector('table') === null &&
+  !getComputedStyle(each, '::before').content.includes('scrolls')).map(each => each.ariaLabel)"""
 _READY = "document.querySelector('#again').classList.length > 1"
 
 
@@ -92,3 +97,9 @@ def overflow(page: Page) -> int:
         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     )
     return wider
+
+
+def scrolling_unseen(page: Page) -> list[str]:
+    """The labels of charts that are cut off and do not say that they scroll."""
+    labels: list[str] = page.evaluate(_UNSEEN)
+    return labels

@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check(text, path, variables)
     write_file(path, text)
     say(f"written       {harmless(str(path))}; {_PAGE} has every setting")
-    say(f"to be set     {', '.join(variables)}")
+    say(f"to be set     {', '.join(variables)}", wraps=True)
     say(f"next          rolecall check {harmless(str(path))}")
     return 0
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rolecall.commands import add_run
@@ -30,16 +32,26 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from rolecall.errors import UsageError
     from rolecall.finished_run import EVIDENCE, FinishedRun
-    from rolecall.screen import say
+    from rolecall.screen import say, width_of
 
     finished = FinishedRun.read(arguments.folder)
     try:
-        say(_text(finished.results, finished.evidence, arguments.what))
+        text = _text(finished.results, finished.evidence, arguments.what)
+        say("\n".join(_fitted(text.split("\n"), width_of(sys.stdout))))
     except (KeyError, TypeError, AttributeError, ValueError):
         raise UsageError(
             str(arguments.folder / EVIDENCE), "it is not as rolecall writes it", "Run it again."
         ) from None
     return 0
+
+
+def _fitted(lines: Iterable[str], width: int | None) -> Iterator[str]:
+    """Lines no wider than a terminal; what was sent stays as it was, and what may be sent again."""
+    from rolecall.screen import wrapped_line
+
+    for line in lines:
+        is_kept = line.startswith((">", "<", "try "))
+        yield from wrapped_line(line, None if is_kept else width, "", " " * 12)
 
 
 def _text(results: dict[str, Any], evidence: dict[str, Any], what: str) -> str:

@@ -312,6 +312,7 @@ class ClientContext:
             response.status in self.dialect.denied
             and cell in self._done
             and not grant.may_be_refused
+            and not response.is_foreign
         ):
             message = f"{operation} as {cell[1]} was allowed, and is now answered {response.status}"
             self.violations.report("allowed-denied", message, request, response)

@@ -9,7 +9,14 @@ from time import perf_counter
 
 import gevent
 
-from rolecall.loadgen.checks.races import Race, RaceCall, explanations, is_lost, outcome_of
+from rolecall.loadgen.checks.races import (
+    Race,
+    RaceCall,
+    explanations,
+    is_lost,
+    outcome_of,
+    outcome_of_answer,
+)
 from rolecall.loadgen.checks.sessions import Path, Refresh, SessionGrant
 from rolecall.loadgen.client_context import ClientContext, LoadConnection
 from rolecall.loadgen.lag import BRIEFLY, pauses
@@ -83,7 +90,7 @@ class RefreshRaceScenario(RefreshingScenario):
         certain = (
             certain and not session.is_ended(access=False) and not session.is_ended(access=True)
         )
-        self._judge(Race(grant.user, tuple(calls), path, certain), grant)
+        self._judge(Race(grant.user, tuple(calls), path, certain and _reached(answers)), grant)
 
     def _judge(self, race: Race, grant: SessionGrant) -> None:
         """Judge a race; where nobody won it, once it is known what that was for the session."""
@@ -193,7 +200,7 @@ class RefreshRaceScenario(RefreshingScenario):
         while True:
             refresh = context.invariants.refresh(given, "POST", racing=racing)
             response = self.call("POST", name, request, perf_counter(), expected, refresh)
-            outcome = outcome_of(response.status if response else None)
+            outcome = outcome_of_answer(response) if response else "unknown"
             pause = next(left, None) if outcome == "refused" else None
             if pause is None:
                 break
@@ -206,3 +213,8 @@ class RefreshRaceScenario(RefreshingScenario):
         )
         self.grant = sound(after)
         return None if outcome in ("unknown", "throttled") else outcome == "granted"
+
+
+def _reached(answers: Sequence[tuple[Refresh, Response | None]]) -> bool:
+    """Whether a race reached the server: not where somebody before it turned all away."""
+    return not all(answer and answer.is_foreign for _, answer in answers)

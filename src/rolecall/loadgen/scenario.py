@@ -20,7 +20,7 @@ from typing import ClassVar
 
 import gevent
 
-from rolecall.loadgen.checks.races import outcome_of
+from rolecall.loadgen.checks.races import outcome_of_answer
 from rolecall.loadgen.checks.sessions import Path, Refresh, SessionGrant, Use
 from rolecall.loadgen.client_context import ClientContext, LoadConnection
 from rolecall.loadgen.lag import pauses
@@ -201,7 +201,7 @@ class Scenario:
         """Note what a wait came to; one that ended since the session may have been ended says
         nothing, nor does an answer of overload.
         """
-        outcome = outcome_of(response.status)
+        outcome = outcome_of_answer(response)
         if outcome == "granted" or (outcome == "refused" and not use.may_be_refused):
             self.context.lag.note(came=outcome == "granted")
 
@@ -262,7 +262,7 @@ class Scenario:
         """
         request = self.context.read(PROFILE, grant)
         response = self.read_with(grant, PROFILE, request, due)
-        if response is None or outcome_of(response.status) in ("unknown", "throttled"):
+        if response is None or outcome_of_answer(response) in ("unknown", "throttled"):
             return None
         elsewhere = self._is_elsewhere(self.connection)
         return self.context.invariants.own_profile(
@@ -372,7 +372,7 @@ class RefreshingScenario(Scenario):
         if waits is not None:
             self.note_lag(response, refresh)
         given = context.invariants.refreshed(refresh, response, request)
-        if outcome_of(response.status) in ("granted", "refused"):
+        if outcome_of_answer(response) in ("granted", "refused"):
             self.grant = sound(given)
             self.given_on = self.connection, self.connection.opened
             if self.grant is not None:

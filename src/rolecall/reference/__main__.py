@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sqlite3
 import sys
+import textwrap
 
 from rolecall.reference.server import Running, serve
 from rolecall.reference.settings import (
@@ -84,18 +86,28 @@ def announce(running: Running) -> None:
 
 
 def print_catalogues(arguments: argparse.Namespace) -> None:
-    """Print one switch a line: name, requirement, what it does, the report behind it."""
+    """Print each switch: name, requirement, what it does, the report behind it."""
     if arguments.list_faults:
         from rolecall.reference.faults import FAULTS  # noqa: PLC0415  # as in `apply_switches`
 
         for fault in FAULTS.values():
             needs = f" (needs {', '.join(fault.needs)})" if fault.needs else ""
-            print(f"{fault.name}\t{fault.finding}\t{fault.description}{needs}\t{fault.report}")
+            _print_row(fault.name, fault.finding, f"{fault.description}{needs}", fault.report)
     if arguments.list_variants:
         from rolecall.reference.variants import VARIANTS  # noqa: PLC0415  # as in `apply_switches`
 
         for variant in VARIANTS.values():
-            print(f"{variant.name}\t{variant.kind}\t{variant.description}\t")
+            _print_row(variant.name, variant.kind, variant.description, "")
+
+
+def _print_row(*cells: str) -> None:
+    """A row of a catalogue: its cells between tabs; on a terminal in lines that fit."""
+    if not sys.stdout.isatty():
+        print("\t".join(cells))
+        return
+    text = "  ".join(filter(None, cells))
+    width = shutil.get_terminal_size().columns
+    print(textwrap.fill(text, width, subsequent_indent="    ", break_on_hyphens=False))
 
 
 def run(arguments: argparse.Namespace) -> int:

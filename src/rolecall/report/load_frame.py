@@ -10,17 +10,8 @@ from rolecall.wording import counted
 
 #: Columns of words; all others are figures.
 _WORDS = ("verdict", "state", "why", "when", "what")
-#: After the style of all pages. Shadows at the edges of what scrolls are painted by backgrounds:
-#: two that move with the content cover two that do not.
+#: After the style of all pages.
 STYLE = """
-.wide {
-  background:
-    linear-gradient(to right, var(--paper) 40%, transparent) left / 48px 100% no-repeat local,
-    linear-gradient(to left, var(--paper) 40%, transparent) right / 48px 100% no-repeat local,
-    linear-gradient(to right, var(--edge), transparent) left / 16px 100% no-repeat scroll,
-    linear-gradient(to left, var(--edge), transparent) right / 16px 100% no-repeat scroll;
-}
-.wide:focus-visible { outline: 2px solid var(--p50); outline-offset: 2px; }
 td:first-child, th:first-child { min-width: 9em; }
 td.why { min-width: 18em; }
 td:first-child, td.left { overflow-wrap: break-word; }
@@ -29,10 +20,6 @@ footer code { overflow-wrap: anywhere; }
 .key i.circle { width: 9px; height: 9px; border: 0; border-radius: 50%; }
 @media (max-width: 720px) {
   body { padding: 20px 14px 48px; }
-  .wide.chart-frame::before {
-    content: "\\2194  scrolls sideways"; position: sticky; left: 0; display: block;
-    width: max-content; color: var(--muted); font-size: 12px;
-  }
   figcaption .key { display: inline-block; }
   .card b { white-space: normal; font-size: 18px; }
 }

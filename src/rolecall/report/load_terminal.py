@@ -46,7 +46,7 @@ def summary(
     """
     clean = harmless_document(document)
     lines = [*_figures(clean), *_wrong(clean)]
-    wrong, compared = _violations(document["violation_samples"]), _compared(clean)
+    wrong, compared = _violations(document["violation_samples"], width), _compared(clean)
     shown = [
         *_table(clean["entries"], width),
         *wrapped([*lines, *wrong, *_advice(document), *compared], width),
@@ -245,8 +245,11 @@ def _wrong(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"because       {reason}"
 
 
-def _violations(samples: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """One violation of each kind, with the first lines of its exchange as they came in."""
+def _violations(samples: Iterable[Mapping[str, Any]], width: int | None) -> Iterator[str]:
+    """One violation of each kind, with the first lines of its exchange as they came in; on a
+    terminal a word of them, such as a token, is cut where it is wider than the rest of the line.
+    """
+    room = None if width is None else width - len(_SAMPLE)
     shown: set[str] = set()
     for sample in samples:
         if sample["kind"] not in shown:
@@ -254,9 +257,13 @@ def _violations(samples: Iterable[Mapping[str, Any]]) -> Iterator[str]:
             clean = harmless_document(sample)
             yield f"violation     {clean['kind']} ({clean['requirement']}): {clean['message']}"
             yield from (
-                f"              | {harmless(line)}"
+                _SAMPLE + " ".join(_cut(word, room) for word in harmless(line).split(" "))
                 for line in sample["exchange"].split("\n")[:_LINES]
             )
+
+
+def _cut(word: str, room: int | None) -> str:
+    return word if room is None or len(word) <= room else f"{word[: room - 3]}..."
 
 
 def _advice(document: Mapping[str, Any]) -> Iterator[str]:
@@ -281,3 +288,4 @@ def _compared(document: Mapping[str, Any]) -> Iterator[str]:
 
 _MOST_OTHERS = 5  # cells that are not sampled, with the reason
 _LINES = 12  # of an exchange; all of it is in load.json and load.html
+_SAMPLE = "              | "  # before each of them

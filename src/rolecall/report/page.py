@@ -109,7 +109,7 @@ html { background: var(--paper); }
 body {
   margin: 0 auto; max-width: 1040px; padding: 28px 24px 64px; color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif;
-  font-variant-numeric: tabular-nums;
+  font-variant-numeric: tabular-nums; overflow-wrap: break-word;
 }
 h1 { font-size: 26px; line-height: 1.2; margin: 2px 0 6px; letter-spacing: -0.01em;
   overflow-wrap: anywhere; }
@@ -141,7 +141,20 @@ figcaption { margin: 0 0 4px; }
   vertical-align: middle; margin-right: 5px; border-radius: 2px; }
 .key i.block { height: 10px; border: 0; border-radius: 2px; }
 .key i.dashed { border-top-style: dashed; border-top-width: 2px; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto;
+  background:
+    linear-gradient(to right, var(--paper) 40%, transparent) left / 48px 100% no-repeat local,
+    linear-gradient(to left, var(--paper) 40%, transparent) right / 48px 100% no-repeat local,
+    linear-gradient(to right, var(--edge), transparent) left / 16px 100% no-repeat scroll,
+    linear-gradient(to left, var(--edge), transparent) right / 16px 100% no-repeat scroll;
+}
+.wide:focus-visible { outline: 2px solid var(--p50); outline-offset: 2px; }
+@media (max-width: 720px) {
+  .wide.chart-frame::before {
+    content: "\\2194  scrolls sideways"; position: sticky; left: 0; display: block;
+    width: max-content; color: var(--muted); font-size: 12px;
+  }
+}
 svg.chart { display: block; width: 100%; min-width: 640px; height: auto; overflow: visible; }
 svg text { font-size: 12px; fill: var(--muted); }
 svg .note { fill: var(--ink); }

@@ -40,7 +40,7 @@ def timings(results: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
         "once and measures on its own machine: this is no load test.</p>"
         f'<div class="cards">{cards}</div>'
         f"<figure><figcaption>Answers by response time</figcaption><div "
-        'class="wide" tabindex="0" role="group" aria-label="Answers by response time">'
+        'class="wide chart-frame" tabindex="0" role="group" aria-label="Answers by response time">'
         f"{_histogram(times)}</div></figure>"
         '<div class="wide" tabindex="0" role="group" aria-label="The slowest answers"><table>'
         "<thead>"

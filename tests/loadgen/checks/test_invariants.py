@@ -710,7 +710,7 @@ def test_a_refresh_token_that_two_workers_were_given_for_two_users() -> None:
 # --- What may be refused -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 302])
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_whoever_holds_the_last_refresh_token_can_go_on(status: int) -> None:
     """A refusal of the last refresh token breaks the chain."""
     invariants = looking()
@@ -728,6 +728,22 @@ def test_overload_is_no_refusal(status: int) -> None:
     asked(invariants, answer({}, status))
     asked(invariants, answer({}, status), grant)
     invariants.own_profile(granted(invariants), answer({}, status), LOGIN)
+
+    assert found(invariants) == {}
+
+
+@pytest.mark.parametrize("status", [302, 401, 403, 404])
+def test_what_somebody_before_the_server_says_is_no_refusal(status: int) -> None:
+    """A web page, or a redirect, is a firewall's or a gateway's: nothing of it is held against the
+    server, and the session goes on.
+    """
+    invariants = looking()
+    grant = granted(invariants)
+    page = Response(status, b"HTTP/1.1 0\r\ncontent-type: text/html", b"<h1>Blocked</h1>", True)
+
+    asked(invariants, page)
+    asked(invariants, page, grant)
+    invariants.own_profile(granted(invariants), page, LOGIN)
 
     assert found(invariants) == {}
 
@@ -769,8 +785,8 @@ def test_an_account_that_was_never_let_in_is_named() -> None:
 
 
 def test_a_token_shows_its_own_profile() -> None:
-    """The own profile is as it should be; another user's, none, what is no JSON and a refusal are
-    violations, each of its kind.
+    """The own profile is as it should be; another user's, nobody's, what is no JSON and a refusal
+    are violations, each of its kind.
     """
     invariants = looking()
     grant = granted(invariants)
@@ -781,7 +797,12 @@ def test_a_token_shows_its_own_profile() -> None:
     assert not invariants.own_profile(grant, answer([]), LOGIN)
     assert not invariants.own_profile(grant, answer(b"{"), LOGIN)
     assert not invariants.own_profile(grant, answer({}, 403), LOGIN)
-    assert found(invariants) == {"profile-of-another": 2, "body": 1, "token-dead": 1}
+    assert found(invariants) == {
+        "profile-of-another": 1,
+        "allowed-not-shown": 1,
+        "body": 1,
+        "token-dead": 1,
+    }
     assert not invariants.own_profile(grant, answer({}, 403), LOGIN, judged=False)
     assert found(invariants)["token-dead"] == 1
 

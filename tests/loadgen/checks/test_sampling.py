@@ -731,6 +731,7 @@ def test_a_permission_that_turns_into_a_denial(often: int) -> None:
         ("list", b"[]", True),
         ("list", b'{"error": "too many connections"}', True),
         ("list", b'[{"id": "one that somebody else has made since"}]', False),
+        ("list", b"[null, {}]", True),
         ("fetch", b"<h1>We are back soon</h1>", False),
     ],
 )
@@ -754,6 +755,69 @@ def test_what_is_allowed_is_shown(action: str, body: bytes, accused: bool) -> No
         it.turns()
 
     assert set(it.violations.counts) == ({"allowed-not-shown"} if accused else set())
+
+
+@pytest.mark.parametrize("name", ["rolecall", "another"])
+def test_a_list_of_another_kind_is_not_what_was_asked_for(name: str) -> None:
+    """A list that holds our service is no list of anything else; one that holds a thing of the same
+    id, which may be a number, is.
+    """
+    with sampled() as it:
+        it.sampling._known_at = 0.0
+        things = it.sampling._things
+        said = {
+            "id": things.ids["service"],
+            "name": things.name("service") if name == "rolecall" else name,
+        }
+        perform = it.server.dispatcher.perform
+
+        @instead_of(it.server.dispatcher.perform)
+        async def services(call: Call, principal: Any, operation: str) -> Answer:
+            answer = await perform(call, principal, operation)
+            return Answer.of(200, [said]) if operation == "list-contacts" else answer
+
+        it.turns()
+
+    assert set(it.violations.counts) == ({"allowed-not-shown"} if name == "rolecall" else set())
+
+
+def test_an_update_that_is_refused_and_carried_out() -> None:
+    """A denied update that is done all the same is seen by the name that it gives, though it is
+    answered 403 as before.
+    """
+    with sampled() as it:
+        refuse, perform = it.server.dispatcher.refuse, it.server.dispatcher.perform
+
+        @instead_of(it.server.dispatcher.refuse)
+        async def done_before(call: Call, principal: Any, operation: str) -> Answer:
+            if operation.startswith("update-"):
+                await perform(call, principal, operation)
+            return await refuse(call, principal, operation)
+
+        it.turns()
+
+    assert set(it.violations.counts) == {"denied-allowed"}
+    assert any("carried out all the same" in sample.message for sample in it.violations.samples)
+
+
+@pytest.mark.parametrize("status", [200, 302, 403, 404])
+def test_a_page_of_somebody_else_says_nothing_of_permissions(status: int) -> None:
+    """What a firewall or a gateway answers in the server's place neither lets in nor denies,
+    whoever asked, and with whichever token.
+    """
+    with sampled(signing=True) as it:
+        it.sampling._known_at = 0.0
+        before = it.server.wire.before
+
+        @instead_of(it.server.wire.before)
+        async def blocked(call: Call) -> Answer | None:
+            if call.path.startswith("/v2/auth"):
+                return await before(call)
+            return Answer(status, b"<h1>Please wait</h1>", media_type="text/html")
+
+        it.turns()
+
+    assert not it.violations.counts
 
 
 def test_what_is_not_known_everywhere_may_be_missing() -> None:

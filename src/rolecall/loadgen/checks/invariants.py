@@ -36,7 +36,8 @@ argument:
 * a log-in (`login-refused`): "To obtain an access token, make a POST request ... Response: 200 OK".
   Wrong credentials would explain it, so the account has to have been let in before. Limits on
   guessing and on load would, too: 429, 423, 5xx, 408 and 425 are no refusals, nor is 409, of
-  another log-in of the user that is under way (RFC 9110 15.5.10).
+  another log-in of the user that is under way (RFC 9110 15.5.10). Here and below a web page or a
+  redirect is none either (`outcome_of_answer`).
 * a refresh (`chain-broken`): "we can create new access tokens by using the refresh token". Another
   refresh of the session explains it, or another log-in of the account, a second use of a refresh
   token, the end of the refresh token's life; by GET, of the access token's.
@@ -60,7 +61,7 @@ from typing import Any
 
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks.owners import TELLING, Owners
-from rolecall.loadgen.checks.races import outcome_of
+from rolecall.loadgen.checks.races import outcome_of_answer
 from rolecall.loadgen.checks.seen_tokens import (
     PLACES,
     USER_BITS,
@@ -288,7 +289,7 @@ class Invariants:
 
     def _answers_login(self, session: LoginSession, response: Response, request: bytes) -> bool:
         """Check an unexpected status of a log-in: whether to look for tokens all the same."""
-        outcome, holder = outcome_of(response.status), session.holder
+        outcome, holder = outcome_of_answer(response), session.holder
         if outcome == "granted":
             self.violations.report(
                 "status", f"a token was given with status {response.status}", request, response
@@ -321,7 +322,7 @@ class Invariants:
         self, refresh: Refresh, response: Response, request: bytes, judged: bool
     ) -> bool:
         """Check an unexpected status of a refresh, as `_answers_login` does."""
-        outcome = outcome_of(response.status)
+        outcome = outcome_of_answer(response)
         if outcome == "granted":
             self.violations.report(
                 "status", f"a token was given with status {response.status}", request, response
@@ -387,11 +388,12 @@ class Invariants:
                 if grant.sound:  # else it is another session's
                     grant.session.let_in(refreshed=False, read=True)
                 return True
+            kind = "profile-of-another" if found else "allowed-not-shown"
             message = (
                 f"the token of user {grant.user} shows {f'user {found}' if found else 'no user'}"
             )
-            self.violations.report("profile-of-another", message, request, response)
-        elif judged and outcome_of(response.status) == "refused" and not grant.may_be_refused:
+            self.violations.report(kind, message, request, response)
+        elif judged and outcome_of_answer(response) == "refused" and not grant.may_be_refused:
             where = _ELSEWHERE if elsewhere else ""
             message = f"a new access token is answered {response.status}{where}"
             self.violations.report("token-dead", message, request, response)

@@ -59,6 +59,7 @@ from typing import Any, Literal
 
 from rolecall.loadgen.checks.sessions import Path
 from rolecall.loadgen.checks.violations import Violations
+from rolecall.loadgen.transport.wire import Response
 
 #: Seconds; the shortest grace window that is taken for a server's intention.
 LEAST_WINDOW = 1.0
@@ -76,6 +77,14 @@ def outcome_of(status: int | None) -> CallOutcome:
     if status in _TURNED_AWAY:
         return "throttled"
     return "granted" if 200 <= status < 300 else "refused"
+
+
+def outcome_of_answer(answer: Response) -> CallOutcome:
+    """The same of an answer: a refusal that is a web page, or a redirect, says as little as 5xx. It
+    is of somebody before the server, such as a firewall that has had enough of one address.
+    """
+    outcome = outcome_of(answer.status)
+    return "unknown" if outcome == "refused" and answer.is_foreign else outcome
 
 
 @dataclass(frozen=True)

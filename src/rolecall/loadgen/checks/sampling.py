@@ -15,8 +15,10 @@ once.
 
 What is allowed has to be shown (`allowed-not-shown`): where a fetch or a list showed our thing
 before the load, a success that shows another one, or an error, says that the role may and gives it
-nothing; nor is a list empty in which our thing is. Which members of a thing are shown is the
-server's affair, and so is what comes first in a list.
+nothing; nor is a list empty in which our thing is, nor does it hold our thing of another kind.
+Which members of a thing are shown is the server's affair, and so is what comes first in a list.
+Where our thing is called as an update that was denied would have called it, that update was carried
+out (`denied-allowed`).
 
 Denied reads are tried in other shapes as well (`shapes`). A shape that was refused before the load
 with a status of another meaning, as a path that leads nowhere is, counts as open only where its
@@ -58,7 +60,7 @@ from rolecall.loadgen.lag import pauses
 from rolecall.loadgen.transport import outgoing
 from rolecall.loadgen.transport.outgoing import Origin
 from rolecall.loadgen.transport.wire import Response
-from rolecall.spec.ids import id_text, own_id
+from rolecall.spec.ids import id_text, own_id, texts_in
 from rolecall.spec.model import Dialect, Operation, Specification
 from rolecall.spec.templates import fill, fill_path, made_up_password
 from rolecall.target import ExpiryOptions
@@ -411,7 +413,7 @@ class Sampling:
             for role in self._callers:
                 effects = _READS if self._spec.allows(operation.name, role) else _READS + _WRITES
                 cell = (
-                    self._filled(operation, role, f"{self._run}-tried")
+                    self._filled(operation, role, self._tried)
                     if operation.effect in effects
                     else None
                 )
@@ -506,8 +508,17 @@ class Sampling:
         if not cell.allowed:
             if said:
                 self._is_spoilt |= cell.operation.effect in _WRITES
-                message = f"{cell} was denied before the load, and is now answered {answer.status}"
+                shown = "" if 200 <= answer.status < 300 else ", with the thing in it"
+                message = (
+                    f"{cell} was denied before the load, and is now answered {answer.status}{shown}"
+                )
                 self._invariants.violations.report("denied-allowed", message, probe.request, answer)
+        elif said and not self._is_spoilt and self._tried.encode() in answer.body:
+            message = (
+                f"{cell} shows the name that a denied update was to give: it was refused, and "
+                "carried out all the same"
+            )
+            self._invariants.violations.report("denied-allowed", message, probe.request, answer)
         elif said and cell.shown and not self._still_shows(cell, answer):
             message = (
                 f"{cell} showed what was asked for before the load, and is now answered "
@@ -530,6 +541,8 @@ class Sampling:
         self, cell: SampledCell, presented: Presented, request: bytes, answer: Response
     ) -> None:
         dialect, kind = self._dialect, ""
+        if _is_foreign(cell, answer):
+            return
         if answer.status in dialect.expired:
             presented.seen()
         elif 200 <= answer.status < 300:
@@ -566,6 +579,8 @@ class Sampling:
         """Whether an answer lets the caller through; None where it does not tell."""
         if cell.refused and answer.status not in self._dialect.denied:
             return True if 200 <= answer.status < 300 and self._shows(cell, answer) else None
+        if cell.allowed != (200 <= answer.status < 300) and _is_foreign(cell, answer):
+            return None  # a page of somebody before the server neither lets in nor denies
         if 200 <= answer.status < 300:
             is_empty = (
                 cell.operation.effect == "list"
@@ -576,6 +591,11 @@ class Sampling:
         if answer.status in self._dialect.denied:
             return self._shows_thing(cell, answer)
         return None
+
+    @property
+    def _tried(self) -> str:
+        """What an update is to call a thing."""
+        return f"{self._run}-tried"
 
     def _shows_thing(self, cell: SampledCell, answer: Response) -> bool:
         return f"{self._run}-{cell.operation.resource.name}".encode() in answer.body
@@ -601,11 +621,28 @@ class Sampling:
             or perf_counter() < self._known_at
             or self._shows_ours(cell, answer)
             or answer.status not in cell.operation.success
-            or is_foreign(answer.status, answer.text, answer.body)
+            or answer.is_foreign
         ):
             return True
         listed = read_json(answer.body) if cell.operation.effect == "list" else None
-        return isinstance(listed, list) and bool(listed)
+        return isinstance(listed, list) and any(listed) and not self._is_of_others(cell, listed)
+
+    def _is_of_others(self, cell: SampledCell, listed: list[Any]) -> bool:
+        """Whether a list holds our thing of another kind: it is the answer to another question.
+
+        By its id alone that is not known: numbers are ids of things of any kind.
+        """
+        ours = {
+            id: self._things.name(resource)
+            for resource, id in self._things.ids.items()
+            if resource != cell.operation.resource.name
+        }
+        return any(
+            name in text
+            for thing in listed
+            if (name := ours.get(own_id(thing), ""))
+            for _, text in texts_in(thing)
+        )
 
     def _shows(self, cell: SampledCell, answer: Response) -> bool:
         """Whether an answer shows our thing, or as a list any things."""
@@ -705,6 +742,10 @@ class Sampling:
     ) -> bytes:
         more = {**self._wanted.fields(method), **more}
         return outgoing.json_request(self._origin, method, path, body, token, more)
+
+
+def _is_foreign(cell: SampledCell, answer: Response) -> bool:
+    return is_foreign(answer.status, answer.text, answer.body, head=cell.method == "HEAD")
 
 
 def _word(allowed: bool) -> str:

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from rolecall.bounds import BODY_LIMIT, HEAD_LIMIT
 from rolecall.fields import seconds_to_wait
+from rolecall.foreign_answers import is_foreign
 from rolecall.http.coding import Undecodable, decoded
 
 _LINE_LIMIT = 4096  # bytes of a chunk's size with its extensions
@@ -80,6 +81,11 @@ class Response(Struct, eq=False, gc=False):
     def text(self, name: str) -> str:
         """The first value of a header field; empty where it is missing."""
         return (self.header(name.encode("ascii")) or b"").decode("latin-1")
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it looks like that of somebody before the server: a redirect, or a web page."""
+        return is_foreign(self.status, self.text, self.body)
 
     def lines(self, name: bytes) -> list[str]:
         """The values of all header fields of this name, one list for a list field (RFC 9110 5)."""

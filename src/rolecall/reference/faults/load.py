@@ -9,11 +9,13 @@ during which real servers let them meet.
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from itertools import count
 
 from rolecall.reference.alterations import make_exception
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
+from rolecall.reference.errors import Refusal
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.store import RefreshRow, StoredAccount
 from rolecall.reference.strict_json import Document
@@ -224,6 +226,38 @@ def lists_empty_when_busy(server: Server) -> None:
         if operation.startswith("list-") and traffic.is_heavy:
             return Answer.of(200, [])
         return await perform(call, principal, operation)
+
+
+@fault("lists-mixed-up-when-busy", finding="SEC-A17", needs=LOAD)
+def lists_mixed_up_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a list is answered with the list that was read before
+    it, of whatever kind, as where threads share what they are about to send.
+    """
+    traffic, perform = Traffic(server), server.dispatcher.perform
+    before: Answer | None = None
+
+    @instead_of(server.dispatcher.perform)
+    async def mixed_up(call: Call, principal: Principal, operation: str) -> Answer:
+        nonlocal before
+        answer = await perform(call, principal, operation)
+        if operation.startswith("list-"):
+            answer, before = (before if traffic.is_heavy and before else answer), answer
+        return answer
+
+
+@fault("denied-updates-done-when-busy", finding="SEC-A17", needs=LOAD)
+def denied_updates_done_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight an update is carried out while its permission is still
+    looked up; one that is denied is then refused.
+    """
+    traffic, refuse = Traffic(server), server.dispatcher.refuse
+
+    @instead_of(server.dispatcher.refuse)
+    async def done_before(call: Call, principal: Principal, operation: str) -> Answer:
+        if operation.startswith("update-") and traffic.is_heavy:
+            with suppress(Refusal):
+                await server.dispatcher.perform(call, principal, operation)
+        return await refuse(call, principal, operation)
 
 
 @fault("any-password-when-busy", finding="ISSUE-refused", needs=LOAD)

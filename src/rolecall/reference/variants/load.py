@@ -92,6 +92,22 @@ def sheds_load(server: Server) -> None:
         return await before(call)
 
 
+@variant("firewalled-when-busy", "under-load")
+def firewalled_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a firewall before the server turns one in three away, by
+    turns with a web page of status 403 and with a redirect to a waiting room.
+    """
+    traffic, before, turns = Traffic(server), server.wire.before, count()
+
+    @instead_of(server.wire.before)
+    async def turned_away(call: Call) -> Answer | None:
+        if not traffic.is_heavy or call.path.startswith("/__") or (turn := next(turns)) % 3:
+            return await before(call)
+        if turn % 2:
+            return Answer(302, b"", {"Location": "https://waiting.example.org/"})
+        return Answer(403, b"<h1>Request blocked</h1>", media_type="text/html")
+
+
 @variant("keeps-answers-by-token", "under-load")
 def keeps_answers_by_token(server: Server) -> None:
     """With more than 20 requests in flight a GET is answered as the same one with the same token
