@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from rolecall.reference.alterations import before_refusing
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal, forbidden, not_found
@@ -182,3 +183,16 @@ def denied_status_tells_existence(server: Server) -> None:
         if call.id is not None:
             server.resources.existing(principal, call.resource, call.id)
         raise forbidden()
+
+
+@fault("denied-delete-drops-the-password", finding="PERM-delete-user")
+def denied_delete_drops_the_password(server: Server) -> None:
+    """A user's password is taken off at the identity provider, then the delete is refused with
+    403: the user is there, and cannot log in any more.
+    """
+
+    def drop(call: Call, principal: Principal, operation: str) -> None:
+        if operation == "delete-user" and call.id:
+            server.store.set_password(call.id, "")
+
+    before_refusing(server, drop)
