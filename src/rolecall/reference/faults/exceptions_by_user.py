@@ -99,3 +99,17 @@ def dots_behind_the_own_id(server: Server) -> None:
         return re.search(r"(users)/([0-9a-f]{24})$", f"/v2/users/{path[2]}")
 
     route_past_the_guard(server, found)
+
+
+@fault("strangers-unguarded", finding="PERM-fetch-form")
+def strangers_unguarded(server: Server) -> None:
+    """What somebody may with a thing is looked up by the membership of its organization; of who is
+    no member no role is found, and none is asked for.
+    """
+    exempt(
+        server,
+        lambda call, principal, operation: (
+            asked_for(server, call).get("organization", principal.user.get("organization"))
+            != principal.user.get("organization")
+        ),
+    )

@@ -10,6 +10,7 @@ from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal, forbidden, not_found
 from rolecall.reference.faults.registry import fault
+from rolecall.reference.strict_json import dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
@@ -66,6 +67,19 @@ def denied_403_with_resource(server: Server) -> None:
             raise forbidden()
         answer = await server.dispatcher.perform(call, principal, operation)
         return Answer(403, b'{"error":{"message":"Permission Denied"},"data":' + answer.body + b"}")
+
+
+@fault("denied-403-with-ids", finding="PERM-list-organizations")
+def denied_403_with_ids(server: Server) -> None:
+    """A list is refused with 403, and the body says the ids of what is hidden."""
+
+    @instead_of(server.dispatcher.refuse)
+    async def telling(call: Call, principal: Principal, operation: str) -> Answer:
+        if not operation.startswith("list-"):
+            raise forbidden()
+        answer = await server.dispatcher.perform(call, principal, operation)
+        ids = [thing["id"] for thing in loads(answer.body)]
+        return Answer(403, dumps({"error": {"message": "Forbidden"}, "hidden": ids}).encode())
 
 
 @fault("denied-200-empty-list", finding="PERM-list-organizations")
