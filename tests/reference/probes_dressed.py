@@ -138,6 +138,13 @@ async def stranger(api: Api) -> bool:
     return (await api.ask("GET", f"/v2/forms/{api.put('forms')}", token)).is_success
 
 
+@sees("new-bots-are-admins")
+async def new_bot(api: Api) -> bool:
+    email = (await api.new_user("bot"))["email"]
+    answer = read(await api.login("guest", email=email, password="Sesame-1"))
+    return bool(answer["scope"] == "admin")
+
+
 @sees("clock-of-the-sender")
 async def long_ago(api: Api) -> bool:
     old = api.token("admin", exp=int(api.server.clock.now()) - 100)

@@ -96,7 +96,7 @@ _FIELDS = {
     "x-tenant-id": "{organization}",
     "x-hub-signature": "sha1=da39a3ee5e6b4b0d3255bfef95601890afd80709",
     "idempotency-key": "{name}",
-    "accept": "text/csv, application/vnd.web1on1.v1+json;q=0.9, text/html;q=0.9, "
+    "accept": "text/csv, application/vnd.web1on1.v1;q=0.9, text/html;q=0.9, "
     "application/xml;q=0.9, */*;q=0.1",
     "content-type": "application/json; charset=utf-8",
 }
