@@ -172,14 +172,16 @@ def errors_without_bodies(server: Server) -> None:
 
 @variant("refusals-name-the-caller")
 def refusals_name_the_caller(server: Server) -> None:
-    """A denial says in its message who was denied what, by the ids of the caller and of its
-    organization.
+    """A denial says in its message who was denied what, and shows the caller's own user, which
+    everybody may fetch.
     """
 
     @instead_of(server.dispatcher.refuse)
     async def naming(call: Call, principal: Principal, operation: str) -> Answer:
         organization = principal.user.get("organization")
-        raise Refusal(403, f"{principal.id} of {organization} may not {operation}")
+        message = f"{principal.id} of {organization} may not {operation}"
+        document = {"error": {"message": message}, "user": principal.user}
+        return Answer(403, dumps(document).encode())
 
 
 @variant("organizations-apart")
