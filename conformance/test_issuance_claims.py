@@ -153,7 +153,8 @@ async def test_a_login_grants_no_wishes(case: str, world: World, judge: Judge) -
     body = {"email": account.email, "password": account.password} | await wish(world, case)
     query = f"?scope={world.highest}&role={world.highest}" if case == _WITH_QUERY else ""
     admin = (await world.user(world.highest)).user
-    named = dict.fromkeys(_USER_FIELDS, admin) if case == _WITH_FIELDS and admin else {}
+    fields = _USER_FIELDS if case == _WITH_FIELDS and admin else ()
+    named: dict[str, str] = dict.fromkeys(fields, admin)
 
     answer = await world.client.send(
         "POST", TOKEN_PATH + query, json=body, headers=named, attack="SEC-I12"
