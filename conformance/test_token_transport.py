@@ -36,7 +36,10 @@ OTHER_SCHEMES = {
     "the-example-of-the-page": "Bearer 94c70d470e391bdc16a8d8363b5d4891",
 }
 #: Of these, those that are near to another: each is tried on what is open to the most.
-_ONCE = ("jwt", "bearer-and-spaces", "bearer-and-a-word-for-none", "the-example-of-the-page")
+_ONCE = (
+    *("basic-as-user", "token", "jwt", "bearer-and-spaces"),
+    *("bearer-and-a-word-for-none", "the-example-of-the-page"),
+)
 
 
 @requirement("SEC-H02")
