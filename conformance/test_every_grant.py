@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 from rolecall.evidence import Exchange
@@ -32,12 +33,17 @@ def grants(responses: Responses, *, of_logins: bool) -> Iterator[Grant]:
     yield from found
 
 
-def _is_login(exchange: Exchange) -> bool:
+def _sent(exchange: Exchange) -> dict[str, Any]:
+    """The object in the body of a request; an empty one where it holds none."""
     try:
         body = json.loads(exchange.request_body or b"null")
     except ValueError:
-        return False
-    return isinstance(body, dict) and "password" in body
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _is_login(exchange: Exchange) -> bool:
+    return "password" in _sent(exchange)
 
 
 def with_new_roles(responses: Responses) -> set[str]:
@@ -61,13 +67,15 @@ def expect_one_scope(grant: Grant, world: World) -> None:
 
 
 def roles_at_first(responses: Responses) -> dict[str, str]:
-    """The users that the run made, with the role that the answer to that shows."""
-    made = [exchange for exchange in responses.of("user") if exchange.method == "POST"]
-    return {
-        own_id(exchange.document): role
-        for exchange in made
-        if exchange.ok and isinstance(role := exchange.document.get("role"), str)
-    }
+    """The users that the run made with a role, and were shown with it; of those that were made
+    without one see SEC-E14.
+    """
+    found: dict[str, str] = {}
+    for exchange in responses.of("user"):
+        role = exchange.document.get("role")
+        if exchange.ok and exchange.method == "POST" and _sent(exchange).get("role") == role:
+            found[own_id(exchange.document)] = str(role)
+    return found
 
 
 def expect_no_wider_scope(grant: Grant, role: str, world: World) -> None:
