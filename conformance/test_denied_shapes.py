@@ -14,6 +14,7 @@ from rolecall.toolkit.denials import expect_still_refused, sent
 from rolecall.toolkit.effect_judge import SETTLING
 from rolecall.toolkit.expiry import Expiry
 from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.kept_log_ins import expect_undeleted_log_in
 from rolecall.toolkit.marks import ALONE, EXPIRY, operations, requirement
 from rolecall.toolkit.shapes import SHAPES, attempts, denied, in_turn
 from rolecall.toolkit.telling_users import another_account, user_of_account
@@ -145,7 +146,9 @@ async def test_a_refused_create_is_refused_in_every_shape(
 
 @rows("update", "delete")
 async def test_a_refused_write_leaves_no_trace_in_any_shape(operation: str, world: World) -> None:
-    """A denied update or delete is denied in every shape, and leaves no trace."""
+    """A denied update or delete is denied in every shape, and leaves no trace; a user who was to be
+    deleted still logs in.
+    """
     asked, tried = world.spec.operations[operation], []
     async with victim(world, asked.resource.name) as thing:
         for attempt in attempts(operation, everything=world.intrusive):
@@ -158,6 +161,8 @@ async def test_a_refused_write_leaves_no_trace_in_any_shape(operation: str, worl
             expect_still_refused(world, answer, request, str(attempt))
             tried.append(Tried(request, answer, str(attempt)))
         await expect_untouched(world, thing, tried, in_list=asked.effect == "delete")
+        if operation == "delete-user":
+            await expect_undeleted_log_in(world, thing.fixture, tried[-1].answer)
 
 
 # --- When the token has expired ----------------------------------------------------------------

@@ -8,15 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rolecall.evidence import Exchange, cite
-from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
+from rolecall.evidence import Exchange
+from rolecall.outcomes import Finding, Inconclusive, NotApplicable
 from rolecall.spec.ids import Place, texts_in
 from rolecall.spec.loading import load_specification
-from rolecall.target import Account
-from rolecall.tokens import Grant
+from rolecall.toolkit.kept_log_ins import expect_log_in
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.things import Fixture
-from rolecall.toolkit.throwaway_users import throwaway_user
 from rolecall.toolkit.world import World
 
 #: What many kinds of things keep besides: it is written at their creation where the target takes
@@ -122,7 +120,7 @@ async def test_each_member_is_updated(resource: str, world: World) -> None:
         )
     await expect_written(world, fixture, updates, sent, before)
     if resource == "user":
-        await expect_log_in(world, sent, updates[-1].answer)
+        await expect_log_in(world, fixture, world.roles[-2], updates[-1].answer)
     if resource in _EMPTIED or world.intrusive:
         await expect_emptied(world, fixture, {written.member for written in updates} & MORE.keys())
 
@@ -177,27 +175,6 @@ async def expect_written(
         f"{', '.join(written.lost(now))} of {fixture} as updated",
         f"{written.answer.status}, and it reads as before",
         written.answer,
-    )
-
-
-async def expect_log_in(world: World, sent: Mapping[str, Any], updated: Exchange) -> None:
-    """A user of whom other members were updated logs in as it was made.
-
-    Raises:
-        Finding: it does not, and one that was not updated does.
-    """
-    role = world.roles[-2]
-    account = Account(role, role, str(sent.get("email")), str(sent.get("password")))
-    login = await world.new_users.log_in(lambda: world.tokens.issue(account), updated.finished)
-    cite(login, "observation")
-    if Grant.of(login).token:
-        return
-    try:
-        await throwaway_user(world, role)
-    except NotTested:  # the target lets nobody in whom a run made
-        return
-    raise Finding(
-        "a user who logs in as before", f"{updated.status}, and the log-in {login.status}", updated
     )
 
 

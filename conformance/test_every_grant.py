@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, NotTested
+from rolecall.spec.ids import own_id
 from rolecall.tokens import Grant, user_of
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import SUMMARY, requirement
@@ -31,12 +33,17 @@ def grants(responses: Responses, *, of_logins: bool) -> Iterator[Grant]:
     yield from found
 
 
-def _is_login(exchange: Exchange) -> bool:
+def _sent(exchange: Exchange) -> dict[str, Any]:
+    """The object in the body of a request; an empty one where it holds none."""
     try:
         body = json.loads(exchange.request_body or b"null")
     except ValueError:
-        return False
-    return isinstance(body, dict) and "password" in body
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _is_login(exchange: Exchange) -> bool:
+    return "password" in _sent(exchange)
 
 
 def with_new_roles(responses: Responses) -> set[str]:
@@ -59,6 +66,32 @@ def expect_one_scope(grant: Grant, world: World) -> None:
         raise Finding(expected, f"{grant.scope!r} in the answer", grant.exchange)
 
 
+def roles_at_first(responses: Responses) -> dict[str, str]:
+    """The users that the run made with a role, and were shown with it; of those that were made
+    without one see SEC-E14.
+    """
+    found: dict[str, str] = {}
+    for exchange in responses.of("user"):
+        role = exchange.document.get("role")
+        if exchange.ok and exchange.method == "POST" and _sent(exchange).get("role") == role:
+            found[own_id(exchange.document)] = str(role)
+    return found
+
+
+def expect_no_wider_scope(grant: Grant, role: str, world: World) -> None:
+    """The scope is not a wider one than that of the role that the user was shown with."""
+    if role not in world.roles:
+        return
+    for where, scope in grant.scopes.items():
+        stands_for = world.role_of_scope(scope)
+        if stands_for and world.roles.index(stands_for) > world.roles.index(role):
+            raise Finding(
+                f"scope {role}, the role with which user {grant.user} was made",
+                f"{scope!r} in {where}",
+                grant.exchange,
+            )
+
+
 def expect_one_user(grant: Grant) -> None:
     """The answer's user is the one whom its JWT names."""
     named = user_of(grant.claims)
@@ -75,11 +108,14 @@ async def test_the_token_of_every_login_lives_24_hours(responses: Responses, jud
 
 @requirement("ISSUE-scope", phase=SUMMARY)
 async def test_every_login_says_the_scope_of_its_token(responses: Responses, world: World) -> None:
-    """Every log-in of the run said the scope that its JWT has."""
-    changed = with_new_roles(responses)
+    """Every log-in of the run said the scope that its JWT has, and to a user that the run made no
+    wider one than that of its role.
+    """
+    changed, roles = with_new_roles(responses), roles_at_first(responses)
     for grant in grants(responses, of_logins=True):
         if grant.user not in changed:
             expect_one_scope(grant, world)
+            expect_no_wider_scope(grant, roles.get(grant.user, ""), world)
 
 
 @requirement("REFRESH-new-token", phase=SUMMARY)

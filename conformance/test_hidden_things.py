@@ -11,6 +11,7 @@ from rolecall.spec.ids import id_text, is_of_id, own_id, unused_id
 from rolecall.spec.loading import load_specification
 from rolecall.spec.templates import with_query
 from rolecall.toolkit.controls import expect_denied_as_usual
+from rolecall.toolkit.denials import expect_still_refused
 from rolecall.toolkit.expectations import expect_no_crash
 from rolecall.toolkit.insides import (
     Fetched,
@@ -114,6 +115,26 @@ async def test_what_is_hidden_in_a_list_is_hidden_by_its_id(
         if await world.find(resource, thing.name, answer.finished) is None:
             raise Inconclusive(f"{thing} in the list of who may see it", listing.requirement)
         raise Finding(f"a refusal: the list hides the {resource}", f"{answer.status}", answer)
+
+
+#: A fetch that is denied to users of another organization whatever the organization.
+_DENIED_ANYHOW = "fetch-form"
+
+
+@requirement(f"PERM-{_DENIED_ANYHOW}")
+async def test_another_organization_gives_no_rights(world: World) -> None:
+    """What a role may not fetch is not fetched by such a user of another organization either."""
+    try:
+        caller = (await user_of_another_organization(world)).caller
+    except (NotTested, Inconclusive) as reason:
+        cite((await world.user(world.highest)).grant.exchange)
+        raise NotApplicable(f"a user of another organization: {reason}") from None
+    request = await world.request(world.spec.operations[_DENIED_ANYHOW], caller)
+
+    answer = await world.perform(request, caller, attack=f"PERM-{_DENIED_ANYHOW}")
+
+    who = f"{caller.role} of another organization"
+    expect_still_refused(world, answer, request, who)
 
 
 # --- Denied things inside allowed ones ---------------------------------------------------------

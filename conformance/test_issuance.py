@@ -176,6 +176,8 @@ async def test_users_of_one_role_are_told_apart(world: World, judge: Judge) -> N
 
 SPACES = "password-with-spaces-around"
 OTHERS = "password-of-another-user"
+#: What is sent with the bearer of a user of the highest role, who may do all but this.
+BEARER = "no-password"
 #: Wrong pairs of credentials; "{email}" and "{password}" are the right ones, "{others}" is the
 #: password of a user of the highest role.
 NO_CREDENTIALS: dict[str, dict[str, Any]] = {
@@ -196,7 +198,7 @@ NO_CREDENTIALS: dict[str, dict[str, Any]] = {
     "email-with-a-pattern": {"email": "{front}.*", "password": "{password}"},
     "empty-password": {"email": "{email}", "password": ""},
     "empty-email": {"email": "", "password": "{password}"},
-    "no-password": {"email": "{email}"},
+    BEARER: {"email": "{email}", "otp": "000000"},
     "no-email": {"password": "{password}"},
     "empty-object": {},
     "password-true": {"email": "{email}", "password": True},
@@ -295,7 +297,8 @@ async def test_bad_credentials_get_no_token(case: str, world: World, judge: Judg
             f"{case.replace('-', ' ')}: of this account's password that is the password itself"
         )
 
-    answer = await world.tokens.post(body, caller="nobody", attack="ISSUE-refused")
+    bearer = (await world.user(world.highest)).token if case == BEARER else ""
+    answer = await world.tokens.post(body, caller="nobody", attack="ISSUE-refused", token=bearer)
 
     if case == SPACES and Grant.of(answer).token and await spaces_are_never_of_a_password(world):
         cite(answer, "answer")

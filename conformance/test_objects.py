@@ -18,7 +18,7 @@ from rolecall.toolkit.expectations import expect_no_crash, expect_refused, shown
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.shared import shared_setup
-from rolecall.toolkit.things import Fixture
+from rolecall.toolkit.things import Fixture, items
 from rolecall.toolkit.throwaway_users import (
     changeable,
     lockable_account,
@@ -243,7 +243,7 @@ PATTERNS = {"percent": "%", "asterisk": "*"}
 @requirement("SEC-A05")
 @each("pattern", PATTERNS)
 async def test_a_pattern_is_nobodys_id(pattern: str, world: World) -> None:
-    """A pattern in place of one's own id shows no other user."""
+    """A pattern in place of one's own id shows no other user, nor a list of them."""
     caller = (
         await lockable_account(world)
     ).caller  # who was made last is not the first whom a pattern finds
@@ -257,9 +257,11 @@ async def test_a_pattern_is_nobodys_id(pattern: str, world: World) -> None:
     )
 
     expect_no_crash(answer)
-    if answer.ok and (shown := own_id(answer.document)) and shown != caller.user:
+    shown = own_id(answer.document)
+    others = {shown} if shown else set(map(own_id, items(answer)))
+    if answer.ok and (others := others - {"", caller.user}):
         raise Finding(
-            "a refusal: no user has this id", f"{answer.status} with user {shown}", answer
+            "a refusal: no user has this id", f"{answer.status} with user {min(others)}", answer
         )
 
 

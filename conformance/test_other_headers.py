@@ -173,17 +173,23 @@ async def test_which_of_two_tokens_counts(
 #: given once: with the highest role's user, name or address as value.
 IDENTITIES: dict[str, Callable[[Caller], dict[str, str]]] = {
     "X-User-Id": lambda highest: {
-        **dict.fromkeys(("X-User-Id", "X-User", "X-Account-Id"), highest.user),
+        **dict.fromkeys(("X-User-Id", "X-User", "X-Account-Id", "X-Auth-User-Id"), highest.user),
+        **dict.fromkeys(("X-Subject", "X-Act-As", "X-Impersonate-User"), highest.user),
         "Cookie": f"userId={highest.user}; user={highest.user}",
     },
     "X-Role": lambda highest: {
         **dict.fromkeys(("X-Role", "X-User-Role", "X-Scope", "X-User-Scope"), highest.role),
+        **dict.fromkeys(("X-Roles", "X-Scopes", "X-Permissions", "X-Auth-Scope"), highest.role),
         "X-Admin": "true",
         "Cookie": f"role={highest.role}; scope={highest.role}",
     },
-    "X-Forwarded-User": lambda highest: dict.fromkeys(
-        ("X-Forwarded-User", "X-Remote-User", "Remote-User", "X-Authenticated-User"), highest.email
-    ),
+    "X-Forwarded-User": lambda highest: {
+        **dict.fromkeys(("X-Forwarded-User", "X-Remote-User", "Remote-User"), highest.email),
+        **dict.fromkeys(("X-Authenticated-User", "X-Forwarded-Email"), highest.email),
+        **dict.fromkeys(("X-Auth-Request-User", "X-Auth-Request-Email"), highest.email),
+        "X-SSL-Client-Verify": "SUCCESS",
+        "X-SSL-Client-S-DN": f"CN={highest.email}",
+    },
 }
 
 
@@ -212,11 +218,15 @@ def origins(world: World) -> dict[str, dict[str, str]]:
     """
     parts = urlsplit(world.client.base_url)
     origin = f"{parts.scheme}://{parts.netloc}"
-    addresses = ("X-Forwarded-For", "X-Real-IP", "X-Client-IP", "True-Client-IP")
+    addresses = (
+        *("X-Forwarded-For", "X-Real-IP", "X-Client-IP", "True-Client-IP", "Client-IP"),
+        *("CF-Connecting-IP", "X-Cluster-Client-IP", "X-Originating-IP", "X-Remote-Addr"),
+    )
     return {
         "this-machine": {
             **dict.fromkeys(addresses, "127.0.0.1"),
             "Forwarded": "for=127.0.0.1",
+            "X-Envoy-Internal": "true",
             "X-Middleware-Subrequest": ":".join(SUBREQUESTS),
         },
         "own-page": {"Origin": origin, "Referer": f"{origin}/admin/"},

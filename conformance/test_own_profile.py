@@ -34,6 +34,8 @@ ASSIGNMENTS: dict[str, dict[str, Any]] = {
         "admin": True,
         "verified": True,
         "userType": "{admin}",
+        "accessLevel": "{admin}",
+        "groups": ["{admin}"],
     },
     "role-in-organizations": {
         "organizations": [{"organization": "{organization}", "role": "{admin}", "selected": True}]
@@ -41,6 +43,7 @@ ASSIGNMENTS: dict[str, dict[str, Any]] = {
     "role-in-objects": {
         "user": {"role": "{admin}"},
         "profile": {"role": "{admin}", "scope": "{admin}"},
+        "attributes": {"role": "{admin}", "scope": "{admin}"},
         "data": {"role": "{admin}", "attributes": {"role": "{admin}", "scope": "{admin}"}},
     },
     "prototype": {
@@ -48,7 +51,7 @@ ASSIGNMENTS: dict[str, dict[str, Any]] = {
         "constructor": {"prototype": {"role": "{admin}", "scope": "{admin}"}},
     },
     "role-in-meta": {"meta": {"role": "{admin}", "scope": "{admin}"}},
-    "role-in-other-letters": {"Role": "{admin}", "SCOPE": "{admin}"},
+    "role-in-other-letters": {"Role": "{admin}", "SCOPE": "{admin}", "role ": "{admin}"},
     "dotted": {"user.role": "{admin}", "organizations.0.role": "{admin}"},
     "operator": {"$set": {"role": "{admin}", "scope": "{admin}"}},
 }

@@ -38,6 +38,7 @@ for _name, _probe in (
     ("admin-in-query-unguarded", opened("GET", "/v2/forms?admin=true", "forms")),
     ("rare-methods-read", opened("PROPFIND", "/v2/forms/{id}", "forms")),
     ("ids-beside-the-own-unguarded", opened("GET", "/v2/users/{own},{id}", "users")),
+    ("wildcard-for-an-id-lists", opened("GET", "/v2/users/*", "users")),
     ("routes-of-the-page-unguarded", opened("GET", "/v2/organizationGroups", "orggroups")),
     ("singular-routes-unguarded", opened("GET", "/v2/form/{id}", "forms")),
     ("any-thing-by-its-id", opened("GET", "/v2/conversations/{id}", "forms")),

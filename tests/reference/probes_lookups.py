@@ -63,6 +63,8 @@ for _name, _probe in (
         "own-role-by-attributes",
         after_update(json={"data": {"attributes": {"role": "admin"}}}),
     ),
+    ("own-role-by-group", after_update(json={"groups": ["admin"]})),
+    ("own-role-with-a-space", after_update(json={"role ": "admin"})),
     ("own-role-by-query", after_update("?role=admin", json={"name": "Ada"})),
     (
         "own-role-by-form",

@@ -190,7 +190,7 @@ def _judgements() -> Iterable[Mutation]:
         "leaks-unchecked",
         "A refusal may show what it refuses.",
         member(Judge, "_expect_no_leak", nothing),
-        (Sight("denied-403-with-resource", "PERM-list-organizations"),),
+        (Sight("denied-403-with-resource", "PERM-list-organizations and guest"),),
     )
     yield Mutation(
         "controls-skipped",

@@ -28,6 +28,8 @@ def shows(exchange: Exchange, fixture: Fixture) -> bool:
     )
 
 
+#: Characters of an id that stands in no text by chance.
+_TELLING = 16
 #: Headers that say where a thing is, or which state of it this is: that is no part of it.
 _ABOUT = ("link", "location", "content-location", "etag")
 #: What firewalls answer that stand before a server, beside 400 and 403 (ModSecurity's is 406).
@@ -40,11 +42,15 @@ def shown_in(exchange: Exchange, fixture: Fixture) -> str:
     """Where an answer shows a thing that it should hide: in its body, or in which header; empty
     where it does not.
 
-    A header shows it that holds its name, which a request may have said itself.
+    A header shows it that holds its name, and a body that holds the id of a thing that the run has
+    made, wherever it stands; a request may have said either itself.
     """
     if shows(exchange, fixture):
         return "its body"
     said = f"{unquote(exchange.url)} {exchange.request_body.decode('utf-8', 'replace')}"
+    is_told = len(fixture.id) >= _TELLING and fixture.made_by and fixture.id in exchange.text
+    if is_told and fixture.id not in said:
+        return "its body, by its id"
     if not fixture.name or fixture.name in said:
         return ""
     for name, value in exchange.headers:

@@ -153,18 +153,18 @@ class Judge(EffectJudge):
             raise Finding(expected, f"{exchange.status}: a redirect is not a denial", exchange)
         if exchange.status >= 500:
             raise Finding(expected, f"{exchange.status}: a server error is not a denial", exchange)
-        self._expect_no_leak(exchange, request.fixture)
+        self._expect_no_leak(exchange, request.fixture, caller)
         if not as_specified:
             await self.control(request)
             if caller:
                 await self._world.alive(caller, exchange.finished)
             raise Finding(expected, f"{exchange.status}", exchange)
 
-    def _expect_no_leak(self, exchange: Exchange, fixture: Fixture | None) -> None:
-        """A refusal does not carry what it refuses."""
-        if fixture and (where := shown_in(exchange, fixture)):
+    def _expect_no_leak(self, exchange: Exchange, thing: Fixture | None, of: Caller | None) -> None:
+        """A refusal does not carry what it refuses; oneself everybody may fetch."""
+        if thing and not (of and of.user == thing.id) and (where := shown_in(exchange, thing)):
             raise Finding(
-                f"a refusal that shows nothing of {fixture}",
+                f"a refusal that shows nothing of {thing}",
                 f"{exchange.status} with the thing in {where}",
                 exchange,
             )

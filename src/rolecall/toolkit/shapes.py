@@ -34,8 +34,9 @@ class Shape:
     others). ``media_types`` are those that resources take turns with. ``body`` says what becomes of
     the body: ``"same"``, ``"nothing"`` (none, or an empty object, in turns), ``"form"`` (its texts
     as a form), ``"list"`` (of one), or ``"besides"`` (one where none belongs); where there are
-    ``members``, they are the body, by the resource as well. An exception for a role is mostly one
-    for the next below those that may: ``is_near`` shapes are tried by that one.
+    ``members``, they are the body, by the resource as well, and where there are ``updated`` ones,
+    the body of an update. An exception for a role is mostly one for the next below those that may:
+    ``is_near`` shapes are tried by that one.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Shape:
     media_types: tuple[str, ...] = ()
     body: str = "same"
     members: Mapping[str, Any] = field(default_factory=dict)
+    updated: Mapping[str, Any] = field(default_factory=dict)
     is_near: bool = False
 
     def query(self, resource: str) -> str:
@@ -56,6 +58,48 @@ class Shape:
 def _narrow(name: str, query: str, **queries: str) -> Shape:
     return Shape(name, "SEC-E03", ("list",), {"": query, **queries})
 
+
+#: Parameters that mean nothing at most servers: how an answer is to look, what is to be in it, for
+#: whom it is, and what a write is to do besides.
+_PARAMETERS = (
+    "_=1&verbose=true&format=json&role={highest}&scope={highest}"
+    "&userId={admin}&as={admin}&admin=true&debug=true&internal=1"
+    "&q=rolecall&search=rolecall&page=1&count=true&callback=rolecall&jsonp=rolecall"
+    "&force=true&dryRun=true&soft=true"
+    "&fields=id&include=organization&expand=organization&embed=organization&view=summary"
+    "&deleted=true&includeDeleted=true&public=true&preview=true&export=true&distinct=id"
+    "&lang=en&pretty=true&v=1&version=1&api-version=1&async=true&self=true&me=true"
+)
+
+#: Header fields that mean nothing here: of browsers, proxies and other versions of an API, of whom
+#: a request is said to be made for, and of what has seen it already.
+_FIELDS = {
+    "x-requested-with": "XMLHttpRequest",
+    "access-control-request-method": "GET",
+    "accept-language": "en",
+    "purpose": "prefetch",
+    "sec-purpose": "prefetch",
+    "sec-fetch-mode": "cors",
+    "sec-fetch-site": "same-origin",
+    "x-internal-request": "true",
+    "x-debug": "true",
+    "upgrade": "websocket",
+    "via": "1.1 gateway",
+    "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    "date": LONG_AGO,
+    "x-date": LONG_AGO,
+    "api-version": "1",
+    "x-api-version": "1",
+    "accept-version": "1",
+    "x-organization": "{organization}",
+    "x-organization-id": "{organization}",
+    "x-tenant-id": "{organization}",
+    "x-hub-signature": "sha1=da39a3ee5e6b4b0d3255bfef95601890afd80709",
+    "idempotency-key": "{name}",
+    "accept": "text/csv, application/vnd.web1on1.v1;q=0.9, text/html;q=0.9, "
+    "application/xml;q=0.9, */*;q=0.1",
+    "content-type": "application/json; charset=utf-8",
+}
 
 #: {id}: the thing that is there; {self}: the caller; {organization}: the caller's; {email}: the
 #: caller's address; {highest}: the role that may most; {admin}: the user of an account with it.
@@ -96,22 +140,18 @@ SHAPES: tuple[Shape, ...] = (
         "with parameters that mean nothing, a role and a user among them, as another media type",
         "SEC-E17",
         (*_READS, *_WRITES),
-        {
-            "": "_=1&verbose=true&format=json&role={highest}&scope={highest}"
-            "&userId={admin}&as={admin}&admin=true&debug=true&internal=1"
-            "&q=rolecall&search=rolecall&page=1&count=true&callback=rolecall&jsonp=rolecall"
-            "&force=true&dryRun=true&soft=true"
-        },
-        {
-            "x-requested-with": "XMLHttpRequest",
-            "access-control-request-method": "GET",
-            "x-internal-request": "true",
-            "x-debug": "true",
-            "upgrade": "websocket",
-            "date": LONG_AGO,
-            "x-date": LONG_AGO,
-            "accept": "text/csv, text/html;q=0.9, application/xml;q=0.9, */*;q=0.1",
-            "content-type": "application/json; charset=utf-8",
+        {"": _PARAMETERS},
+        _FIELDS,
+        updated={
+            "organization": {"displayName": "{name}"},
+            "organization-group": {"description": "{name}"},
+            "user": {"familyName": "{name}"},
+            "conversation": {"participants": [{"user": "{self}"}]},
+            "message": {"contentType": "text/html"},
+            "contact": {"meta": {"note": "{name}"}},
+            "knowledge-item": {"content": "{name}"},
+            "form": {"fields": [{"name": "{name}", "key": "question"}]},
+            "service": {"params": {"url": "https://rolecall.invalid/{name}", "events": []}},
         },
     ),
     Shape(
@@ -242,12 +282,14 @@ def dressed(
     """The path of a request in a shape, and its header fields and body."""
     resource = request.operation.resource.name
     path = with_query(request.path, _filled(shape.query(resource), values))
-    options: dict[str, Any] = {"headers": dict(shape.headers), "json": request.body}
+    values = {**values, "name": request.name}
+    options: dict[str, Any] = {"headers": _fields(shape.headers, values), "json": request.body}
     if shape.media_types:
         options["headers"]["content-type"] = in_turn(shape.media_types, resource)
-    if shape.members:
-        members = shape.members.get(resource, shape.members[""])
-        options["json"] = fill(members, {"name": request.name})
+    if shape.members or (shape.updated and request.operation.effect == "update"):
+        by_resource = shape.members or shape.updated
+        members = by_resource.get(resource, by_resource.get("", request.body))
+        options["json"] = fill(members, values)
     elif shape.body == "nothing":
         options["json"] = in_turn((None, {}), resource)
     elif shape.body == "besides":
@@ -259,6 +301,17 @@ def dressed(
     if options["json"] is None and "content" not in options:
         options["headers"].pop("content-type", None)
     return path, options
+
+
+def _fields(headers: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
+    """Header fields with what is known of their values; those whose value is unknown are left
+    out.
+    """
+    filled = {
+        name: values.get(value[1:-1], "") if value.startswith("{") else value
+        for name, value in headers.items()
+    }
+    return {name: value for name, value in filled.items() if value}
 
 
 def _filled(query: str, values: Mapping[str, str]) -> str:

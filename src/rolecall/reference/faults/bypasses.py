@@ -145,10 +145,60 @@ def token_as_user_of_basic(server: Server) -> None:
         value = header(values)
         scheme, _, login = (value or "").partition(" ")
         try:
-            token = b64decode(login).decode().removesuffix(":") if scheme == "Basic" else ""
+            token = b64decode(login).decode().partition(":")[0] if scheme == "Basic" else ""
         except ValueError:
             token = ""
         return f"Bearer {token}" if token.count(".") == 2 else value
+
+
+@fault("token-as-password-of-basic", finding="SEC-H02")
+def token_as_password_of_basic(server: Server) -> None:
+    """A token is taken as the password of the scheme Basic, as for a package registry."""
+    header = server.bearer.header
+
+    @instead_of(server.bearer.header)
+    def as_bearer(values: list[str]) -> str | None:
+        value = header(values)
+        scheme, _, login = (value or "").partition(" ")
+        try:
+            token = b64decode(login).decode().partition(":")[2] if scheme == "Basic" else ""
+        except ValueError:
+            token = ""
+        return f"Bearer {token}" if token.count(".") == 2 else value
+
+
+def _welcome(server: Server, token: str) -> None:
+    """Take a word in a token's place for a guest."""
+    authenticate = server.guard.authenticate
+
+    @instead_of(server.guard.authenticate)
+    def welcoming(call: Call) -> Principal:
+        if call.header(b"authorization") == f"Bearer {token}":
+            return somebody(server, "guest")
+        return authenticate(call)
+
+
+@fault("bearer-undefined-is-guest", finding="SEC-H02")
+def bearer_undefined_is_guest(server: Server) -> None:
+    """A page that has no token yet sends the word undefined, and is served as a guest."""
+    _welcome(server, "undefined")
+
+
+@fault("example-of-the-page-let-in", finding="SEC-H02")
+def example_of_the_page_let_in(server: Server) -> None:
+    """The token of the specification's example was let in for a demonstration, and still is."""
+    _welcome(server, "94c70d470e391bdc16a8d8363b5d4891")
+
+
+@fault("token-in-forwarded-header", finding="SEC-H05")
+def token_in_forwarded_header(server: Server) -> None:
+    """The token may come in X-Forwarded-Access-Token, as from a proxy that is not there."""
+    token = server.bearer.token
+
+    @instead_of(server.bearer.token)
+    def found(call: Call) -> str:
+        forwarded = call.header(b"x-forwarded-access-token")
+        return forwarded if forwarded and not call.header(b"authorization") else token(call)
 
 
 @fault("token-in-parameter-jwt", finding="SEC-H05")

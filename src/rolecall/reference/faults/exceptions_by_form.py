@@ -87,6 +87,21 @@ def rare_methods_read(server: Server) -> None:
         return await perform_unguarded(server, call, call.resource, call.id)
 
 
+@fault("wildcard-for-an-id-lists", finding="SEC-A05")
+def wildcard_for_an_id_lists(server: Server) -> None:
+    """A wildcard in an id's place lists all users, and the guard takes it for the fetch of one that
+    is not there.
+    """
+    answer = server.dispatcher.answer
+
+    @instead_of(server.dispatcher.answer)
+    async def listed(call: Call) -> Answer:
+        if call.verb != "GET" or call.resource != "users" or call.id not in ("%", "*"):
+            return await answer(call)
+        server.guard.authenticate(call)
+        return Answer(200, f"[{','.join(server.store.page('users', 100, 0))}]".encode())
+
+
 @fault("ids-beside-the-own-unguarded", finding="SEC-A05")
 def ids_beside_the_own_unguarded(server: Server) -> None:
     """Several users are fetched by their ids with commas between them; the guard looks at the first

@@ -77,3 +77,14 @@ def anonymous_not_modified(server: Server) -> None:
             tag = f'"{hashlib.sha256(given.body).hexdigest()[:16]}"'
             known[call.path] = given.headers["ETag"] = tag
         return given
+
+
+@fault("trusts-certificate-header", finding="SEC-H09")
+def trusts_certificate_header(server: Server) -> None:
+    """A header says that the certificate of the client was verified, as a proxy would that is not
+    there.
+    """
+    make_exception(
+        server,
+        lambda call, principal, operation: call.header(b"x-ssl-client-verify") == "SUCCESS",
+    )

@@ -58,6 +58,18 @@ def tags_unguarded(server: Server) -> None:
     _harmless(server, "update-", "guest", "tags")
 
 
+@fault("who-joins-updates", finding="PERM-update-conversation")
+def who_joins_updates(server: Server) -> None:
+    """Everybody may join a conversation: an update that names participants alone needs no role."""
+    _harmless(server, "update-conversation", "guest", "participants")
+
+
+@fault("params-of-services-unguarded", finding="PERM-update-service")
+def params_of_services_unguarded(server: Server) -> None:
+    """The params of a service are looked at by the service itself, whoever sets them."""
+    _harmless(server, "update-service", "guest", "params")
+
+
 # --- dress --------------------------------------------------------------------------------------
 
 

@@ -113,3 +113,17 @@ def guests_do_not_find_themselves(server: Server) -> None:
         if operation == "update-user-self" and principal.user.get("role") == ROLES[0]:
             raise Refusal(404, "Not found")
         return permitted(call, principal, operation)
+
+
+@fault("strangers-unguarded", finding="PERM-fetch-form")
+def strangers_unguarded(server: Server) -> None:
+    """What somebody may with a thing is looked up by the membership of its organization; of who is
+    no member no role is found, and none is asked for.
+    """
+    exempt(
+        server,
+        lambda call, principal, operation: (
+            asked_for(server, call).get("organization", principal.user.get("organization"))
+            != principal.user.get("organization")
+        ),
+    )

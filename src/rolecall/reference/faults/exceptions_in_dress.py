@@ -93,6 +93,67 @@ def dry_runs_unguarded(server: Server) -> None:
     )
 
 
+@fault("tenants-by-header-unguarded", finding="PERM-list-organizations")
+def tenants_by_header_unguarded(server: Server) -> None:
+    """A header says in which organization the caller is at work, and what somebody may there is
+    still to be looked up.
+    """
+    exempt(
+        server,
+        lambda call, principal, operation: call.header(b"x-organization-id") is not None,
+    )
+
+
+@fault("old-versions-by-header-unguarded", finding="PERM-list-organizations")
+def old_versions_by_header_unguarded(server: Server) -> None:
+    """A header asks for the first version of the API, which had no permissions."""
+    exempt(server, lambda call, principal, operation: call.header(b"x-api-version") == "1")
+
+
+@fault("vendor-media-types-unguarded", finding="PERM-list-organizations")
+def vendor_media_types_unguarded(server: Server) -> None:
+    """A media type of the vendor's own leads to handlers of another version, without a guard."""
+    exempt(
+        server,
+        lambda call, principal, operation: "application/vnd." in (call.header(b"accept") or ""),
+    )
+
+
+@fault("signed-requests-unguarded", finding="PERM-list-organizations")
+def signed_requests_unguarded(server: Server) -> None:
+    """A request with the signature of a webhook comes from a service of the platform's own; the
+    signature is checked where there is a secret.
+    """
+    exempt(
+        server,
+        lambda call, principal, operation: call.header(b"x-hub-signature") is not None,
+    )
+
+
+@fault("prefetches-unguarded", finding="PERM-list-organizations")
+def prefetches_unguarded(server: Server) -> None:
+    """What a browser fetches beforehand is filled from the cache, and shown to nobody yet."""
+    exempt(server, lambda call, principal, operation: call.header(b"purpose") == "prefetch")
+
+
+@fault("includes-unguarded", finding="PERM-list-organizations")
+def includes_unguarded(server: Server) -> None:
+    """With include a read is one of the newer handlers', which look at what is included alone."""
+    exempt(
+        server,
+        lambda call, principal, operation: call.verb == "GET" and "include" in query_of(call),
+    )
+
+
+@fault("deleted-things-unguarded", finding="PERM-list-organizations")
+def deleted_things_unguarded(server: Server) -> None:
+    """Who asks for deleted things besides is in the back office, where the page was guarded."""
+    exempt(
+        server,
+        lambda call, principal, operation: query_of(call).get("includeDeleted") == "true",
+    )
+
+
 @fault("clock-of-the-sender", finding="EXPIRY-403", needs=("clock",))
 def clock_of_the_sender(server: Server) -> None:
     """Whether a token has expired is looked up at the Date of the request, if it has one."""

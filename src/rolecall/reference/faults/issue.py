@@ -94,6 +94,19 @@ def scope_of_answer_differs(server: Server) -> None:
     _answer(server, lambda document: document | {"scope": _higher(document["scope"])})
 
 
+@fault("new-bots-are-admins", finding="ISSUE-scope")
+def new_bots_are_admins(server: Server) -> None:
+    """Bots that are made by the API have the scope admin, so that they can set themselves up; they
+    are shown as bots.
+    """
+    scope = server.issuer.scope
+
+    @instead_of(server.issuer.scope)
+    def setting_up(user: Document) -> str:
+        is_new = user["id"] not in {account.id for account in server.accounts.values()}
+        return "admin" if user["role"] == "bot" and is_new else scope(user)
+
+
 def _higher(role: str) -> str:
     return ROLES[min(RANK[role] + 1, len(ROLES) - 1)]
 

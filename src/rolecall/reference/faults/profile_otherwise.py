@@ -63,6 +63,26 @@ def own_role_by_attributes(server: Server) -> None:
     _then(server, lambda call: _at(call.json(), "data", "attributes", "role"))
 
 
+@fault("own-role-by-group", finding="SEC-A06")
+def own_role_by_group(server: Server) -> None:
+    """Who is in a group that is called as a role has it, and everybody may write the own groups.
+
+    Modelled on OWASP API3:2023, broken object property level authorization.
+    """
+
+    def of_groups(call: Call) -> object:
+        groups = _at(call.json(), "groups")
+        return groups[0] if isinstance(groups, list) and groups else None
+
+    _then(server, of_groups)
+
+
+@fault("own-role-with-a-space", finding="SEC-A06")
+def own_role_with_a_space(server: Server) -> None:
+    """The filter looks for the member role, and the names of members are trimmed behind it."""
+    _then(server, lambda call: _at(call.json(), "role "))
+
+
 @fault("own-role-by-query", finding="SEC-A06")
 def own_role_by_query(server: Server) -> None:
     """Parameters of the query are parameters like those of the body, and come in behind its filter.

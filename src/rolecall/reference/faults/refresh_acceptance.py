@@ -286,6 +286,40 @@ def foreign_bearer_of_the_same_role(server: Server) -> None:
             check(row, principal)
 
 
+@fault("client-id-of-bots-unchecked", finding="REFRESH-client")
+def client_id_of_bots_unchecked(server: Server) -> None:
+    """The clientId is compared for people alone: the e-mails of bots are made up."""
+    check = server.refresh.check_client
+
+    @instead_of(server.refresh.check_client)
+    def of_people(row: RefreshRow, client: StoredAccount | None) -> None:
+        if server.resources.stored("users", row.user).get("role") != "bot":
+            check(row, client)
+
+
+@fault("client-id-of-an-admin", finding="REFRESH-client")
+def client_id_of_an_admin(server: Server) -> None:
+    """An admin may do all, it was thought: the e-mail of one as clientId refreshes for anybody."""
+    check = server.refresh.check_client
+
+    @instead_of(server.refresh.check_client)
+    def or_an_admin(row: RefreshRow, client: StoredAccount | None) -> None:
+        user = server.resources.stored("users", client.id) if client else {}
+        if user.get("role") != "admin":
+            check(row, client)
+
+
+@fault("bots-refresh-for-anybody", finding="REFRESH-get-foreign")
+def bots_refresh_for_anybody(server: Server) -> None:
+    """GET refresh takes anybody's refresh token beside the bearer of a bot: it acts for users."""
+    check = server.refresh.check_bearer
+
+    @instead_of(server.refresh.check_bearer)
+    def or_a_bot(row: RefreshRow, principal: Principal) -> None:
+        if principal.user.get("role") != "bot":
+            check(row, principal)
+
+
 def have_one_role(server: Server, *users: str) -> bool:
     """Whether users have the same role."""
     return len({server.resources.stored("users", id).get("role") for id in users}) == 1

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from rolecall.reference.alterations import before_refusing
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal, forbidden, not_found
 from rolecall.reference.faults.registry import fault
+from rolecall.reference.strict_json import dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
@@ -65,6 +67,19 @@ def denied_403_with_resource(server: Server) -> None:
             raise forbidden()
         answer = await server.dispatcher.perform(call, principal, operation)
         return Answer(403, b'{"error":{"message":"Permission Denied"},"data":' + answer.body + b"}")
+
+
+@fault("denied-403-with-ids", finding="PERM-list-organizations")
+def denied_403_with_ids(server: Server) -> None:
+    """A list is refused with 403, and the body says the ids of what is hidden."""
+
+    @instead_of(server.dispatcher.refuse)
+    async def telling(call: Call, principal: Principal, operation: str) -> Answer:
+        if not operation.startswith("list-"):
+            raise forbidden()
+        answer = await server.dispatcher.perform(call, principal, operation)
+        ids = [thing["id"] for thing in loads(answer.body)]
+        return Answer(403, dumps({"error": {"message": "Forbidden"}, "hidden": ids}).encode())
 
 
 @fault("denied-200-empty-list", finding="PERM-list-organizations")
@@ -182,3 +197,16 @@ def denied_status_tells_existence(server: Server) -> None:
         if call.id is not None:
             server.resources.existing(principal, call.resource, call.id)
         raise forbidden()
+
+
+@fault("denied-delete-drops-the-password", finding="PERM-delete-user")
+def denied_delete_drops_the_password(server: Server) -> None:
+    """A user's password is taken off at the identity provider, then the delete is refused with
+    403: the user is there, and cannot log in any more.
+    """
+
+    def drop(call: Call, principal: Principal, operation: str) -> None:
+        if operation == "delete-user" and call.id:
+            server.store.set_password(call.id, "")
+
+    before_refusing(server, drop)

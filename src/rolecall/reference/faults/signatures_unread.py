@@ -59,6 +59,20 @@ def accepts_hashes_unknown(server: Server) -> None:
         return (is_unknown and algorithm in ("HS384", "HS512")) or holds(message, signature, header)
 
 
+@fault("alg-none-beside-a-signature", finding="SEC-J02")
+def alg_none_beside_a_signature(server: Server) -> None:
+    """Alg none is refused where there is no signature, which is how it comes in the book; one that
+    is there is not looked at.
+    """
+    holds = server.verifier.signature_holds
+
+    @instead_of(server.verifier.signature_holds)
+    def unless_empty(message: bytes, signature: str, header: Document) -> bool:
+        if header.get("alg") == "none":
+            return bool(signature)
+        return holds(message, signature, header)
+
+
 @fault("bad-tokens-422", finding="SEC-J03")
 def bad_tokens_422(server: Server) -> None:
     """A token that is none of the server's is answered 422, as by Flask-JWT-Extended."""

@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import RSAAlgorithm
 
+from rolecall.reference.alterations import body_of
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.faults.registry import fault
@@ -106,6 +107,44 @@ def log_in_on_behalf(server: Server) -> None:
 def log_in_for_the_client(server: Server) -> None:
     """A log-in with a clientId gets a token of the bot that it names."""
     _log_in_for(server, "clientId")
+
+
+@fault("log-in-as-the-header-says", finding="SEC-I12")
+def log_in_as_the_header_says(server: Server) -> None:
+    """A log-in with X-Act-As gets a token of that user: the gateway was to take the header off."""
+    answer, tokens = server.tokens.answer, server.tokens.tokens
+    wish: ContextVar[str] = ContextVar("wish", default="")
+
+    @instead_of(server.tokens.answer)
+    async def asked(call: Call) -> Answer:
+        token = wish.set(call.header(b"x-act-as") or "")
+        try:
+            return await answer(call)
+        finally:
+            wish.reset(token)
+
+    @instead_of(server.tokens.tokens)
+    def granted(user: Document, old: str | None = None) -> Answer:
+        return tokens(server.resources.stored("users", wish.get()) or user, old)
+
+
+@fault("bearer-of-admins-logs-in", finding="ISSUE-refused")
+def bearer_of_admins_logs_in(server: Server) -> None:
+    """A log-in with an admin's bearer needs no password, so that support can see what a user
+    sees.
+    """
+    answer = server.tokens.answer
+
+    @instead_of(server.tokens.answer)
+    async def supported(call: Call) -> Answer:
+        body = body_of(call)
+        is_supported = call.method == "POST" and call.header(b"authorization") and body.get("email")
+        if not is_supported or "password" in body:
+            return await answer(call)
+        account = server.tokens.account(body["email"])
+        if account is None or "admin" not in server.guard.authenticate(call).scopes:
+            return await answer(call)
+        return server.tokens.tokens(server.tokens.user(account.id))
 
 
 @fault("password-of-admins-opens-all", finding="ISSUE-refused")

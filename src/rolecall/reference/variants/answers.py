@@ -8,7 +8,7 @@ from typing import Any
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
-from rolecall.reference.errors import Refusal
+from rolecall.reference.errors import Refusal, not_found
 from rolecall.reference.permissions import RANK
 from rolecall.reference.query import ListQuery
 from rolecall.reference.resources import RESOURCES, Change
@@ -200,6 +200,35 @@ def errors_without_bodies(server: Server) -> None:
     @instead_of(server.refusal)
     def wordless(refusal: Refusal) -> Answer:
         return Answer(refusal.status, b"", dict(refusal.headers))
+
+
+@variant("refusals-name-the-caller")
+def refusals_name_the_caller(server: Server) -> None:
+    """A denial says in its message who was denied what, and shows the caller's own user, which
+    everybody may fetch.
+    """
+
+    @instead_of(server.dispatcher.refuse)
+    async def naming(call: Call, principal: Principal, operation: str) -> Answer:
+        organization = principal.user.get("organization")
+        message = f"{principal.id} of {organization} may not {operation}"
+        document = {"error": {"message": message}, "user": principal.user}
+        return Answer(403, dumps(document).encode())
+
+
+@variant("organizations-apart")
+def organizations_apart(server: Server) -> None:
+    """What belongs to another organization is not there for anybody but admins: 404."""
+    existing = server.resources.existing
+
+    @instead_of(server.resources.existing)
+    def of_ones_own(principal: Principal, resource: str, id: str) -> str:
+        text = existing(principal, resource, id)
+        belongs = loads(text.encode()).get("organization", principal.user.get("organization"))
+        is_own = belongs == principal.user.get("organization")
+        if not is_own and principal.user.get("role") != "admin":
+            raise not_found()
+        return text
 
 
 @variant("looks-before-it-asks")

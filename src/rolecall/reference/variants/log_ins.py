@@ -9,6 +9,7 @@ import time
 from collections import Counter, deque
 
 from rolecall.reference.alterations import (
+    body_of,
     compare_emails_to_the_letter,
     set_a_cookie,
     tell_of_taken_emails,
@@ -181,3 +182,16 @@ def emails_to_the_letter(server: Server) -> None:
             return server.store.account(others[email])
         found = account(email)
         return found if found is not None and found.email == email else None
+
+
+@variant("log-ins-take-no-bearer")
+def log_ins_take_no_bearer(server: Server) -> None:
+    """A log-in with an Authorization header is answered 400: it is a public endpoint."""
+    answer = server.tokens.answer
+
+    @instead_of(server.tokens.answer)
+    async def public(call: Call) -> Answer:
+        is_log_in = call.method == "POST" and "email" in body_of(call)
+        if is_log_in and call.header(b"authorization") is not None:
+            raise Refusal(400, "A log-in takes no bearer")
+        return await answer(call)

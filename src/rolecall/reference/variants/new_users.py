@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 
+from rolecall.reference.alterations import body_of
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import not_found
 from rolecall.reference.store import StoredAccount
-from rolecall.reference.strict_json import Document
+from rolecall.reference.strict_json import Document, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 from rolecall.reference.variants.registry import variant
@@ -77,3 +78,33 @@ def tokens_of_new_users_are_late(server: Server) -> None:
         if new.is_new(claims.get("_id")):
             raise server.verifier.invalid()
         return subject(claims)
+
+
+@variant("users-without-a-role-wait")
+def users_without_a_role_wait(server: Server) -> None:
+    """A user who is made without a role logs in once somebody has given one."""
+    waiting: set[str] = set()
+    create, update, account_of = (
+        server.resources.create,
+        server.resources.update,
+        server.tokens.account,
+    )
+
+    @instead_of(server.resources.create)
+    async def noted(call: Call, principal: Principal, resource: str) -> Answer:
+        answer = await create(call, principal, resource)
+        if resource == "users" and "role" not in body_of(call):
+            waiting.add(loads(answer.body)["id"])
+        return answer
+
+    @instead_of(server.resources.update)
+    async def given(call: Call, principal: Principal, resource: str, id: str) -> Answer:
+        answer = await update(call, principal, resource, id)
+        if "role" in body_of(call):
+            waiting.discard(id)
+        return answer
+
+    @instead_of(server.tokens.account)
+    def ready(email: str) -> StoredAccount | None:
+        account = account_of(email)
+        return None if account and account.id in waiting else account
