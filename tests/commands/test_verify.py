@@ -129,7 +129,7 @@ class TestVerify:
         assert printed[-1].startswith("verify        NOT KNOWN: requirements.toml of the run")
 
     def test_what_is_not_applicable_is_named(self, run_folder: Path, capsys: Captured) -> None:
-        """A requirement that had nothing to prove at this target is named beside what was proven."""
+        """A requirement that had nothing to prove at this target is named."""
         run = made_run()
         entry = run.requirement("SEC-J08")
         entry["outcome"] = entry["tests"][0]["outcome"] = "not-applicable"
