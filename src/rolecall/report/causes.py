@@ -313,6 +313,8 @@ def _look_at(finding: Finding) -> str:
         ("a success", False): "what the body of the refusal says, and the check that refuses",
     }
     has_status = (status == "2xx" or status.isdigit()) and not _is_expected(finding)
+    if has_status and expected == "a refusal" and status[:1] == "3":
+        return "which check refuses it, and why by a redirect, which is no refusal"
     key = expected, status == "2xx"
     return known.get(key if has_status else ("", False), "the answer in that exchange")
 

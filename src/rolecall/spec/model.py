@@ -282,7 +282,7 @@ def _check_override(override: Any, where: str) -> None:
         if key == "success":
             _check_statuses(value, f"{where} {key}", 2)
         if key == "path":
-            _check_path(value, f"{where} {key}")
+            _check_path(str(value), f"{where} {key}")
         if key == "method" and value not in _METHODS:
             raise UsageError(
                 f"{where} {key}",
