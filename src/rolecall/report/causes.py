@@ -306,15 +306,15 @@ def _look_at(finding: Finding) -> str:
     known = {
         ("a refusal", True): "why the server let this request in, and whether it was done before "
         "it was checked",
-        ("a refusal", False): "which check refuses it, and with what status; where that status is "
-        "meant, the target file's [dialect] can say so (docs/readings.md)",
+        ("a refusal", False): "which check refuses it, and why by a redirect, which is no refusal"
+        if status[:1] == "3"
+        else "which check refuses it, and with what status; where that status is meant, the target "
+        "file's [dialect] can say so (docs/readings.md)",
         ("a success", True): "whether this status is meant; where it is, the target file's "
         "[dialect] can say so (docs/readings.md)",
         ("a success", False): "what the body of the refusal says, and the check that refuses",
     }
     has_status = (status == "2xx" or status.isdigit()) and not _is_expected(finding)
-    if has_status and expected == "a refusal" and status[:1] == "3":
-        return "which check refuses it, and why by a redirect, which is no refusal"
     key = expected, status == "2xx"
     return known.get(key if has_status else ("", False), "the answer in that exchange")
 
