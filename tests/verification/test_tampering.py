@@ -306,6 +306,19 @@ def test_what_was_changed_before_it_was_sealed_is_noticed(
     assert any(said in fault for fault in faults), faults
 
 
+def test_an_id_with_escapes_is_an_id() -> None:
+    """A body that writes an id with the escapes of JSON shows it all the same."""
+    run = made_run()
+    cell, content = (
+        run.cell("list-users admin token"),
+        run.exchange("list-users admin token")["response"]["content"],
+    )
+    cell["subject"]["thing"] = 'a/b"\u00fc'
+    content["text"] = r'[{"id":"a\/b\"\u00fc"}]'
+
+    assert checked(run.files()).faults == []
+
+
 def test_what_a_target_lacks_is_excused() -> None:
     """Cells of API keys that the target does not have, and requirements that need something, may
     be untested; the certificate lists them.

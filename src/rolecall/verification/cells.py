@@ -7,11 +7,14 @@ body that the file holds in part says nothing for or against.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rolecall.bounds import WITHHELD
 from rolecall.finished_run import cell_name
+from rolecall.spec.ids import texts_in
 
 #: Seconds by which times may differ because they were rounded.
 _CLOCK = 0.002
@@ -104,9 +107,7 @@ class _Cell:
             shown = [_text(answer), _text(self.pieces.get("answer shows", answer))]
             ids = [self.subject.get(name) for name in ("thing", "newest")]
             sought = [id for id in ids if id]
-            if not sought or not any(
-                text is None or any(id in text for id in sought) for text in shown
-            ):
+            if not sought or not any(text is None or _holds(text, sought) for text in shown):
                 raise Contradicted("its answer does not show the thing")
 
     def _judge_denied(self, answer: Mapping[str, Any]) -> None:
@@ -192,7 +193,21 @@ def _text(entry: Mapping[str, Any]) -> str | None:
     content = entry["response"]["content"]
     if "comment" in content or "_bytes" in entry or "_cut" in entry:
         return None
-    return str(content.get("text", ""))
+    text = str(content.get("text", ""))
+    return None if text == WITHHELD else text
+
+
+def _holds(text: str, ids: list[str]) -> bool:
+    """Whether one of some ids stands in a body, as it is or with escapes of JSON."""
+    if any(id in text for id in ids):
+        return True
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return False
+    except RecursionError:  # nested too deeply to be looked at here
+        return True
+    return any(id in found for _, found in texts_in(document) for id in ids)
 
 
 def _bare(text: str) -> str:
