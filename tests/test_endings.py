@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
 from rolecall import endings
-from rolecall.endings import end_as_ctrl_c_does, first_noted
+from rolecall.endings import end_as_ctrl_c_does, expect_no_end, first_noted
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP")
 ENDING = (
@@ -75,6 +76,25 @@ def test_where_it_is_not_noted_it_is_raised(number: signal.Signals) -> None:
         signal.raise_signal(signal.SIGTERM)
 
     assert noted == []
+
+
+def test_a_signal_whose_exception_was_lost_ends_the_run_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Python ignores what is raised in a callback of its own: the run asks before it begins."""
+    lost: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda error: lost.append(error.exc_type))
+    lock = threading.Event()
+    watched = weakref.ref(lock, lambda _: signal.raise_signal(signal.SIGINT))
+    end_as_ctrl_c_does()
+    expect_no_end()
+
+    del lock
+
+    assert watched() is None
+    assert lost == [KeyboardInterrupt]
+    with pytest.raises(KeyboardInterrupt):
+        expect_no_end()
 
 
 def test_sigterm_works_where_ctrl_c_is_ignored() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import io
+import json
 import os
 import pty
 import struct
@@ -11,7 +12,8 @@ import termios
 
 import pytest
 
-from rolecall.screen import say
+from rolecall.commands import say_document
+from rolecall.screen import harmless, say
 
 TEXT = "target        a server with a name of many words, which is somewhere else"
 
@@ -40,3 +42,42 @@ def test_a_file_gets_whole_lines() -> None:
     say(TEXT, stream=file, wraps=True)
 
     assert file.getvalue() == f"{TEXT}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "400: ##vso[task.setvariable variable=PATH]x",
+            r"400: \x23#vso[task.setvariable variable=PATH]x",
+        ),
+        ("said ##[error]no", r"said \x23#[error]no"),
+        ("##teamcity[buildStatus text='x']", r"\x23#teamcity[buildStatus text='x']"),
+        ("::stop-commands::t", r"\x3a:stop-commands::t"),
+        ("a ::error file=a,line=1::no", r"a \x3a:error file=a,line=1::no"),
+    ],
+)
+def test_a_targets_word_is_no_command_to_a_ci_system(text: str, shown: str) -> None:
+    """What Azure Pipelines, GitHub or TeamCity would carry out in a job's log is shown escaped."""
+    file = io.StringIO()
+
+    say(harmless(text), stream=file)
+
+    assert file.getvalue() == f"{shown}\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["## Heading", "test_a.py::test_it[a::b]", "[::1]:80", "::ffff:1.2.3.4"]
+)
+def test_what_is_no_command_stays(text: str) -> None:
+    """Headings, names of tests and addresses are printed as they are."""
+    assert harmless(text) == text
+
+
+def test_a_document_stays_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """A JSON document on standard output holds no such command, and says the same."""
+    say_document({"said": "##vso[task.complete]"})
+    printed = capsys.readouterr().out
+
+    assert "##vso" not in printed
+    assert json.loads(printed) == {"said": "##vso[task.complete]"}

@@ -52,6 +52,17 @@ def end_as_ctrl_c_does() -> None:
             signal.signal(number, _interrupt)
 
 
+def expect_no_end() -> None:
+    """End here if a signal has come whose exception was lost: Python ignores what is raised in a
+    callback of its own, such as that of a lock of an import, and the run would begin all the same.
+
+    Raises:
+        KeyboardInterrupt: one has come.
+    """
+    if _ending.has_begun:
+        raise KeyboardInterrupt
+
+
 @contextmanager
 def ending_as_ctrl_c_does() -> Iterator[None]:
     """The same as long as the block lasts; afterwards the signals mean what they meant before."""

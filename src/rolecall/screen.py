@@ -20,6 +20,11 @@ _ACTING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _LINES = re.compile(r"(\n)")
 _LINES_AND_COLOURS = re.compile("(\n|\x1b\\[[0-9;]*m)")
 
+#: What a CI system takes for a command to itself where it stands in a job's log: `##vso[...]` and
+#: `##[...]` anywhere in a line (Azure Pipelines, GitHub), `##teamcity[...]`; and `::name ...::` at
+#: the beginning of one (GitHub), where a line that is wrapped may begin.
+_COMMAND = re.compile(r"#(?=#\w*\[)|(?<!\S):(?=:[\w-]+(?:\s[^:]*)?::)")
+
 #: Errors of a stream whose reader has left: a closed pipe, a terminal that hung up.
 _NOBODY_READS = frozenset({errno.EPIPE, errno.EIO, errno.ENXIO, errno.ECONNRESET})
 #: Columns of a terminal that does not say how wide it is.
@@ -29,15 +34,25 @@ _lost: list[str] = []
 
 
 def harmless(text: str) -> str:
-    """Somebody else's words as part of a line: what would act on a terminal is written as an escape
-    that can be seen.
+    """Somebody else's words as part of a line: what would act on a terminal, or on a CI system that
+    reads along, is written as an escape that can be seen.
     """
+    text = no_command(text, "\\x{:02x}")
     if text.isprintable():
         return text
     return "".join(
         _visible(character) if unicodedata.category(character) in _ACTING else character
         for character in text
     )
+
+
+def no_command(text: str, escape: str) -> str:
+    """A text in which a CI system finds no command to itself: a sign of each is written as an
+    ``escape``, which has a place for its number.
+    """
+    if "##" not in text and "::" not in text:
+        return text
+    return _COMMAND.sub(lambda found: escape.format(ord(found[0])), text)
 
 
 def _visible(character: str) -> str:

@@ -10,6 +10,8 @@ import idna
 
 from rolecall.errors import UsageError
 
+#: What can stand in a request line (RFC 9112 3.2.1), of which it is not said here what it means.
+_PATH = re.compile(r"[!-~]*")
 _HOST_NAME = re.compile(r"[\w.-]+", re.ASCII)
 
 
@@ -31,6 +33,12 @@ def check_url(url: str, where: str) -> None:
     if "@" in url.partition("://")[2].partition("/")[0]:  # and is not repeated in the message
         raise UsageError(
             where, "the URL must not hold a user or a password", "They belong under [accounts]."
+        )
+    if url.isprintable() and not _PATH.fullmatch(url.partition("://")[2].partition("/")[2]):
+        raise UsageError(
+            where,
+            f"{url!r} is not a URL a server can have: its path cannot stand in a request",
+            "Write spaces and letters beyond ASCII percent-encoded, such as %C3%BC for \u00fc.",
         )
     try:
         parts = urlsplit(url)

@@ -119,13 +119,28 @@ class TestVerify:
     def test_a_run_of_other_tables(self, run_folder: Path, capsys: Captured) -> None:
         """A run of another version's tables is neither valid nor invalid here: exit code 3."""
         run = made_run()
-        run.results["suite"] |= {"requirements": f"sha256:{'0' * 64}", "version": "9.9"}
+        other = f"sha256:{'0' * 64}"
+        run.results["suite"] |= {"requirements": other, "package": other, "version": "9.9"}
         for name, data in run.files().items():
             (run_folder / name).write_bytes(data)
 
         assert 3 == main(["verify", str(run_folder)])
         printed = capsys.readouterr().out.splitlines()
         assert printed[-1].startswith("verify        NOT KNOWN: requirements.toml of the run")
+
+    def test_what_is_not_applicable_is_named(self, run_folder: Path, capsys: Captured) -> None:
+        """A requirement that had nothing to prove at this target is named."""
+        run = made_run()
+        entry = run.requirement("SEC-J08")
+        entry["outcome"] = entry["tests"][0]["outcome"] = "not-applicable"
+        for tally in (run.results["counts"]["requirements"], run.results["counts"]["tests"]):
+            tally["passed"] -= 1
+            tally["not-applicable"] += 1
+        for name, data in run.files().items():
+            (run_folder / name).write_bytes(data)
+
+        assert 0 == main(["verify", str(run_folder)])
+        assert "inapplicable  1 requirement: SEC-J08" in capsys.readouterr().out.splitlines()
 
     def test_the_document_for_scripts(self, run_folder: Path, capsys: Captured) -> None:
         """--json prints one object with what a script asks for."""

@@ -208,9 +208,13 @@ class TestLone:
         assert len(server.received) == 600 + 20
         assert took < 10  # 20 pauses would be 20 seconds, and each lower rate more
 
-    def test_its_own_request_waits(self) -> None:
-        """The refused one is sent again a second later, while others go on."""
-        with Miniature(in_turn(*[OK] * 5, always(response(429)), OK)) as server:
+    @pytest.mark.parametrize("asks", [None, "0", "Wed, 21 Oct 2015 07:28:00 GMT"])
+    def test_its_own_request_waits(self, asks: str | None) -> None:
+        """The refused one is sent again a second later, while others go on; so it is where it asks
+        for no time at all, or for one that is over.
+        """
+        refusal = response(429, retry_after=asks) if asks else response(429)
+        with Miniature(in_turn(*[OK] * 5, always(refusal), OK)) as server:
 
             async def conversation(client: Client) -> None:
                 await many(client, 5)

@@ -71,13 +71,25 @@ def test_what_was_not_selected_is_the_selections() -> None:
     """What only one of the runs looked at got neither better nor worse."""
     left_out = cell(NAME, "not-tested", None, reason="not selected")
     assert of_cell(cell(NAME), left_out, selected=True) == ("selection", False)
-    assert of_cell(left_out, cell(NAME), selected=False)[0] == "run"
 
 
-def test_a_run_that_was_broken_off_is_the_runs() -> None:
-    """A cell that was not reached is not the server's."""
-    left_out = cell(NAME, "not-tested", None, reason="not selected")
-    assert of_cell(cell(NAME), left_out) == ("run", True)
+def test_what_a_broken_off_run_did_not_reach_is_no_change() -> None:
+    """On a night without a run nothing got worse, and what failed before did not get better."""
+    reached, not_reached = (
+        results(
+            cells=[cell(NAME, *outcome[:2], reason=outcome[2])],
+            requirements=[requirement("SEC-X01", outcome[0], tests)],
+        )
+        for outcome, tests in (
+            (("failed", 200, ""), {"a": "failed"}),
+            (("not-tested", None, "not selected"), {}),
+        )
+    )
+
+    for one, other in ((reached, not_reached), (not_reached, reached)):
+        compared = comparison.compare(one, other)
+        assert not compared["comparable"]
+        assert compared["changes"] == []
 
 
 def of_requirement(old: dict[str, Any], new: dict[str, Any], **after: Any) -> tuple[str, bool]:
@@ -99,7 +111,6 @@ def of_requirement(old: dict[str, Any], new: dict[str, Any], **after: Any) -> tu
         ({"a": "passed"}, {"a": "inconclusive"}, {}, "run", True),
         ({"a": "passed", "b": "passed"}, {"a": "failed", "b": "inconclusive"}, {}, "server", True),
         ({"a": "passed"}, {}, {"selected": True}, "selection", False),
-        ({"a": "passed"}, {}, {}, "run", True),
     ],
 )
 def test_whose_doing_a_requirement_is(

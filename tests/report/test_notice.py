@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from rolecall.report.notice import GOOD, flaky_of, news, state_of, state_without_run
+from rolecall.report.notice import (
+    GOOD,
+    flaky_of,
+    news,
+    remembered,
+    state_of,
+    state_without_run,
+)
 from rolecall.report.trend import line_of
 from tests.support.results import requirement, results
 
@@ -65,6 +72,19 @@ def test_a_run_that_was_none_is_told_apart(exit_code: int, words: str) -> None:
     ):
         assert [words] == news(GOOD, state)
         assert [] == news(state, state)
+
+
+def test_what_failed_before_a_night_without_a_run_still_stands() -> None:
+    """After an outage only what changed since the last look is news: what fails still is not said
+    to fail now, and what was mended meanwhile is said to fail no more.
+    """
+    before = state_of(failing(FIRST, SECOND))
+    after_outage = remembered(before, state_without_run(4))
+    again = news(after_outage, before)
+
+    assert again == ["not-conformant; it was not run: the target was not reached"]
+    assert f"fails no more: {FIRST}" in news(after_outage, state_of(failing(SECOND)))
+    assert news(remembered(after_outage, state_without_run(4)), before) == again
 
 
 def test_an_end_of_a_waiver_is_news_once() -> None:

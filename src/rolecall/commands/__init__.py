@@ -10,7 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from rolecall.screen import say
+from rolecall.screen import no_command, say
 
 #: Of an expression that selects: as many as pytest reads with room to spare.
 _MOST_PIECES, _DEEPEST = 1_500, 50
@@ -90,4 +90,5 @@ def say_result(
 def say_document(document: object) -> None:
     """Print a document as JSON."""
     # DEL is the only character beyond ASCII's signs that JSON leaves.
-    say(json.dumps(document, indent=1).replace("\x7f", "\\u007f"))
+    text = json.dumps(document, indent=1).replace("\x7f", "\\u007f")
+    say(no_command(text, "\\u{:04x}"))

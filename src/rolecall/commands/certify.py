@@ -45,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
         UsageError: an option or the target file is wrong.
         RolecallError: the run could not be brought to its end.
     """
+    end_as_ctrl_c_does()  # SIGTERM is how CI systems end a job
+
     from rolecall.commands.telling import check_receiver, summary_of_no_run, tell, tell_of_no_run
     from rolecall.harness.entry import run_suite
     from rolecall.harness.progress import Progress
@@ -54,7 +56,6 @@ def run(arguments: argparse.Namespace) -> int:
         check_receiver(arguments.notify)
     if arguments.select:
         words += ["-k", arguments.select]
-    end_as_ctrl_c_does()  # SIGTERM is how CI systems end a job
     progress = Progress(sys.stderr, silent=arguments.json or arguments.quiet)
     try:
         finished = run_suite(words, progress)

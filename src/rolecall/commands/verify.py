@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rolecall.commands import add_run, say_document
 from rolecall.errors import ExitCode, UsageError
 from rolecall.screen import harmless, harmless_document, say
+from rolecall.wording import counted
 
 if TYPE_CHECKING:
     from rolecall.verification.checking import Checked
@@ -114,6 +115,7 @@ def _said(statement: dict[str, Any]) -> list[str]:
         f"target        {ours['target']['name']} at {ours['target']['base_url']}",
         f"run           {ours['run']}, {ours['requests']} requests, finished {ours['finished']}",
         f"proven        {proven}",
+        *_not_applicable(predicate),
         f"suite         {program['uri']} {_short(program)}{_build(program)}",
         *(f"table         {table['name']} {_short(table)}" for table in tables),
         f"strength      {strength} ({_short(kills)})",
@@ -124,6 +126,13 @@ def _said(statement: dict[str, Any]) -> list[str]:
         *(f"waiver        {json.dumps(waiver)}" for waiver in ours["waivers"]),
         *(f"note          {note}" for note in ours["notes"]),
     ]
+
+
+def _not_applicable(predicate: dict[str, Any]) -> list[str]:
+    """The line on what was carried out and had nothing to prove at this target, if there is any."""
+    said = {*predicate["passedTests"], *predicate["warnedTests"]}
+    names = [n for n in predicate["rolecall"]["executed"]["requirements"] if n not in said]
+    return [f"inapplicable  {counted(len(names), 'requirement')}: {', '.join(names)}"] * bool(names)
 
 
 def _build(program: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 from rolecall.errors import UsageError
 from rolecall.report.comparison import same_target
-from rolecall.report.notice import ended, news
+from rolecall.report.notice import ended, news, remembered
 from rolecall.urls import check_url
 from rolecall.whole_files import NotWrittenWhole, write_file
 
@@ -104,9 +104,10 @@ def notify(
         )
         if failure:
             return f"--notify: {failure}; it will be tried again after the next run"
-    if before and before["state"] == notice.state:
+    state = remembered(before["state"] if before else None, notice.state)
+    if before and before["state"] == state:
         return ""
-    entry = {**vars(told), "target": notice.target, "state": dict(notice.state)}
+    entry = {**vars(told), "target": notice.target, "state": state}
     kept = [state for state in states if not _is_same(state, told, notice)]
     return _write(out / NOTIFIED, [*kept, entry][-_MOST_STATES:])
 

@@ -10,7 +10,7 @@ import allure
 import pytest
 from allure_commons.model2 import Parameter
 
-from rolecall.endings import end_as_ctrl_c_does
+from rolecall.endings import end_as_ctrl_c_does, expect_no_end
 from rolecall.error_words import words_behind
 from rolecall.errors import ExitCode, RolecallError, UsageError, place_of
 from rolecall.harness.collection import (
@@ -151,6 +151,7 @@ class ConformancePlugin:
         if session.config.option.collectonly or not session.items:
             return (yield)
         end_as_ctrl_c_does()
+        expect_no_end()
         proven = {requirement_of(item) for item in session.items}
         self.run.selected = len(session.items) < self.total or proven != set(
             load_specification().requirements

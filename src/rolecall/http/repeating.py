@@ -47,7 +47,7 @@ class Throttling(httpx.AsyncBaseTransport):
                 return response
             if not request.extensions[PATIENT]:
                 return response
-            said = retry_after(response)
+            said = retry_after(response) or None  # to ask for no time is to ask for nothing
             seconds = min(2.0 ** (attempt - 1), LONGEST_BACKOFF) if said is None else said
             is_too_long = seconds > _LONGEST_WAIT
             is_lone = said is None and self._pace.throttled_alone()

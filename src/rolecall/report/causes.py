@@ -308,8 +308,10 @@ def _look_at(finding: Finding) -> str:
     known = {
         ("a refusal", True): "why the server let this request in, and whether it was done before "
         "it was checked",
-        ("a refusal", False): "which check refuses it, and with what status; where that status is "
-        "meant, the target file's [dialect] can say so (docs/readings.md)",
+        ("a refusal", False): "which check refuses it, and why by a redirect, which is no refusal"
+        if status[:1] == "3"
+        else "which check refuses it, and with what status; where that status is meant, the target "
+        "file's [dialect] can say so (docs/readings.md)",
         ("a success", True): "whether this status is meant; where it is, the target file's "
         "[dialect] can say so (docs/readings.md)",
         ("a success", False): "what the body of the refusal says, and the check that refuses",

@@ -195,7 +195,7 @@ class _Changes:
     ) -> Iterator[dict[str, Any]]:
         for name in dict.fromkeys([*after, *before]):
             old, new = before.get(name), after.get(name)
-            if old and new and not _is_change(old, new):
+            if old and new and (not _is_change(old, new) or self._is_cut_off(old, new)):
                 continue
             whose = self._of_cell(old, new) if what == "cell" else self._of_requirement(old, new)
             if not self._same_target and whose in (Whose.SERVER, Whose.UNCLEAR):
@@ -211,6 +211,13 @@ class _Changes:
                 "note": _note(old, new),
             }
 
+    def _is_cut_off(self, *entries: Document) -> bool:
+        """Whether one of the runs was broken off before it looked at something."""
+        return any(
+            _is_unseen(entry) and not document["selected"]
+            for entry, document in zip(entries, self._documents, strict=True)
+        )
+
     def _is_worse(self, old: Document | None, new: Document | None, whose: Whose) -> bool:
         if not self._same_target or whose is Whose.SELECTION or new is None:
             return False
@@ -221,10 +228,8 @@ class _Changes:
     def _of_cell(self, old: Document | None, new: Document | None) -> Whose:
         if old is None or new is None or old["expected"] != new["expected"]:
             return Whose.SUITE
-        if absent := self._unselected(
-            old["reason"] == "not selected", new["reason"] == "not selected"
-        ):
-            return absent
+        if _is_unseen(old) or _is_unseen(new):
+            return Whose.SELECTION
         known = _known(old["outcome"], new["outcome"])
         if known:
             return known
@@ -243,19 +248,12 @@ class _Changes:
             for name in self._dialect
         )
 
-    def _unselected(self, *missing: bool) -> Whose | None:
-        """Whose it is that one of the runs did not look: the selection's, or the end's of a run."""
-        for is_missing, document in zip(missing, self._documents, strict=True):
-            if is_missing:
-                return Whose.SELECTION if document["selected"] else Whose.RUN
-        return None
-
     def _of_requirement(self, old: Document | None, new: Document | None) -> Whose:
         if old is None or new is None:
             return Whose.SUITE
         before, after = _outcomes(old), _outcomes(new)
-        if absent := self._unselected(not before, not after):
-            return absent
+        if _is_unseen(old) or _is_unseen(new):
+            return Whose.SELECTION
         if known := _known(old["outcome"], new["outcome"], unproven=False):
             return known
         found = {
@@ -280,6 +278,11 @@ class _Changes:
         if any(map(is_broken_off, self._documents)):
             return Whose.RUN
         return Whose.SUITE
+
+
+def _is_unseen(entry: Document) -> bool:
+    """Whether a run did not look at a cell or a requirement at all."""
+    return not entry["tests"] if "tests" in entry else entry["reason"] == "not selected"
 
 
 def _is_change(old: Document, new: Document) -> bool:

@@ -66,7 +66,7 @@ def readings(entries: Mapping[str, Any]) -> str:
         ),
         (
             "default is printed with the verdict and stands in `results.json`. A list is a set of "
-            "acceptable HTTP statuses."
+            "acceptable HTTP statuses, all of the default's kind (200 to 299, or 400 to 499)."
         ),
         "The code and the changelog call a gap by the number that stands with it here.",
         "",

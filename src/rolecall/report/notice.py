@@ -107,6 +107,15 @@ def state_without_run(exit_code: int) -> dict[str, Any]:
     return {**GOOD, "exit_code": exit_code, "verdict": ""}
 
 
+def remembered(before: State | None, now: State) -> dict[str, Any]:
+    """What the next run's state is compared with. On a night without a run nobody looked, so what
+    failed before, and the waivers that had to go, still stand.
+    """
+    if now["verdict"] or before is None:
+        return dict(now)
+    return {**now, "failing": before["failing"], "waivers": before["waivers"]}
+
+
 def flaky_of(history: Collection[Mapping[str, Any]], target: Mapping[str, Any]) -> set[str]:
     """The requirements of a target that its history calls flaky."""
     return {

@@ -262,8 +262,8 @@ class Specification:
                 isinstance(value, list) and all(isinstance(name, str) for name in value)
             ):
                 raise UsageError(where, f"this must be a list of names, not {value!r}")
-            if reading.default and isinstance(reading.default, list) and not _are_statuses(value):
-                raise UsageError(where, f"this must be a list of HTTP statuses, not {value!r}")
+            if reading.default and isinstance(reading.default, list):
+                _check_statuses(value, where, reading.default[0] // 100)
             if isinstance(reading.default, int) and (type(value) is not int or value <= 0):
                 raise UsageError(where, f"this must be a whole number of seconds, not {value!r}")
         return Dialect(self.readings, chosen)
@@ -277,12 +277,12 @@ def _check_override(override: Any, where: str) -> None:
     for key, value in override.items():
         if key not in kinds:
             raise UsageError(f"{where} {key}", "unknown setting", suggest(key, kinds))
-        if not isinstance(value, kinds[key]) or (key == "success" and not _are_statuses(value)):
+        if not isinstance(value, kinds[key]):
             raise UsageError(f"{where} {key}", f"this must be {_FORM[key]}, not {value!r}")
-        if key == "path" and not str(value).startswith("/"):
-            raise UsageError(
-                f"{where} {key}", "a path must begin with /, after the target's base_url"
-            )
+        if key == "success":
+            _check_statuses(value, f"{where} {key}", 2)
+        if key == "path":
+            _check_path(str(value), f"{where} {key}")
         if key == "method" and value not in _METHODS:
             raise UsageError(
                 f"{where} {key}",
@@ -359,9 +359,34 @@ _FORM = {
 }
 
 
-def _are_statuses(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(type(v) is int and 100 <= v <= 599 for v in value)
-    )
+#: What can stand in a request line (RFC 9112 3.2.1): no fragment, and nothing that ends it.
+_PATH = re.compile(r"[!\"$-~]+")
+
+
+def _check_path(path: str, where: str) -> None:
+    if not path.startswith("/"):
+        raise UsageError(where, "a path must begin with /, after the target's base_url")
+    if not _PATH.fullmatch(path):
+        raise UsageError(
+            where,
+            f"{path!r} cannot stand in a request",
+            "Write spaces and letters beyond ASCII percent-encoded, such as %C3%BC for \u00fc.",
+        )
+
+
+def _check_statuses(value: Any, where: str, kind: int) -> None:
+    """Refuse what is no list of statuses of a kind: 2 for successes, 4 for refusals. A success that
+    counts for a refusal would let everybody in.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if (
+        not isinstance(value, list)
+        or not value
+        or not all(type(status) is int and 100 <= status <= 599 for status in value)
+    ):
+        raise UsageError(where, f"this must be a list of HTTP statuses, not {value!r}")
+    if others := [status for status in value if status // 100 != kind]:
+        said = {2: "a success (200 to 299)", 4: "a refusal (400 to 499)"}[kind]
+        raise UsageError(where, f"{others[0]} is not {said}, and nothing else can be meant here")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rolecall.finished_run import cell_name
+from rolecall.screen import harmless
+from rolecall.verification.cells import contradicted_cells
+from rolecall.wording import first_few
 
 #: What a test came to by looking at exchanges.
 _LOOKED = ("passed", "failed", "not-applicable", "waived")
@@ -22,29 +25,51 @@ def agreement_faults(results: Mapping[str, Any], evidence: Any) -> Iterator[str]
     numbers = Counter(entry["_number"] for entry in entries)
     if len(numbers) < len(entries):
         yield f"evidence.har has two exchanges of one number: {_AGAIN}"
+    elif set(numbers) != set(range(1, len(entries) + 1)):
+        yield f"the exchanges of evidence.har are not numbered from 1 to {len(entries)}: {_AGAIN}"
     if len(entries) != results["requests"]:
         yield (
             f"evidence.har holds {len(entries)} exchanges and results.json counts "
             f"{results['requests']} requests: {_AGAIN}"
         )
     yield from _of_citations(results, numbers)
-    yield from _of_statuses(results, {entry["_number"]: entry for entry in entries})
+    by_number = {entry["_number"]: entry for entry in entries}
+    yield from _of_statuses(results, by_number)
+    yield from _of_tests(results, entries)
+    wrong = list(contradicted_cells(results, by_number))
+    if wrong:
+        name, why = wrong[0]
+        more = f" and of {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        yield (
+            f"evidence.har contradicts the outcome of {harmless(name)[:80]} ({why}){more}: {_AGAIN}"
+        )
 
 
 def _entries(evidence: Any) -> list[dict[str, Any]] | None:
     """The archive's entries, each with a number and a status; None where it has other things."""
     log = evidence.get("log") if isinstance(evidence, dict) else None
     entries = log.get("entries") if isinstance(log, dict) else None
-    if not isinstance(entries, list) or not all(
-        isinstance(entry, dict)
-        and type(entry.get("_number")) is int
-        and isinstance(entry.get("request"), dict)
-        and isinstance(entry.get("response"), dict)
-        and type(entry["response"].get("status")) is int
-        for entry in entries
-    ):
+    if not isinstance(entries, list) or not all(_is_exchange(entry) for entry in entries):
         return None
     return entries
+
+
+def _is_exchange(entry: Any) -> bool:
+    """Whether an entry has all that is asked of one."""
+    if not isinstance(entry, dict):
+        return False
+    request, response = entry.get("request"), entry.get("response")
+    return (
+        type(entry.get("_number")) is int
+        and isinstance(entry.get("_caller"), str)
+        and isinstance(entry.get("_test"), str)
+        and all(isinstance(entry.get(name), int | float) for name in ("_started", "_finished"))
+        and isinstance(request, dict)
+        and isinstance(request.get("method"), str)
+        and isinstance(response, dict)
+        and type(response.get("status")) is int
+        and isinstance(response.get("content"), dict)
+    )
 
 
 def _of_citations(results: Mapping[str, Any], numbers: Mapping[int, int]) -> Iterator[str]:
@@ -88,4 +113,16 @@ def _of_statuses(
         yield (
             f"{len(differing)} cells have another status in results.json than their answer in "
             f"evidence.har ({differing[0]}): {_AGAIN}"
+        )
+
+
+def _of_tests(results: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Whether each test that sent something has an outcome in results.json."""
+    named = {test["name"] for entry in results["requirements"] for test in entry["tests"]}
+    sent = dict.fromkeys(entry["_test"].partition("::")[2] for entry in entries)
+    lost = [harmless(test)[:80] for test in sent if test and test not in named]
+    if lost:
+        yield (
+            f"results.json has no outcome of tests that evidence.har has ({first_few(lost, 3)}): "
+            f"{_AGAIN}"
         )

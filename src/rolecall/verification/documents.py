@@ -20,6 +20,7 @@ from rolecall.screen import harmless
 from rolecall.spec.model import Specification
 from rolecall.verification.agreement import agreement_faults
 from rolecall.verification.completeness import completeness_faults, other_tables
+from rolecall.verification.consistency import consistency_faults
 
 #: What to do where a file is not the one that was made.
 ORIGINAL = "get the folder again from whoever made the run"
@@ -74,6 +75,8 @@ class RunDocuments:
         if not isinstance(replay, dict) or replay.get("run") != self.run:
             faults.append(f"{REPLAY} is not that of this run: {ORIGINAL}")
         faults += agreement_faults(self._results, self._documents[EVIDENCE])
+        if not faults:
+            faults += consistency_faults(self._results, self._documents[EVIDENCE], replay)
         if not self.other_tables:
             faults += completeness_faults(self._results, self._spec)
         return faults
