@@ -47,10 +47,12 @@ class Throttling(httpx.AsyncBaseTransport):
                 return response
             if not request.extensions[PATIENT]:
                 return response
-            said = retry_after(response) or None  # to ask for no time is to ask for nothing
-            seconds = min(2.0 ** (attempt - 1), LONGEST_BACKOFF) if said is None else said
+            said = retry_after(response)
+            # a lone one that asks for no time asks for nothing
+            is_lone = not said and self._pace.throttled_alone()
+            backs_off = is_lone or said is None
+            seconds = min(2.0 ** (attempt - 1), LONGEST_BACKOFF) if backs_off else said or 0.0
             is_too_long = seconds > _LONGEST_WAIT
-            is_lone = said is None and self._pace.throttled_alone()
             if not is_lone:
                 self._pace.throttled(1.0 if is_too_long else seconds, exchange.started)
             if is_too_long:
