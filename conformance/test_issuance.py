@@ -254,13 +254,7 @@ async def test_all_of_a_long_password_counts(world: World, judge: Judge) -> None
         {"email": user.account.email, "password": wrong}, caller="nobody", attack="ISSUE-refused"
     )
 
-    if Grant.of(answer).token:
-        cite(answer, "answer")
-        raise Finding(
-            f"a refusal: the password is another one in its last character, the {len(right)}th",
-            f"{answer.status} with a token",
-            answer,
-        )
+    judge.note(f"the password is another one in its last character, the {len(right)}th")
     judge.expect_no_token(answer, user.caller.grant.exchange)
 
 

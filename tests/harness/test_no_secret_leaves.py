@@ -42,6 +42,8 @@ _HALF = re.compile(
 _BEARER = re.compile(rb"authorization: bearer ([^\r\n]+)", re.IGNORECASE)
 _WORD = re.compile(r"[\w+/=%.~-]+")
 _IN_QUERIES = re.compile(rb"refreshToken=([^&\s]+)")
+#: What is presented as a bearer and is a word of every page with a script.
+_WORDS = {"undefined"}
 
 
 def secrets_on(streams: Iterable[bytes | bytearray]) -> set[str]:
@@ -58,7 +60,7 @@ def secrets_on(streams: Iterable[bytes | bytearray]) -> set[str]:
         found |= {unquote(value.decode()) for value in _IN_QUERIES.findall(stream)}
     return {
         value
-        for value in found
+        for value in found - _WORDS
         if len(value) >= 6 and not re.fullmatch(r"[0-9a-fA-F]{24}\.?", value)
     }
 
