@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, NotTested
@@ -49,7 +49,7 @@ def _is_login(exchange: Exchange) -> bool:
 def with_new_roles(responses: Responses) -> set[str]:
     """The users whose role the run wrote: what they are granted afterwards is SEC-R17's matter."""
     return {
-        urlsplit(exchange.url).path.rpartition("/")[2]
+        unquote(urlsplit(exchange.url).path.rpartition("/")[2])
         for exchange in responses.all()
         if exchange.method in ("PATCH", "PUT", "POST") and b'"role"' in exchange.request_body
     }

@@ -39,7 +39,7 @@ from dataclasses import replace
 from itertools import islice
 from time import perf_counter
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import gevent
 
@@ -606,7 +606,7 @@ class Sampling:
         """
         if cell.operation.effect == "list":
             return self._shows_thing(cell, answer) and isinstance(read_json(answer.body), list)
-        id = cell.path.partition("?")[0].rpartition("/")[2]
+        id = unquote(cell.path.partition("?")[0].rpartition("/")[2])
         return self._shows_thing(cell, answer) or id.encode() in answer.body
 
     def _still_shows(self, cell: SampledCell, answer: Response) -> bool:
