@@ -757,6 +757,26 @@ def test_what_is_allowed_is_shown(action: str, body: bytes, accused: bool) -> No
     assert set(it.violations.counts) == ({"allowed-not-shown"} if accused else set())
 
 
+def test_a_thing_without_its_name_is_known_by_its_id() -> None:
+    """What shows no name shows our thing by its id, also where addresses and JSON write that with
+    escapes.
+    """
+    with sampled("ids-of-all-signs") as it:
+        it.sampling._known_at = 0.0
+        perform = it.server.dispatcher.perform
+
+        @instead_of(it.server.dispatcher.perform)
+        async def brief(call: Call, principal: Any, operation: str) -> Answer:
+            answer = await perform(call, principal, operation)
+            if operation.startswith("fetch") and answer.status == 200:
+                answer.body = json.dumps({"id": json.loads(answer.body)["id"]}).encode()
+            return answer
+
+        it.turns()
+
+    assert not it.violations.counts
+
+
 @pytest.mark.parametrize("name", ["rolecall", "another"])
 def test_a_list_of_another_kind_is_not_what_was_asked_for(name: str) -> None:
     """A list that holds our service is no list of anything else; one that holds a thing of the same
