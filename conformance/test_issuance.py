@@ -6,6 +6,7 @@ from typing import Any
 
 from rolecall.evidence import cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
+from rolecall.spec.claims import numeric_date
 from rolecall.spec.ids import id_text
 from rolecall.spec.model import SECOND_USER
 from rolecall.spec.templates import made_up_password
@@ -50,7 +51,7 @@ async def test_the_answer_has_every_field(role: str, world: World, judge: Judge)
 @requirement("ISSUE-jwt")
 @roles()
 async def test_the_token_is_a_signed_jwt(role: str, world: World) -> None:
-    """The token is a signed JWT with the user's id, and iat and exp in whole seconds."""
+    """The token is a signed JWT with the user's id, and iat and exp in seconds."""
     grant = (await world.user(role)).grant
     cite(grant.exchange)
 
@@ -70,8 +71,12 @@ async def test_the_token_is_a_signed_jwt(role: str, world: World) -> None:
             grant.exchange,
         )
     for claim in ("iat", "exp"):
-        if type(claims.get(claim)) is not int:
-            raise Finding(f"a claim {claim} of type int", f"{claims.get(claim)!r}", grant.exchange)
+        if type(claims.get(claim)) is not int and numeric_date(claims, claim) is None:
+            raise Finding(
+                f"a claim {claim} that is a number of seconds, whole or not (RFC 7519 2)",
+                f"{claims.get(claim)!r}" if claim in claims else f"no {claim}",
+                grant.exchange,
+            )
 
 
 def _where_else(claims: dict[str, Any], user: str) -> str:

@@ -18,8 +18,8 @@ from rolecall.spec.ids import id_text
 _PADDING = ("", "===", "==", "=")
 _LONG = 19  # digits of a number that may have more than 64 bits
 Text = Annotated[str, Meta(min_length=1)]
-#: Seconds since 1970 in whole ones (RFC 7519 2), of 64 bits.
-Instant = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+#: Seconds since 1970 (RFC 7519 2): whole ones of 64 bits, or with a fraction.
+Instant = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | Annotated[float, Meta(ge=0, lt=2**53)]
 
 
 class TokenAnswer(Struct, rename="camel", gc=False):

@@ -48,7 +48,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "jwt": Kind(
         "ISSUE-jwt",
-        "A token is a signed JWT that carries the user, and iat and exp in whole seconds.",
+        "A token is a signed JWT that carries the user, and iat and exp in seconds.",
     ),
     "body": Kind("RESPONSE-json", "An answer to a read is a JSON array or object, and says so."),
     "user-mismatch": Kind("ISSUE-user", "The answer's user is the user that the JWT names."),

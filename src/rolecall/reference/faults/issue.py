@@ -148,19 +148,6 @@ def jwt_without_iat(server: Server) -> None:
     _claims(server, _without("iat"))
 
 
-@fault("jwt-with-fractions", finding="ISSUE-jwt")
-def jwt_with_fractions(server: Server) -> None:
-    """Iat and exp are fractions of seconds."""
-    _claims(
-        server, lambda claims: claims | {"iat": claims["iat"] + 0.25, "exp": claims["exp"] + 0.25}
-    )
-    instant = server.verifier.instant
-
-    @instead_of(server.verifier.instant)
-    def either(value: object) -> int:
-        return int(value) if isinstance(value, float) else instant(value)
-
-
 @fault("jwt-without-user", finding="ISSUE-jwt")
 def jwt_without_user(server: Server) -> None:
     """The token calls its user sub instead of _id."""

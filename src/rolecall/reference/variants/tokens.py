@@ -42,6 +42,23 @@ def scope_cascade_in_jwt_only(server: Server) -> None:
         return answer
 
 
+@variant("times-with-fractions")
+def times_with_fractions(server: Server) -> None:
+    """Iat and exp have fractions of a second, as lcobucci/jwt writes them: "non-integer values can
+    be represented" in a NumericDate (RFC 7519 2).
+    """
+    claims, instant = server.issuer.claims, server.verifier.instant
+
+    @instead_of(server.issuer.claims)
+    def precise(user: Document) -> Document:
+        whole = claims(user)
+        return {**whole, "iat": whole["iat"] + 0.25, "exp": whole["exp"] + 0.25}
+
+    @instead_of(server.verifier.instant)
+    def either(value: object) -> int:
+        return int(value) if isinstance(value, float) else instant(value)
+
+
 @variant("extra-claims")
 def extra_claims(server: Server) -> None:
     """A token says more than it has to."""
