@@ -404,7 +404,7 @@ class Invariants:
         claims = self._claims(grant.token)
         if claims is None or not grant.sound:
             return
-        apart = self._server_clocks.difference(claims.iat, grant.asked, perf_counter())
+        apart = self._server_clocks.difference(int(claims.iat), grant.asked, perf_counter())
         if apart:
             message = (
                 f"two tokens say that they were issued {apart} s further apart than they were: the "
@@ -521,11 +521,11 @@ class Invariants:
         self._all += 1
         if type(jti) is str and jti:
             is_new = self._tokens.add(self._fingerprint(jti), owner)
-            if claims.iat != self._newest and self._is_old(claims.iat, asked):
+            if claims.iat != self._newest and self._is_old(int(claims.iat), asked):
                 self._old += is_new
             return is_new
         text = self._fingerprint(token)
-        if not self._is_old(claims.iat, asked):
+        if not self._is_old(int(claims.iat), asked):
             return self._tokens.add(text, holder.fingerprint)
         if not self._tokens.knows(text):
             self._old += 1
