@@ -68,6 +68,16 @@ ERRORS: dict[str, tuple[Any, set[str], set[str]]] = {
         {"title"},
         set(),
     ),
+    "Go, as a problem of no type of its own (RFC 9457 4.2.1)": (
+        {"type": "about:blank", "detail": 'json: unknown field "title"', "status": 400},
+        {"title"},
+        set(),
+    ),
+    "a problem that says blank": (
+        {"type": "about:blank", "detail": '"title" must not be blank', "status": 422},
+        set(),
+        {"title"},
+    ),
     "nothing": (None, set(), set()),
 }
 

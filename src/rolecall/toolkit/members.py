@@ -29,8 +29,11 @@ MOST_TRIES = 8
 _KEPT = ("email", "password")
 #: Members that say which kind of user or service it is: left out only one by one.
 _KIND = ("role", "type")
+#: What says that a member has to be there; "about:blank" is the type of a problem that has no other
+#: (RFC 9457 4.2.1).
 _REQUIRED = re.compile(
-    r"(?i)requir|missing|mandatory|must be (given|present|set|provided)|lacks|empty|blank"
+    r"(?i)requir|missing|mandatory|must be (given|present|set|provided)|lacks|empty|"
+    r"(?<!about:)blank"
 )
 #: What says of a member that it was not there.
 _MISSING = re.compile(

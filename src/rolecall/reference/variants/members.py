@@ -15,7 +15,7 @@ from rolecall.reference.settings import ROLES
 from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
-from rolecall.reference.variants.answers import bodies, without
+from rolecall.reference.variants.answers import bodies, other_error_bodies, without
 from rolecall.reference.variants.registry import variant
 
 KNOWN = {
@@ -305,6 +305,20 @@ def unknown_members_refused_in_general(server: Server) -> None:
             raise Refusal(400, "Invalid request payload input")
 
     _before_writes(server, look)
+
+
+@variant("first-unknown-member-refused")
+def first_unknown_member_refused(server: Server) -> None:
+    """A create or update with members that the server does not know is answered 400, which names
+    the first, as by Go's encoding/json; the problem has the type about:blank (RFC 9457 4.2.1).
+    """
+
+    def look(call: Call, resource: str) -> None:
+        if unknown := _unknown(resource, call.json()):
+            raise Refusal(400, f'json: unknown field "{unknown[0]}"')
+
+    _before_writes(server, look)
+    other_error_bodies(server)
 
 
 @variant("organizations-are-not-told")
