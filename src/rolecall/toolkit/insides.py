@@ -136,5 +136,12 @@ def allowed_things(
 
 
 def inside(thing: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The objects inside of a thing that have an id."""
-    return (inner for inner in objects(list(thing.values())) if own_id(inner))
+    """The objects inside of a thing that have an id, and itself: it may be of another kind than
+    was asked for, unless its id is a number, which things of two kinds may have.
+    """
+    parts = [thing, *objects(list(thing.values()))]
+    return (part for part in parts if own_id(part) and not (part is thing and _is_number(part)))
+
+
+def _is_number(thing: Mapping[str, Any]) -> bool:
+    return own_id(thing).isdigit()
