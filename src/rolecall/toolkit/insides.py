@@ -136,12 +136,9 @@ def allowed_things(
 
 
 def inside(thing: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The objects inside of a thing that have an id, and itself: it may be of another kind than
-    was asked for, unless its id is a number, which things of two kinds may have.
+    """The objects inside of a thing that have an id, and the thing itself: it may be of another
+    kind than was asked for. A number as its id does not tell, which things of two kinds may have.
     """
-    parts = [thing, *objects(list(thing.values()))]
-    return (part for part in parts if own_id(part) and not (part is thing and _is_number(part)))
-
-
-def _is_number(thing: Mapping[str, Any]) -> bool:
-    return own_id(thing).isdigit()
+    if (id := own_id(thing)) and not id.isdigit():
+        yield thing
+    yield from (inner for inner in objects(list(thing.values())) if own_id(inner))
