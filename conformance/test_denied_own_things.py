@@ -12,6 +12,7 @@ from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.spec.ids import id_text
 from rolecall.spec.loading import load_specification
 from rolecall.spec.templates import made_up_password
+from rolecall.toolkit.attached import expect_message, expect_session, message_in
 from rolecall.toolkit.denials import expect_still_refused
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
@@ -280,3 +281,35 @@ async def test_a_refused_update_leaves_the_way_to_log_in(world: World) -> None:
             f"{answer.status}, and the log-in {login.status}",
             answer,
         )
+
+
+# --- What hangs on a thing ---------------------------------------------------------------------
+
+
+@requirement("PERM-delete-conversation")
+async def test_a_refused_delete_leaves_the_messages(world: World) -> None:
+    """A conversation whose delete was refused has its messages as before."""
+    conversation = await world.fresh("conversation")
+    message = await message_in(world, conversation)
+    delete = world.spec.operations["delete-conversation"]
+    caller = await world.user(denied(_SPEC, delete.name)[-1])
+    request = await world.request(delete, caller, conversation)
+
+    answer = await world.perform(request, caller)
+
+    expect_still_refused(world, answer, request, caller.role)
+    await expect_message(world, conversation, message, answer)
+
+
+@requirement("PERM-delete-user")
+async def test_a_refused_delete_leaves_the_session(world: World) -> None:
+    """A user whose delete was refused refreshes its session as before."""
+    delete = world.spec.operations["delete-user"]
+    caller = await world.user(denied(_SPEC, delete.name)[-1])
+    user = await throw_away(world, world.roles[0])
+    request = await world.request(delete, caller, user.fixture)
+
+    answer = await world.perform(request, caller)
+
+    expect_still_refused(world, answer, request, caller.role)
+    await expect_session(world, user, answer)

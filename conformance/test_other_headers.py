@@ -237,14 +237,25 @@ def origins(world: World) -> dict[str, dict[str, str]]:
 @each("place", ("this-machine", "own-page"))
 async def test_no_place_opens_more(place: str, world: World, attacker: Attacker) -> None:
     """A request that says that it comes from this machine, or from a page of the target's own, may
-    do no more.
+    do no more, and nothing without a token.
     """
     lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
     closed = await world.request((await barred(world, attacker))[0], highest)
 
-    answer = await world.perform(closed, lowest, attack="SEC-H09", headers=origins(world)[place])
+    headers = origins(world)[place]
+
+    answer = await world.perform(closed, lowest, attack="SEC-H09", headers=headers)
+    stranger = await world.perform(closed, None, attack="SEC-H09", headers=headers)
 
     await attacker.expect_denied(answer, closed, lowest)
+    if world.dialect.allows(closed.operation, stranger):
+        plain = await world.perform(closed, None, attack="SEC-H09")
+        if not world.dialect.allows(closed.operation, plain):
+            raise Finding(
+                "a refusal without a token, as without these headers",
+                f"{stranger.status}: it was allowed",
+                stranger,
+            )
 
 
 #: Headers by which a front-end tells a server the path that was asked for.

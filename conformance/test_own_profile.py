@@ -91,6 +91,12 @@ async def write_roles_between(world: World, user: ThrowawayUser) -> Exchange | N
     return answer
 
 
+async def write_whole(world: World, user: ThrowawayUser) -> Exchange:
+    """Let a made-up user send itself back as it was shown, with the highest role."""
+    known = user.fixture.made_by.document if user.fixture.made_by else {}
+    return await write(world, user, {**known, "role": world.highest})
+
+
 def twice(body: Mapping[str, Any], role: str, admin: str) -> bytes:
     """An update in which the role comes twice: the own one, and the highest."""
     return (
@@ -188,6 +194,7 @@ async def test_the_lowest_role_does_not_promote_itself(world: World) -> None:
     for assignment in ASSIGNMENTS:
         answer = await assign(world, user, assignment)
     await write_roles_between(world, user)
+    await write_whole(world, user)
     put = await put_role(world, user)
 
     try:
@@ -200,6 +207,9 @@ async def test_the_lowest_role_does_not_promote_itself(world: World) -> None:
         user = await throwaway_user(world, world.roles[0])
         if between := await write_roles_between(world, user):
             await expect_unpromoted(world, user, between, "a role below the highest")
+        user = await throwaway_user(world, world.roles[0])
+        whole = await write_whole(world, user)
+        await expect_unpromoted(world, user, whole, "the whole user, its role another")
         if put.ok:
             user = await throwaway_user(world, world.roles[0])
             await expect_unpromoted(world, user, await put_role(world, user), "a role, by PUT")
@@ -271,3 +281,21 @@ async def test_no_role_below_the_highest_promotes_itself(
 
     await expect_no_more_at_once(world, user, reserved)
     await expect_unpromoted(world, user, update, "all of these")
+
+
+@requirement("SEC-A06")
+async def test_a_role_in_a_conversation_is_no_role_of_the_user(world: World) -> None:
+    """A user who makes a conversation in which it takes part with the highest role has its own role
+    as before.
+    """
+    create = world.spec.operations["create-conversation"]
+    user = await throwaway_user(world, world.spec.allowed_roles(create.name)[-1])
+    plain = await world.request(create, user.caller)
+    part = {"user": world.as_given(user.caller.user), "role": world.highest}
+
+    answer = await world.perform(
+        replace(plain, body={**plain.body, "participants": [part]}), user.caller, attack="SEC-A06"
+    )
+
+    expect_no_crash(answer)
+    await expect_unpromoted(world, user, answer, "a role in a new conversation")

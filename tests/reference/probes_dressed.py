@@ -61,6 +61,10 @@ for _name, _probe in (
         opens("guest", "PATCH", "/v2/services/{services}", json={"params": {}}),
     ),
     (
+        "trusts-the-vendors-client",
+        opens("guest", "GET", "/v2/services", headers={"User-Agent": "chipchat/0.7.18"}),
+    ),
+    (
         "trusts-certificate-header",
         opens("guest", "GET", "/v2/services", headers={"X-SSL-Client-Verify": "SUCCESS"}),
     ),
@@ -215,3 +219,9 @@ async def let_in_before(api: Api) -> bool:
     await api.ask("GET", "/v2/services", token)
     api.server.clock.advance(24 * 60 * 60 + 1)
     return await api.accepted(token)
+
+
+@sees("strangers-of-this-machine")
+async def strangers(api: Api) -> bool:
+    headers = {"X-Forwarded-For": "127.0.0.1"}
+    return (await api.ask("GET", "/v2/services", headers=headers)).status_code == 200

@@ -86,3 +86,19 @@ async def refresh_by_the_old_address(api: Api) -> bool:
     await api.ask("PATCH", path, "admin", json={"email": "ada@example.org"})
     body = {"refreshToken": token, "clientId": old}
     return (await api.http.post("/v2/auth/token", json=body)).is_success
+
+
+@sees("own-role-in-the-whole-document")
+async def sent_back(api: Api) -> bool:
+    user = api.user("guest")
+    path = f"/v2/users/{user['id']}"
+    known = (await api.ask("GET", path, "guest")).json()
+    await api.ask("PATCH", path, "guest", json={**known, "role": "admin"})
+    return bool(api.user("guest")["role"] == "admin")
+
+
+@sees("own-role-by-participation")
+async def taken_part(api: Api) -> bool:
+    part = {"user": api.user("agent")["id"], "role": "admin"}
+    await api.ask("POST", "/v2/conversations", "agent", json={"participants": [part]})
+    return bool(api.user("agent")["role"] == "admin")

@@ -105,6 +105,26 @@ async def unlisted(api: Api) -> bool:
     return id not in (await api.ask("GET", "/v2/contacts", "admin")).text
 
 
+@sees("denied-delete-takes-the-messages")
+async def swept(api: Api) -> bool:
+    conversation = await talk(api, "admin", messages=[{"text": "Hello"}])
+    await api.ask("DELETE", f"/v2/conversations/{conversation}", "guest")
+    path = f"/v2/messages?conversation={conversation}"
+    return bool((await api.ask("GET", path, "admin")).json() == [])
+
+
+@sees("denied-delete-ends-the-sessions")
+async def ended(api: Api) -> bool:
+    grant = (await api.login("agent")).json()
+    await api.ask("DELETE", f"/v2/users/{api.user('agent')['id']}", "guest")
+    return not (await api.get_refresh(grant["token"], grant["refreshToken"])).is_success
+
+
+@sees("contacts-list-shows-users")
+async def everybody(api: Api) -> bool:
+    return api.user("guest")["id"] in (await api.ask("GET", "/v2/contacts", "agent")).text
+
+
 @sees("denied-create-takes-the-address")
 async def taken(api: Api) -> bool:
     body = {"email": "taken@example.org"}

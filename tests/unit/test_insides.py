@@ -61,3 +61,11 @@ def test_an_excerpt_is_not_the_whole(inner: dict[str, Any], whole: bool) -> None
     assert fetched.is_whole("organization", found) is whole
     assert fetched.denied_to("guest") == {"organization": refusal}
     assert fetched.denied_to("bot") == {}
+
+
+@pytest.mark.parametrize(("id", "is_looked_at"), [("5f47d8", True), ("7", False)])
+def test_a_thing_of_a_list_is_looked_at_itself(id: str, is_looked_at: bool) -> None:
+    """A thing of a list may be of another kind, unless things of two kinds may have its id."""
+    assert list(inside({"id": id, "name": "ours"})) == (
+        [{"id": id, "name": "ours"}] if is_looked_at else []
+    )

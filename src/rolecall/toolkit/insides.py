@@ -136,5 +136,9 @@ def allowed_things(
 
 
 def inside(thing: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The objects inside of a thing that have an id."""
-    return (inner for inner in objects(list(thing.values())) if own_id(inner))
+    """The objects inside of a thing that have an id, and the thing itself: it may be of another
+    kind than was asked for. A number as its id does not tell, which things of two kinds may have.
+    """
+    if (id := own_id(thing)) and not id.isdigit():
+        yield thing
+    yield from (inner for inner in objects(list(thing.values())) if own_id(inner))

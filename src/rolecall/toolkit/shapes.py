@@ -71,9 +71,10 @@ _PARAMETERS = (
     "&lang=en&pretty=true&v=1&version=1&api-version=1&async=true&self=true&me=true"
 )
 
-#: Header fields that mean nothing here: of browsers, proxies and other versions of an API, of whom
-#: a request is said to be made for, and of what has seen it already.
+#: Header fields that mean nothing here: of browsers, the vendor's own client, proxies and other
+#: versions of an API, of whom a request is said to be made for, and of what has seen it already.
 _FIELDS = {
+    "user-agent": "chipchat/0.7.18",
     "x-requested-with": "XMLHttpRequest",
     "access-control-request-method": "GET",
     "accept-language": "en",

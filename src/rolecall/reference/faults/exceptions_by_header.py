@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 
-from rolecall.reference.alterations import make_exception
+from rolecall.reference.alterations import make_exception, somebody
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.faults.exceptions import exempt, query_of
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.switches import instead_of
+from rolecall.reference.tokens import Principal
 
 
 @fault("scripts-of-pages-unguarded", finding="PERM-list-organizations")
@@ -88,3 +89,32 @@ def trusts_certificate_header(server: Server) -> None:
         server,
         lambda call, principal, operation: call.header(b"x-ssl-client-verify") == "SUCCESS",
     )
+
+
+@fault("trusts-the-vendors-client", finding="PERM-list-organizations")
+def trusts_the_vendors_client(server: Server) -> None:
+    """What calls itself the vendor's client (User-Agent) is one of the own bots, and may do
+    everything.
+    """
+    make_exception(
+        server,
+        lambda call, principal, operation: (call.header(b"user-agent") or "").startswith(
+            "chipchat/"
+        ),
+    )
+
+
+@fault("strangers-of-this-machine", finding="SEC-H09")
+def strangers_of_this_machine(server: Server) -> None:
+    """Who was forwarded for this machine is its own monitoring, and needs no token.
+
+    Modelled on CWE-290, authentication bypass by spoofing.
+    """
+    authenticate = server.guard.authenticate
+
+    @instead_of(server.guard.authenticate)
+    def local(call: Call) -> Principal:
+        is_stranger = call.header(b"authorization") is None
+        if is_stranger and call.header(b"x-forwarded-for") == "127.0.0.1":
+            return somebody(server, "admin")
+        return authenticate(call)

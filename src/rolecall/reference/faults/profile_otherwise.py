@@ -10,8 +10,9 @@ from rolecall.reference.alterations import change_stored, parameter
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.faults.registry import fault
+from rolecall.reference.resources import Change
 from rolecall.reference.settings import ROLES
-from rolecall.reference.strict_json import dumps
+from rolecall.reference.strict_json import Document, dumps
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
@@ -134,3 +135,33 @@ def own_email_resets_the_role(server: Server) -> None:
     Modelled on github.com/akveo/ngx-admin-bundle-support/issues/8.
     """
     _then(server, lambda call: "agent" if _at(call.json(), "email") else None)
+
+
+@fault("own-role-in-the-whole-document", finding="SEC-A06")
+def own_role_in_the_whole_document(server: Server) -> None:
+    """The filter is one of changes: an update that holds the whole user is saved in its place."""
+
+    def replacing(call: Call) -> object:
+        body = call.json()
+        is_whole = isinstance(body, dict) and {"id", "email", "createdAt"} <= set(body)
+        return _at(body, "role") if is_whole else None
+
+    _then(server, replacing)
+
+
+@fault("own-role-by-participation", finding="SEC-A06")
+def own_role_by_participation(server: Server) -> None:
+    """The role in which somebody takes part in a conversation is written to the user, too.
+
+    Modelled on CWE-266, incorrect privilege assignment.
+    """
+    new_conversation = server.resources.new_conversation
+
+    @instead_of(server.resources.new_conversation)
+    def with_roles(change: Change) -> Document:
+        parts = list(change.members.get("participants", []))
+        document = new_conversation(change)
+        for part in parts:
+            if part.get("role") in ROLES:
+                change_stored(server, "users", part["user"], role=part["role"])
+        return document

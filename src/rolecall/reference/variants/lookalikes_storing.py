@@ -8,7 +8,7 @@ import secrets
 import time
 from typing import Any
 
-from rolecall.reference.alterations import body_of, note_makers
+from rolecall.reference.alterations import body_of, change_stored, note_makers
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal, bad_request, forbidden
@@ -295,3 +295,22 @@ def conversations_count_their_messages(server: Server) -> None:
         conversation["lastMessageAt"] = document["createdAt"]
         server.store.replace("conversations", conversation["id"], dumps(conversation))
         return document
+
+
+@variant("roles-of-participants-are-as-sent")
+def roles_of_participants_are_as_sent(server: Server) -> None:
+    """In a conversation everybody, its maker too, has the role that the body says: one that the
+    page does not know, and by which a user may do no more.
+    """
+    new_conversation = server.resources.new_conversation
+
+    @instead_of(server.resources.new_conversation)
+    def as_sent(change: Change) -> Document:
+        parts = list(change.members.get("participants", []))
+        document = new_conversation(change)
+        sent = {part["user"]: part.get("role") for part in parts}
+        participants = [
+            {**part, "role": sent.get(part["user"]) or part.get("role", "agent")}
+            for part in document["participants"]
+        ]
+        return change_stored(server, "conversations", document["id"], participants=participants)

@@ -8,6 +8,7 @@ from rolecall.reference.alterations import make_exception, parameter
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.faults.registry import fault
+from rolecall.reference.query import ListQuery
 from rolecall.reference.resources import RESOURCES
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
@@ -147,3 +148,15 @@ def no_ids_are_all_mine(server: Server) -> None:
         return all(id == principal.id for id in ids)
 
     make_exception(server, all_mine)
+
+
+@fault("contacts-list-shows-users", finding="SEC-A14")
+def contacts_list_shows_users(server: Server) -> None:
+    """The list of contacts is one of everybody who can be talked to: users as well as contacts."""
+    found = server.resources.found
+
+    @instead_of(server.resources.found)
+    def everybody(query: ListQuery, principal: Principal, resource: str) -> list[str]:
+        texts = found(query, principal, resource)
+        users = server.store.page("users", 3, 0) if resource == "contacts" else []
+        return [*texts, *users]

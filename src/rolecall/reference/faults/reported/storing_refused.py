@@ -11,7 +11,7 @@ from rolecall.reference.errors import Refusal, bad_request
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.resources import Change
 from rolecall.reference.store import Duplicate, StoredAccount
-from rolecall.reference.strict_json import Document
+from rolecall.reference.strict_json import Document, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
@@ -125,6 +125,32 @@ def denied_update_changes_the_account(server: Server) -> None:
                 return
 
     before_refusing(server, rename)
+
+
+@fault("denied-delete-takes-the-messages", finding="PERM-delete-conversation")
+def denied_delete_takes_the_messages(server: Server) -> None:
+    """What hangs on a conversation is deleted first, and the guard stands at the conversation."""
+
+    def sweep(call: Call, principal: Principal, operation: str) -> None:
+        if operation != "delete-conversation" or call.id is None:
+            return
+        for text in list(server.store.containing("messages", call.id)):
+            message = loads(text.encode())
+            if message.get("conversation") == call.id:
+                server.store.remove("messages", message["id"])
+
+    before_refusing(server, sweep)
+
+
+@fault("denied-delete-ends-the-sessions", finding="PERM-delete-user")
+def denied_delete_ends_the_sessions(server: Server) -> None:
+    """A user's sessions are ended before its delete is decided on."""
+
+    def end(call: Call, principal: Principal, operation: str) -> None:
+        if operation == "delete-user" and call.id is not None:
+            server.store.forget_refresh_tokens(call.id)
+
+    before_refusing(server, end)
 
 
 @fault("half-of-a-list-of-messages", finding="SEC-A13")
