@@ -15,6 +15,8 @@ setup: $(VENV)/.tested
 # Whole files side by side: what a file's tests share is made once. Half the time they wait for servers: four on two cores.
 SIDE_BY_SIDE := -n 4 --dist loadfile
 
+# Several hundred processes are started: each would compile the same modules anew where the environment forbids to keep them.
+test long: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.tested
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --durations 20
 

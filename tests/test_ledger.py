@@ -137,7 +137,7 @@ class TestLedger:
         path = tmp_path / "ledger.jsonl"
         path.write_text(f"{line}\n", encoding="utf-8")
 
-        with pytest.raises(UsageError, match=r"ledger\.jsonl: line 1 is none of a ledger"):
+        with pytest.raises(UsageError, match=r"ledger\.jsonl: line 1 is not an entry of a ledger"):
             Ledger.reopen(path)
 
     def test_one_that_cannot_be_made_is_said(self, tmp_path: Path) -> None:

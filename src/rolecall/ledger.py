@@ -85,7 +85,7 @@ class Ledger:
         A last line that was not written to its end is cut off: what it told of was not sent.
 
         Raises:
-            UsageError: it cannot be opened, or a line in it is none of a ledger's.
+            UsageError: it cannot be opened, or a line in it is not an entry of a ledger.
         """
         number = 0
         try:
@@ -103,7 +103,7 @@ class Ledger:
             raise UsageError(str(path), f"it cannot be written: {error.why}") from None
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
             ledger.close()
-            raise UsageError(str(path), f"line {number} is none of a ledger") from None
+            raise UsageError(str(path), f"line {number} is not an entry of a ledger") from None
         return ledger
 
     def _take(self, line: dict[str, Any]) -> None:

@@ -514,7 +514,13 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+#: Those that are refused for the same reason as one before them.
+ALIKE = {"pytests-fixture", "skipif", "xfail"}
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[pytest.mark.long] * (case in ALIKE)) for case in REFUSED]
+)
 def test_a_test_that_would_not_run_as_written_is_refused(case: str, tmp_path: Path) -> None:
     """A test that cannot run as it is written is refused in one sentence, before a request."""
     text, says = REFUSED[case]
@@ -711,10 +717,22 @@ def pytest_addoption(parser):
         ("--reruns=2", "--reruns: every result of the suite is final"),
         ("--forked", "--forked: the suite runs its tests concurrently in one process"),
         ("--lf", "--lf, --sw and --cache-show: the suite keeps no cache of pytest's"),
-        ("--sw", "--lf, --sw and --cache-show: the suite keeps no cache of pytest's"),
-        ("--cache-show", "--lf, --sw and --cache-show: the suite keeps no cache of pytest's"),
+        pytest.param(
+            "--sw",
+            "--lf, --sw and --cache-show: the suite keeps no cache of pytest's",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "--cache-show",
+            "--lf, --sw and --cache-show: the suite keeps no cache of pytest's",
+            marks=pytest.mark.long,
+        ),
         ("--setup-plan", "--setup-plan and --setup-only: the suite's tests would be run"),
-        ("--setup-only", "--setup-plan and --setup-only: the suite's tests would be run"),
+        pytest.param(
+            "--setup-only",
+            "--setup-plan and --setup-only: the suite's tests would be run",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_options_that_run_tests_elsewhere_are_refused(
@@ -740,10 +758,14 @@ def test_options_that_run_tests_elsewhere_are_refused(
     ("option", "says"),
     [
         ("--concurrency=0", "--concurrency: at least one request must be in flight"),
-        ("--concurrency=-1", "--concurrency: at least one request must be in flight"),
+        pytest.param(
+            "--concurrency=-1",
+            "--concurrency: at least one request must be in flight",
+            marks=pytest.mark.long,
+        ),
         ("--rate=-1", "--rate: -1 is not a rate"),
-        ("--rate=nan", "--rate: nan is not a rate"),
-        ("--rate=inf", "--rate: inf is not a rate"),
+        pytest.param("--rate=nan", "--rate: nan is not a rate", marks=pytest.mark.long),
+        pytest.param("--rate=inf", "--rate: inf is not a rate", marks=pytest.mark.long),
     ],
 )
 def test_an_option_out_of_bounds_is_refused(option: str, says: str, tmp_path: Path) -> None:

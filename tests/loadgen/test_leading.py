@@ -1,13 +1,19 @@
-"""What a master is asked for, before Locust is."""
+"""What is checked before Locust starts."""
 
 from __future__ import annotations
 
 import socket
+import sys
+from pathlib import Path
 
 import pytest
 
 from rolecall.errors import UsageError
-from rolecall.loadgen.leading import see_that_it_can_listen, see_that_so_many_may_send
+from rolecall.loadgen.leading import (
+    see_that_it_can_listen,
+    see_that_locust_finds_itself,
+    see_that_so_many_may_send,
+)
 
 
 def a_port_that_is_free() -> int:
@@ -60,3 +66,12 @@ def test_what_is_not_looked_at() -> None:
 def test_as_many_workers_as_a_run_has_use_for(workers: int) -> None:
     """None at all, and as many as a large machine has cores, are started."""
     see_that_so_many_may_send(workers)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux is asked by /proc")
+def test_without_proc(tmp_path: Path) -> None:
+    """Where /proc does not show this process, that is said in place of a traceback of Locust's."""
+    see_that_locust_finds_itself()
+
+    with pytest.raises(UsageError, match="does not show this process: Locust reads there"):
+        see_that_locust_finds_itself(tmp_path)

@@ -23,13 +23,12 @@ from typing import Any
 from rolecall.embedded import embedded_target
 from rolecall.endings import ending_as_ctrl_c_does, first_noted
 from rolecall.errors import ExitCode, UsageError
-from rolecall.loadgen import compare, plan, result, rows
+from rolecall.loadgen import compare, leading, plan, result, rows
 from rolecall.loadgen.accounts import COLUMNS, LoadAccount
 from rolecall.loadgen.checks.expired import Left
 from rolecall.loadgen.clock import MovedClock, is_needed
 from rolecall.loadgen.gates import BaselineGate, decided
 from rolecall.loadgen.idle_options import see_that_all_have_an_effect
-from rolecall.loadgen.leading import see_that_it_can_listen, see_that_so_many_may_send
 from rolecall.loadgen.options import OPTIONS
 from rolecall.loadgen.provisioning import make_users, sessions_coexist
 from rolecall.loadgen.scenarios import GuardedScenario
@@ -187,10 +186,12 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
     """All that a run needs before Locust starts; an embedded server runs as long as the block.
 
     Raises:
-        UsageError: an option, the target file or the accounts are wrong, or load is not allowed.
+        UsageError: an option, the target file, the accounts or /proc are wrong, or load is not
+            allowed.
         RolecallError: the embedded server cannot be started, or its users cannot be made.
     """
-    see_that_so_many_may_send(arguments.workers)
+    leading.see_that_so_many_may_send(arguments.workers)
+    leading.see_that_locust_finds_itself()
     run = Path(arguments.out) / new_run_id(time.time())
     files_argv = ["--run-folder", str(run), "--csv", str(run / "locust")]
     argv = [*argv, *_passed(arguments), *files_argv, f"--parent={os.getpid()}"]
@@ -214,7 +215,7 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
         objectives, spec = plan.objectives(plan.parse(argv)), resolved.spec
         note += rows.note(objectives, list(spec.operations), spec.roles)
         port = arguments.master_port if master else 0
-        see_that_it_can_listen(bind, port)
+        leading.see_that_it_can_listen(bind, port)
         yield LaunchedRun(arguments.scenario, run, argv, resolved, clock, workers, bind, port, note)
 
 
@@ -313,8 +314,8 @@ def work(arguments: argparse.Namespace) -> int:
     """Work for a master on another machine until it is done.
 
     Raises:
-        UsageError: --master-host or TARGET is missing; a worker never takes its target from a
-            master.
+        UsageError: --master-host, TARGET or /proc is missing; a worker never takes its target from
+            a master.
     """
     if not arguments.master_host:
         raise UsageError("--master-host", "is missing")
@@ -324,6 +325,7 @@ def work(arguments: argparse.Namespace) -> int:
             "is missing: a worker takes host and accounts from its own target file",
             "Give TARGET, as on the master.",
         )
+    leading.see_that_locust_finds_itself()
     _allowed_target(arguments.target)
     argv = [
         "--worker",

@@ -1,9 +1,11 @@
-"""What a load run that leads other processes is asked for: how many, and where it listens."""
+"""Checks before Locust starts: how many processes, where the master listens, what Linux shows."""
 
 from __future__ import annotations
 
 import os
 import socket
+import sys
+from pathlib import Path
 
 from rolecall.errors import UsageError
 
@@ -21,6 +23,20 @@ def see_that_so_many_may_send(workers: int) -> None:
         raise UsageError("--workers", "must be 0 or more")
     if workers > MOST_WORKERS:
         raise UsageError("--workers", f"must be at most {MOST_WORKERS:,}")
+
+
+def see_that_locust_finds_itself(proc: Path = Path("/proc")) -> None:
+    """Check that Linux shows a process of ours: Locust itself would end in a traceback.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if sys.platform == "linux" and not (proc / str(os.getpid())).exists():
+        raise UsageError(
+            str(proc),
+            "does not show this process: Locust reads there how busy it is",
+            f"Mount it: mount -t proc proc {proc}",
+        )
 
 
 def see_that_it_can_listen(host: str, port: int) -> None:
