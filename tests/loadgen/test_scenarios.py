@@ -439,3 +439,21 @@ def test_makers_of_one_scenario() -> None:
         beside = maker("time-to-deny", context, {}, "session")()
         assert isinstance(beside, TimeToDenyScenario)
         assert isinstance(beside.inner, SessionScenario)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (response(403, b'{"error": {"message": "no"}}', content_type="application/json"), "403"),
+        (response(403, b"<h1>Blocked</h1>", content_type="text/html"), "403-page"),
+        (response(502, b"<h1>Bad Gateway</h1>", content_type="text/html"), "502-page"),
+        (response(302, location="/login"), "302"),
+        (response(503), "503"),
+    ],
+)
+def test_a_web_page_is_an_error_of_its_own_kind(answer: bytes, kind: str) -> None:
+    """A refusal that is a web page, as of a firewall, is not counted with those of the API."""
+    with context_of(always(answer)) as (context, _):
+        SCENARIOS["issuance"](context).step(perf_counter())
+
+        assert errors(context) == {kind: 1}

@@ -294,6 +294,12 @@ class TestShutOut:
         assert reason.startswith("ada@example.org was never let in: look at the passwords; ")
         assert reason.endswith(f" {text} might have held")
 
+    def test_refused_by_a_web_page(self) -> None:
+        """What refuses them with a web page is excused as well: its kind is one of its own."""
+        judged = Measured().good(190).failed(10, "401-page").judged(shut_out=self.WHO)
+
+        assert judged.verdict == "invalid"
+
     def test_what_they_do_not_explain(self) -> None:
         """Errors of another kind, other requests, times and violations decide as ever."""
         other = Measured()

@@ -17,6 +17,7 @@ from typing import Any
 from rolecall.loadgen import generator_limits
 from rolecall.loadgen.objectives import Objective, Verdict, beyond_doubt, judge, verdict
 from rolecall.report.judged import observed
+from rolecall.report.load_errors import PAGE
 from rolecall.wording import counted
 
 #: How the rows of log-ins begin.
@@ -125,7 +126,7 @@ def _without(
     Their passwords may be wrong. No other refusal of that kind is excused with them: one of a user
     who was let in before is a violation.
     """
-    statuses = {str(status) for _, status in shut_out}
+    statuses = {text for _, status in shut_out for text in (str(status), f"{status}{PAGE}")}
     if not statuses:
         return measured
     errors, entries = Counter(measured["errors"]), []

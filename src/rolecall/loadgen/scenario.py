@@ -27,6 +27,7 @@ from rolecall.loadgen.lag import pauses
 from rolecall.loadgen.roster import Login
 from rolecall.loadgen.transport.failure import Failure
 from rolecall.loadgen.transport.wire import Response
+from rolecall.report.load_errors import PAGE
 
 #: Of so many tokens one is tried at once. The others are tried by those who use them.
 _TRIED = 50
@@ -137,7 +138,7 @@ class Scenario:
             entry = self.context.entries.get(row) or self.context.entry("any", row)
             entry.success(due, connection.sent, connection.received, len(response.body))
         else:
-            entry.failure(str(response.status), due, connection.sent, connection.received)
+            entry.failure(kind_of(response), due, connection.sent, connection.received)
         return response
 
     def _unanswered(self, kind: str, sent: float, connection: LoadConnection) -> None:
@@ -382,3 +383,9 @@ class RefreshingScenario(Scenario):
 def sound(grant: SessionGrant | None) -> SessionGrant | None:
     """The grant, unless something was wrong with it: then it may be another user's."""
     return grant if grant is not None and grant.sound else None
+
+
+def kind_of(response: Response) -> str:
+    """The kind of an error in ``load.json``: the status, and whether a web page came with it."""
+    is_page = response.is_foreign and not 300 <= response.status < 400
+    return f"{response.status}{PAGE}" if is_page else str(response.status)
