@@ -7,7 +7,12 @@ import socket
 import pytest
 
 from rolecall.errors import UsageError
-from rolecall.loadgen.leading import see_that_it_can_listen, see_that_so_many_may_send
+from rolecall.loadgen.leading import (
+    see_that_it_can_listen,
+    see_that_so_many_may_send,
+    see_that_workers_can_read_the_target,
+    waits_for,
+)
 
 
 def a_port_that_is_free() -> int:
@@ -60,3 +65,19 @@ def test_what_is_not_looked_at() -> None:
 def test_as_many_workers_as_a_run_has_use_for(workers: int) -> None:
     """None at all, and as many as a large machine has cores, are started."""
     see_that_so_many_may_send(workers)
+
+
+def test_a_master_of_the_embedded_server() -> None:
+    """Its accounts are in no file that a worker could read: nobody would ever come."""
+    with pytest.raises(UsageError, match="TARGET: is missing: each worker reads"):
+        see_that_workers_can_read_the_target(None)
+    see_that_workers_can_read_the_target("staging.toml")
+
+
+def test_a_master_says_for_whom_it_waits() -> None:
+    """It may wait for ever: how many have to come where, and by which command, is said before."""
+    said = waits_for(2, "10.8.0.1", 5557)
+
+    assert "waits until 2 workers came to 10.8.0.1:5557: rolecall load " in said
+    assert said.endswith(" --worker --master-host HOST --master-port 5557")
+    assert waits_for(2, "", 0) == ""

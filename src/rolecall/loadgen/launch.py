@@ -29,7 +29,7 @@ from rolecall.loadgen.checks.expired import Left
 from rolecall.loadgen.clock import MovedClock, is_needed
 from rolecall.loadgen.gates import BaselineGate, decided
 from rolecall.loadgen.idle_options import see_that_all_have_an_effect
-from rolecall.loadgen.leading import see_that_it_can_listen, see_that_so_many_may_send
+from rolecall.loadgen.leading import see_that_it_can_listen, see_that_so_many_may_send, waits_for
 from rolecall.loadgen.options import OPTIONS
 from rolecall.loadgen.provisioning import make_users, sessions_coexist
 from rolecall.loadgen.scenarios import GuardedScenario
@@ -215,6 +215,7 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
         note += rows.note(objectives, list(spec.operations), spec.roles)
         port = arguments.master_port if master else 0
         see_that_it_can_listen(bind, port)
+        note += waits_for(workers, bind, port)
         yield LaunchedRun(arguments.scenario, run, argv, resolved, clock, workers, bind, port, note)
 
 

@@ -6,6 +6,7 @@ import os
 import socket
 
 from rolecall.errors import UsageError
+from rolecall.wording import counted
 
 #: More than any run has use for; a slip of the pen would fill the machine with processes.
 MOST_WORKERS = 1_000
@@ -21,6 +22,30 @@ def see_that_so_many_may_send(workers: int) -> None:
         raise UsageError("--workers", "must be 0 or more")
     if workers > MOST_WORKERS:
         raise UsageError("--workers", f"must be at most {MOST_WORKERS:,}")
+
+
+def see_that_workers_can_read_the_target(target: object) -> None:
+    """Check that a master's workers have a target file to read: each reads its own.
+
+    Raises:
+        UsageError: there is none, since the server would be the embedded one.
+    """
+    if not target:
+        raise UsageError(
+            "TARGET",
+            "is missing: each worker reads host and accounts from a copy of the target file",
+            "Give TARGET; the embedded server is for --workers without --master.",
+        )
+
+
+def waits_for(workers: int, host: str, port: int) -> str:
+    """What a master waits for, as it is said beside the plan; empty where nobody has to come."""
+    if not host:
+        return ""
+    return (
+        f"\nmaster        it waits until {counted(workers, 'worker')} came to {host}:{port}: "
+        f"rolecall load SCENARIO TARGET --worker --master-host HOST --master-port {port}"
+    )
 
 
 def see_that_it_can_listen(host: str, port: int) -> None:
