@@ -144,6 +144,7 @@ class TestWords:
             ),
             (["issuance", "nowhere.toml", "--rate", "10"], "nowhere.toml"),
             (["issuance", "--worker", "--rate", "1"], "--master-host"),
+            (["issuance", "--master", "--rate", "1"], "TARGET: is missing"),
             (
                 ["issuance", "--rate", "10", "--duration", "1s", "nowhere.toml"],
                 "nowhere.toml: the target file cannot be read",

@@ -13,6 +13,8 @@ from rolecall.loadgen.leading import (
     see_that_it_can_listen,
     see_that_locust_finds_itself,
     see_that_so_many_may_send,
+    see_that_workers_can_read_the_target,
+    waits_for,
 )
 
 
@@ -75,3 +77,19 @@ def test_without_proc(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="does not show this process: Locust reads there"):
         see_that_locust_finds_itself(tmp_path)
+
+
+def test_a_master_of_the_embedded_server() -> None:
+    """Its accounts are in no file that a worker could read: nobody would ever come."""
+    with pytest.raises(UsageError, match="TARGET: is missing: each worker reads"):
+        see_that_workers_can_read_the_target(None)
+    see_that_workers_can_read_the_target("staging.toml")
+
+
+def test_a_master_says_for_whom_it_waits() -> None:
+    """It may wait for ever: how many have to come where, and by which command, is said before."""
+    said = waits_for(2, "10.8.0.1", 5557)
+
+    assert "waits until 2 workers came to 10.8.0.1:5557: rolecall load " in said
+    assert said.endswith(" --worker --master-host HOST --master-port 5557")
+    assert waits_for(2, "", 0) == ""

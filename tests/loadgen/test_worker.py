@@ -19,7 +19,7 @@ from rolecall.loadgen.run import LoadRun
 from rolecall.loadgen.scenarios import IssuanceScenario
 from tests.support.load_servers import from_the, sound
 from tests.support.load_workers import Led, wait_for
-from tests.support.miniatures import Miniature, silent
+from tests.support.miniatures import Miniature, always, response, silent
 
 
 def sums(led: Led) -> tuple[int, int, int]:
@@ -345,3 +345,18 @@ class TestStandingStill:
 
         assert {report["away"] for report in led.reports} == {0}
         assert sums(led) == (20, 20, 0)
+
+
+@pytest.mark.parametrize(("status", "says"), [(201, True), (401, False)])
+def test_a_log_in_with_another_status(status: int, says: bool, tmp_path: Path) -> None:
+    """A server that issues with 201 is told by which reading it could be loaded, one that refuses
+    is not.
+    """
+    with Miniature(always(response(status))) as server:
+        led = Led(tmp_path, server.url)
+        job = {"scenario": "issuance", "clients": 0, "index": 0, "workers": 1, "options": {}}
+        led.worker.prepare(job)
+
+    ((_, ready),) = led.said
+    assert f"answers {status} to the log-in" in ready["error"]
+    assert ("issued under [dialect]" in ready["error"]) == says

@@ -182,16 +182,18 @@ def test_what_the_generator_used(workers: list[tuple[str, float, float]], said: 
         ("closed", "limits of idle and of used connections"),
         ("timeout", "the target file's timeout"),
         ("502", "the server's log at the time"),
+        ("302", "a redirect, and none is followed; look at base_url"),
+        ("404", "look at path under [operations.NAME]"),
     ],
 )
 def test_errors_say_what_they_mean(kind: str, said: str) -> None:
     """Beside the number of errors of a kind stands what happened, and where to look."""
     document = run()
-    document["errors"] = {kind: 138, "404": 1}
+    document["errors"] = {kind: 138, "405": 1}
 
     text = " ".join(load_terminal.summary(document, "folder", width=100).split())
 
     assert f"error 138 x {kind}: " in text
     assert said in text
-    assert "1 x 404 " in text
+    assert "1 x 405 " in text
     assert escape(said) in load_page.write(document)

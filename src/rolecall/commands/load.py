@@ -123,10 +123,13 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from rolecall.loadgen import compare, launch, result
     from rolecall.loadgen.gates import BaselineGate
+    from rolecall.loadgen.leading import see_that_workers_can_read_the_target
     from rolecall.report import load_terminal
 
     if arguments.worker:
         return launch.work(arguments)
+    if arguments.master:
+        see_that_workers_can_read_the_target(arguments.target)
     arguments, profile = _profiled(arguments)
     argv = _locust_argv(arguments)
     gates = [BaselineGate.parse(text) for text in arguments.fail_if]

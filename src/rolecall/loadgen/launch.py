@@ -216,6 +216,7 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
         note += rows.note(objectives, list(spec.operations), spec.roles)
         port = arguments.master_port if master else 0
         leading.see_that_it_can_listen(bind, port)
+        note += leading.waits_for(workers, bind, port)
         yield LaunchedRun(arguments.scenario, run, argv, resolved, clock, workers, bind, port, note)
 
 

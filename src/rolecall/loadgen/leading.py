@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from rolecall.errors import UsageError
+from rolecall.wording import counted
 
 #: More than any run has use for; a slip of the pen would fill the machine with processes.
 MOST_WORKERS = 1_000
@@ -37,6 +38,30 @@ def see_that_locust_finds_itself(proc: Path = Path("/proc")) -> None:
             "does not show this process: Locust reads there how busy it is",
             f"Mount it: mount -t proc proc {proc}",
         )
+
+
+def see_that_workers_can_read_the_target(target: object) -> None:
+    """Check that a master's workers have a target file to read: each reads its own.
+
+    Raises:
+        UsageError: there is none, since the server would be the embedded one.
+    """
+    if not target:
+        raise UsageError(
+            "TARGET",
+            "is missing: each worker reads host and accounts from a copy of the target file",
+            "Give TARGET; the embedded server is for --workers without --master.",
+        )
+
+
+def waits_for(workers: int, host: str, port: int) -> str:
+    """What a master waits for, as it is said beside the plan; empty where nobody has to come."""
+    if not host:
+        return ""
+    return (
+        f"\nmaster        it waits until {counted(workers, 'worker')} came to {host}:{port}: "
+        f"rolecall load SCENARIO TARGET --worker --master-host HOST --master-port {port}"
+    )
 
 
 def see_that_it_can_listen(host: str, port: int) -> None:

@@ -43,6 +43,7 @@ _GRACE = (
 _AWAY = 3.0
 #: New objects between two looks for circles, of which answers leave none: 2 % of the time.
 _ALLOCATIONS = 50_000
+_ISSUED = "; where that is how it issues tokens, say so: issued under [dialect] in the target file"
 _PATIENCE = 10.0  # seconds that an arrival waits for a free client
 
 Send = Callable[[Message], None]
@@ -176,6 +177,7 @@ class Worker:
                 f"{base_url} answers {response.status} to the log-in of {account.email}: there is "
                 "nothing to load it with"
                 + ("; white space stands around the password" if is_spaced else "")
+                + (_ISSUED if 200 <= response.status < 300 else "")
             )
 
     def go(self, packed: object) -> None:
