@@ -258,6 +258,25 @@ def test_a_log_in_that_meets_trouble_is_tried_again(target: Shelves) -> None:
     assert target.asked.count("POST /v2/auth/token") == 3
 
 
+def test_one_log_in_serves_all_of_the_end(target: Shelves) -> None:
+    """Where a user has one session, a second log-in would end the first: what was made is deleted,
+    and keys are looked for, with one token, also after a move of the clock.
+    """
+    target.made("contact", "c1")
+    target.doubtful("api-key")
+
+    async def told(world: World) -> list[str]:
+        await world.user("admin")
+        world.forget_logins()
+        target.asked.clear()
+        return await tidy(world)
+
+    target.after(told)
+    assert target.asked.count("POST /v2/auth/token") == 1
+    assert "GET /v2/apikeys" in target.asked
+    assert target.are_empty()
+
+
 def test_a_run_that_has_used_up_its_log_ins_deletes_with_the_token_that_it_has(
     target: Shelves,
 ) -> None:

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from rolecall.outcomes import Finding, Inconclusive, NotTested, TransientFailure
-from rolecall.toolkit.shared import UNCANCELLED, SingleFlight, invalidate, shared_setup, uncancelled
+from rolecall.toolkit.shared import (
+    UNCANCELLED,
+    SingleFlight,
+    invalidate,
+    share,
+    shared_setup,
+    uncancelled,
+)
 from tests.unit.stage import passing
 
 
@@ -169,6 +176,19 @@ def test_what_is_forgotten_is_made_again() -> None:
     passing(story)
 
     assert setup.made == ["a", "b", "other a", "a", "a", "b"]
+
+
+def test_what_was_made_elsewhere_is_shared() -> None:
+    """A result that is given takes the place of the one there was, for its arguments alone."""
+    setup = Setup()
+
+    async def story() -> tuple[object, object]:
+        await setup.thing("a")
+        share(setup, "thing", "given", "a")
+        return await setup.thing("a"), await setup.thing("b")
+
+    assert passing(story) == ("given", ("b", 0, 2))
+    assert setup.made == ["a", "b"]
 
 
 def same_name(result: str) -> Any:

@@ -110,7 +110,7 @@ class Tidying:
         """
         for _ in range(_LOG_INS):
             try:
-                return await self._world.fresh_caller(self._world.highest)
+                return await self._world.renewed(self._world.highest)
             except TransientFailure:  # it passes
                 continue
             except (Inconclusive, NotTested):  # refused, or as many log-ins as one run may have

@@ -26,7 +26,7 @@ from rolecall.tokens import Caller, Grant, claims_of, key_in, user_of
 from rolecall.toolkit.members import Path
 from rolecall.toolkit.new_keys import NewKeys
 from rolecall.toolkit.preconditions import Preconditions
-from rolecall.toolkit.shared import invalidate, is_shared, shared_setup
+from rolecall.toolkit.shared import invalidate, is_shared, share, shared_setup
 from rolecall.toolkit.spare_keys import SpareKeys
 from rolecall.toolkit.token_endpoint import TokenEndpoint
 
@@ -116,6 +116,14 @@ class Callers:
     async def fresh_caller(self, name: str) -> Caller:
         """An account's user with a session that no other test uses."""
         return self._caller(name, await self.log_in(name))
+
+    async def renewed(self, name: str) -> Caller:
+        """The same, with the token that the whole run shares from now on: where a user has one
+        session, this log-in has ended the one before, and another one would end this.
+        """
+        caller = await self.fresh_caller(name)
+        share(self, "_user", caller, name)
+        return caller
 
     def _caller(self, name: str, grant: Grant) -> Caller:
         for user in (grant.exchange.document.get("user"), grant.claims.get("_id")):

@@ -85,6 +85,14 @@ def invalidate(owner: object, method: str, *args: Hashable) -> None:
         del tasks[key]
 
 
+def share(owner: object, method: str, result: object, *args: Hashable) -> None:
+    """Let a shared method have this result for ``args`` from now on."""
+    key = (getattr(type(owner), method).__wrapped__, args, ())
+    done = asyncio.get_running_loop().create_future()
+    done.set_result(result)
+    owner.__dict__.setdefault("_shared_results", {})[key] = done
+
+
 class SingleFlight(Generic[R]):
     """A probe whose one answer serves all who asked before it was sent.
 
