@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from rolecall.evidence import Evidence
+from rolecall.evidence import Evidence, Exchange
 from rolecall.http.login_budget import MOST_GRANTED, LogInBudget
 from rolecall.outcomes import NotTested
 from rolecall.target import Account, ExpiryOptions
 from rolecall.toolkit.account_sessions import account_session
+from rolecall.toolkit.world import World
+from tests.unit.shelves import Shelves
 
 ROLES = ("guest", "agent", "admin")
 NOBODY = NotTested("a user of one's own: none can be made")
@@ -34,6 +37,9 @@ def granted(
         sent.append(name)
         return name
 
+    async def answer(_: str) -> Any:
+        return SimpleNamespace(ok=True)
+
     world: Any = SimpleNamespace(
         roles=ROLES,
         highest=ROLES[-1],
@@ -42,6 +48,9 @@ def granted(
         gate=SimpleNamespace(log_ins=SimpleNamespace(left=lambda name: 14 - len(sent))),
         new_users=SimpleNamespace(could=lambda role: not nobody_new),
         fresh_caller=log_in,
+        user=answer,
+        fetch_self=answer,
+        lone=set(),
     )
 
     async def story() -> None:
@@ -84,6 +93,46 @@ def test_the_highest_role_tidies_up() -> None:
     assert granted("admin") == 10
     assert granted("admin", nobody_new=True) == 3
     assert granted("admin", is_last=True) == 11
+
+
+@pytest.mark.parametrize("at_most", [1, 2, 3])
+def test_where_log_ins_end_sessions_there_are_none_to_give(at_most: int) -> None:
+    """Sessions are given as long as the one that the run shares lives on; a log-in that has ended
+    it is told, and the run goes on with the new one.
+    """
+    target = Shelves()
+    target.put("user", "user-of-guest")
+    latest: list[str] = []
+
+    def log_in(exchange: Exchange) -> tuple[int, Any]:
+        status, document = target.grant(json.loads(exchange.request_body))
+        latest.append(document["token"])
+        return status, document
+
+    def look(exchange: Exchange) -> Any:
+        bearer = exchange.request_headers["authorization"].removeprefix("Bearer ")
+        return ... if bearer in latest[-at_most:] else (401, None)
+
+    target.instead |= {"POST /v2/auth/token": log_in, "GET /v2/users/user-of-guest": look}
+
+    async def told(world: World) -> tuple[list[str], str, bool]:
+        given: list[str] = []
+        with pytest.raises(NotTested) as none:
+            while len(given) < MOST_GRANTED:
+                given.append((await account_session(world, "guest", NOBODY)).token)
+        with pytest.raises(NotTested):  # without one more log-in
+            await account_session(world, "guest", NOBODY)
+        shared = await world.user("guest")
+        return given, str(none.value), (await world.fetch_self(shared)).ok
+
+    given, why, is_in = target.after(told)
+
+    assert len(given) == at_most - 1
+    assert why == (
+        "none can be made, and a log-in to [accounts.guest] ends the account's other sessions"
+    )
+    assert is_in
+    assert len(latest) == at_most + 1
 
 
 def test_what_is_left_of_a_budget() -> None:

@@ -2,13 +2,19 @@
 
 What others need more is left to them: a test leaves some to those of the levels above it, and all
 leave some to the tests of expiry, which come last, to the clock, and to the tidy-up.
+
+Where a log-in ends the account's other sessions there are none to give: another test's log-in would
+end them, and what is refused then says nothing of the target.
 """
 
 from __future__ import annotations
 
+import asyncio
+
 from rolecall.evidence import current_test
 from rolecall.outcomes import NotTested
 from rolecall.tokens import Caller
+from rolecall.toolkit.shared import share, shared_setup
 from rolecall.toolkit.world import World
 
 WANTED = "a user of one's own: "
@@ -29,17 +35,43 @@ async def account_session(world: World, role: str, none: Exception) -> Caller:
         none: why there is no such user.
 
     Raises:
-        NotTested: the account has been logged in often enough; it says both.
+        NotTested: the account has been logged in often enough, or has one session at a time; it
+            says both.
     """
     try:
-        if world.gate.log_ins.left(world.account(role).email) <= _for_others(world, role):
-            raise NotTested(
-                f"the log-ins to [accounts.{role}] that are left are for tests that need them more"
-            )
-        return await world.fresh_caller(role)
+        async with await _turn(world, role):
+            if world.gate.log_ins.left(world.account(role).email) <= _for_others(world, role):
+                raise NotTested(
+                    f"the log-ins to [accounts.{role}] that are left are for tests that need them "
+                    "more"
+                )
+            return await _beside_the_shared_one(world, role)
     except NotTested as spent:
         cause = f"{none}".removeprefix(WANTED)
         raise NotTested(f"{cause}, and {spent}", spent.capability) from None
+
+
+@shared_setup
+async def _turn(world: World, role: str) -> asyncio.Lock:  # one for each
+    return asyncio.Lock()
+
+
+async def _beside_the_shared_one(world: World, role: str) -> Caller:
+    """A new session of an account; the one that the whole run shares lives on.
+
+    Raises:
+        NotTested: the log-in has ended that one. The run goes on with the new one.
+    """
+    alone = f"a log-in to [accounts.{role}] ends the account's other sessions"
+    if role in world.lone:
+        raise NotTested(alone)
+    shared = await world.user(role)
+    caller = await world.fresh_caller(role)
+    if (await world.fetch_self(shared)).ok or not (await world.fetch_self(caller)).ok:
+        return caller
+    world.lone.add(role)
+    share(world, "_user", caller, role)
+    raise NotTested(alone)
 
 
 def _for_others(world: World, role: str) -> int:

@@ -63,6 +63,7 @@ class Callers:
         self.makers: dict[int, Caller] = {}
         self.tokens = TokenEndpoint(client)
         self._begun: set[str] = set()  # the accounts that have logged in once
+        self.lone: set[str] = set()  # those where a log-in ends the other sessions
         #: The resources for which the target was seen to have made what it said it made.
         self.proven: set[str] = set()
         self.prompt: set[str] = set()  # the resources of which something new was shown by its id
@@ -96,14 +97,6 @@ class Callers:
         """The account of this name in the target file."""
         return self.target.accounts[name]
 
-    async def log_in(self, name: str) -> Grant:
-        """A fresh token for an account, with a session of its own.
-
-        Raises:
-            Inconclusive: the account gets no token; the tests of issuance say whose fault that is.
-        """
-        return self._granted(name, await self.tokens.issue(self.account(name)))
-
     def _granted(self, name: str, exchange: Exchange) -> Grant:
         grant = Grant.of(exchange)
         if not exchange.ok or not grant.token:
@@ -114,13 +107,15 @@ class Callers:
         return grant
 
     async def fresh_caller(self, name: str) -> Caller:
-        """An account's user with a session that no other test uses."""
-        return self._caller(name, await self.log_in(name))
+        """An account's user with a session that no other test uses.
+
+        Raises:
+            Inconclusive: the account gets no token; the tests of issuance say whose fault that is.
+        """
+        return self._caller(name, self._granted(name, await self.tokens.issue(self.account(name))))
 
     async def renewed(self, name: str) -> Caller:
-        """The same, with the token that the whole run shares from now on: where a user has one
-        session, this log-in has ended the one before, and another one would end this.
-        """
+        """The same, whose token the whole run shares from now on: a log-in may end the others."""
         caller = await self.fresh_caller(name)
         share(self, "_user", caller, name)
         return caller

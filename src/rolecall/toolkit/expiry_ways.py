@@ -72,7 +72,7 @@ class ExpiryWays(LastMinute):
         other.
         """
         try:
-            return await self._world.fresh_caller(role)
+            return await self._world.renewed(role)
         except NotTested:
             return await self._world.user(role)
 

@@ -44,7 +44,7 @@ async def _of_another_log_in(world: World) -> ClockReading | None:
     """The iat of another token of the same account; the Date, where it is the same token."""
     first = await world.user(world.highest)
     try:
-        grant = (await world.fresh_caller(world.highest)).grant
+        grant = (await world.renewed(world.highest)).grant
     except TransientFailure:
         raise
     except (NotTested, Inconclusive):
