@@ -12,6 +12,7 @@ from email.utils import formatdate
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
+from unittest.mock import AsyncMock
 
 import jwt
 import pytest
@@ -81,6 +82,9 @@ class TimedTarget:
             account=lambda name: Account(name, name, f"{name}@example.org", "Sesame"),
             user=self.fresh_caller,
             fresh_caller=self.fresh_caller,
+            renewed=self.fresh_caller,
+            fetch_self=AsyncMock(),  # the session that the run shares lives on
+            lone=set(),
             forget_logins=lambda: None,
             signs_of_life=lambda role: ["fetch-user-self", "list-contacts"],
             request=self.request,

@@ -6,6 +6,7 @@ import asyncio
 import json
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -33,13 +34,6 @@ def granted(
     """How many sessions of a role's account tests of a level get; each costs a log-in."""
     sent: list[str] = []
 
-    async def log_in(name: str) -> str:
-        sent.append(name)
-        return name
-
-    async def answer(_: str) -> Any:
-        return SimpleNamespace(ok=True)
-
     world: Any = SimpleNamespace(
         roles=ROLES,
         highest=ROLES[-1],
@@ -47,9 +41,9 @@ def granted(
         account=lambda name: Account(name, name, name, "Sesame"),
         gate=SimpleNamespace(log_ins=SimpleNamespace(left=lambda name: 14 - len(sent))),
         new_users=SimpleNamespace(could=lambda role: not nobody_new),
-        fresh_caller=log_in,
-        user=answer,
-        fetch_self=answer,
+        fresh_caller=AsyncMock(side_effect=sent.append),
+        user=AsyncMock(),
+        fetch_self=AsyncMock(),  # let in
         lone=set(),
     )
 

@@ -79,8 +79,7 @@ def test_nothing_else_shows_it(timed: TimedTarget, monkeypatch: pytest.MonkeyPat
     async def no_more(name: str) -> Any:
         raise NotTested("log-ins are used up")
 
-    timed.world.user = timed.world.fresh_caller
-    monkeypatch.setattr(timed.world, "fresh_caller", no_more)
+    monkeypatch.setattr(timed.world, "renewed", no_more)
 
     assert asked(timed).is_vague
 

@@ -63,7 +63,6 @@ class Callers:
         self.makers: dict[int, Caller] = {}
         self.tokens = TokenEndpoint(client)
         self._begun: set[str] = set()  # the accounts that have logged in once
-        self.lone: set[str] = set()  # those where a log-in ends the other sessions
         #: The resources for which the target was seen to have made what it said it made.
         self.proven: set[str] = set()
         self.prompt: set[str] = set()  # the resources of which something new was shown by its id

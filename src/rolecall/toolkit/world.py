@@ -66,6 +66,8 @@ class World(Requests):
         self.pools: dict[str, Any] = {}  # by role: users made for sessions
         #: By role: sessions that tests have left in good order.
         self.spare: dict[str, list[Caller]] = {}
+        #: The accounts of which a log-in was seen to end the other sessions.
+        self.lone: set[str] = set()
         self._alive: dict[str, SingleFlight[Exchange | None]] = {}
 
     # --- Life -----------------------------------------------------------------------------------
