@@ -15,10 +15,9 @@ from rolecall.toolkit.denials import expect_still_refused
 from rolecall.toolkit.expectations import expect_no_crash
 from rolecall.toolkit.insides import (
     Fetched,
-    allowed_things,
+    allowed_parts,
     beyond_a_reference,
     exposed,
-    inside,
     substance,
 )
 from rolecall.toolkit.judge import Judge
@@ -248,9 +247,9 @@ async def test_no_plain_answer_carries_a_denied_thing(responses: Responses, worl
     denied = {role: fetched.denied_to(role) for role in world.roles}
     refusals = [refusal for kinds in denied.values() for refusal in kinds.values()]
     looked_at = None
-    for exchange, role, own, outer in allowed_things(responses, world):
+    for exchange, role, own, inside in allowed_parts(responses, world, fetched):
         looked_at = exchange
-        for inner in inside(outer):
+        for inner in inside:
             kind = next((kind for kind in denied[role] if fetched.is_whole(kind, inner)), "")
             if kind and own_id(inner) != own:
                 cite(denied[role][kind], "denied as usual")

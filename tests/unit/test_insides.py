@@ -10,7 +10,7 @@ import pytest
 
 from rolecall.evidence import Exchange
 from rolecall.spec.loading import load_specification
-from rolecall.toolkit.insides import Fetched, inside
+from rolecall.toolkit.insides import Fetched, parts
 from tests.support.exchanges import exchange
 
 SPEC = load_specification()
@@ -56,9 +56,11 @@ def test_an_excerpt_is_not_the_whole(inner: dict[str, Any], whole: bool) -> None
     responses: Any = Answered(told, refusal)
     fetched = Fetched(responses, world)
 
-    (found,) = inside({"id": "9", "organization": inner, "of": {"name": "nobody"}})
+    (found,) = parts({"id": "9", "organization": inner, "of": {"name": "nobody"}})
 
     assert fetched.is_whole("organization", found) is whole
+    assert fetched.knows("organization", ORGANIZATION["id"])
+    assert not fetched.knows("contact", ORGANIZATION["id"])
     assert fetched.denied_to("guest") == {"organization": refusal}
     assert fetched.denied_to("bot") == {}
 
@@ -66,6 +68,7 @@ def test_an_excerpt_is_not_the_whole(inner: dict[str, Any], whole: bool) -> None
 @pytest.mark.parametrize(("id", "is_looked_at"), [("5f47d8", True), ("7", False)])
 def test_a_thing_of_a_list_is_looked_at_itself(id: str, is_looked_at: bool) -> None:
     """A thing of a list may be of another kind, unless things of two kinds may have its id."""
-    assert list(inside({"id": id, "name": "ours"})) == (
-        [{"id": id, "name": "ours"}] if is_looked_at else []
-    )
+    thing = {"id": id, "name": "ours"}
+
+    assert list(parts(thing, is_strange=True)) == ([thing] if is_looked_at else [])
+    assert not list(parts(thing))

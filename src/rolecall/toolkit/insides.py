@@ -99,6 +99,10 @@ class Fetched:
             if who == role and kind not in shown and kind not in _PARTS
         }
 
+    def knows(self, kind: str, id: str) -> bool:
+        """Whether a fetch showed a thing of this kind by this id."""
+        return (kind, id) in self._told
+
     def tell_enough(self) -> bool:
         """Whether anything was told by which a thing could be told from an excerpt of it."""
         return any(len(told) > 1 for (kind, _), told in self._told.items() if kind not in _PARTS)
@@ -121,24 +125,30 @@ def _sender(exchange: Exchange) -> tuple[str, str]:
     return role, user_of(claims_of(bearer))
 
 
-def allowed_things(
-    responses: Responses, world: World
-) -> Iterator[tuple[Exchange, str, str, Mapping[str, Any]]]:
-    """What plain answers show to roles that may see it: the answer, the role and its user, and each
-    of the things.
+def allowed_parts(
+    responses: Responses, world: World, fetched: Fetched
+) -> Iterator[tuple[Exchange, str, str, list[Mapping[str, Any]]]]:
+    """What plain answers show to roles that may see it: the answer, the role and its user, and what
+    has an id of each of the things.
     """
     for exchange, operation in responses.answered("list", "fetch", "create", "update"):
         role, own = _sender(exchange)
         if exchange.ok and role in world.roles and world.spec.allows(operation.name, role):
             for thing in items(exchange) or [exchange.document]:
                 if not operation.is_self or own_id(thing) == own:
-                    yield exchange, role, own, thing
+                    is_strange = operation.effect == "list" and not fetched.knows(
+                        operation.resource.name, own_id(thing)
+                    )
+                    yield exchange, role, own, list(parts(thing, is_strange=is_strange))
 
 
-def inside(thing: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The objects inside of a thing that have an id, and the thing itself: it may be of another
-    kind than was asked for. A number as its id does not tell, which things of two kinds may have.
+def parts(thing: Mapping[str, Any], *, is_strange: bool = False) -> Iterator[Mapping[str, Any]]:
+    """The objects inside of a thing that have an id; itself as well, where it ``is_strange`` in a
+    list, and may be of another kind.
+
+    A number as an id does not tell, which things of two kinds may have; nor does a fetch, which may
+    find whatever has the id.
     """
-    if (id := own_id(thing)) and not id.isdigit():
+    if is_strange and (id := own_id(thing)) and not id.isdigit():
         yield thing
     yield from (inner for inner in objects(list(thing.values())) if own_id(inner))
