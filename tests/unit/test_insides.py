@@ -59,8 +59,8 @@ def test_an_excerpt_is_not_the_whole(inner: dict[str, Any], whole: bool) -> None
     (found,) = parts({"id": "9", "organization": inner, "of": {"name": "nobody"}})
 
     assert fetched.is_whole("organization", found) is whole
-    assert fetched.knows("organization", ORGANIZATION["id"])
-    assert not fetched.knows("contact", ORGANIZATION["id"])
+    assert fetched.knows("organization", str(ORGANIZATION["id"]))
+    assert not fetched.knows("contact", str(ORGANIZATION["id"]))
     assert fetched.denied_to("guest") == {"organization": refusal}
     assert fetched.denied_to("bot") == {}
 
