@@ -19,25 +19,20 @@ _MEANS = {
     "garbage": "what came is no HTTP",
     "too-large": "the answer is larger than is read",
     "coding": "the answer is in a coding that was not asked for",
-}
-_SERVER_ERROR, _SERVERS_OWN = "5", "look at the server's log at the time"
-_REDIRECT = (
-    "a redirect, and none is followed; look at base_url, and at what stands before the server"
-)
-#: What is said of an answer with this status, where the status alone does not say where to look.
-_STATUSES = {
     "404": "nothing was at that path; where all requests of a row are answered so, look at path "
     "under [operations.NAME] in the target file",
+}
+#: What a status means, by its first digit (RFC 9110 15).
+_CLASSES = {
+    "3": "a redirect, and none is followed; look at base_url, and at what stands before the server",
+    "5": "look at the server's log at the time",
 }
 
 
 def meaning(kind: str) -> str:
     """What a kind of error means; empty where its name says it, as of the status of a refusal."""
-    if kind.isdecimal() and kind.startswith(_SERVER_ERROR):
-        return _SERVERS_OWN
-    if kind.isdecimal() and kind.startswith("3"):
-        return _REDIRECT
-    return _MEANS.get(kind) or _STATUSES.get(kind, "")
+    of_its_class = _CLASSES.get(kind[0], "") if kind.isdecimal() else ""
+    return _MEANS.get(kind, of_its_class)
 
 
 def on_page(errors: Mapping[str, int]) -> str:

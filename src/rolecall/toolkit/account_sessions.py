@@ -52,7 +52,8 @@ async def account_session(world: World, role: str, none: Exception) -> Caller:
 
 
 @shared_setup
-async def _turn(world: World, role: str) -> asyncio.Lock:  # one for each
+async def _turn(world: World, role: str) -> asyncio.Lock:
+    """What log-ins to one account wait for: which of two was the later one is to be known."""
     return asyncio.Lock()
 
 

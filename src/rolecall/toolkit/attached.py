@@ -71,7 +71,7 @@ async def expect_session(world: World, user: ThrowawayUser, refused: Exchange) -
 
 
 async def _refreshed(world: World, caller: Caller) -> Exchange:
-    token, bearer = caller.grant.refresh_token, caller.token
     return cite(
-        await world.tokens.refresh_get(token, bearer=bearer, caller=str(caller)), "observation"
+        await world.tokens.refresh_by("get", caller.grant.refresh_token, caller, attack=""),
+        "observation",
     )

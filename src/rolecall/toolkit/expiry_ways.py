@@ -68,8 +68,8 @@ class ExpiryWays(LastMinute):
         ]
 
     async def _to_be_kept(self, role: str) -> Caller:
-        """A session of an account, for the bank: the one that the run shares, where it may have no
-        other.
+        """A session of an account, for the bank, which the run shares from now on: a new one, or
+        the one that it shares already, where it may have no other.
         """
         try:
             return await self._world.renewed(role)
